@@ -1,0 +1,150 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type {
+  DepotService,
+  UploadHeader,
+  UploadRequest,
+  UploadRequestSchema,
+} from '../../gen/pht/v1/depot_pb.ts';
+import { PhtError } from '../../model/error.ts';
+import type { Depot } from '../../ports/depot.ts';
+import type { Client } from '../../ports/wire.ts';
+
+/** Blobs over the wire in both directions, from where the last attempt stopped. */
+
+type DepotClient = Client<typeof DepotService>;
+
+/** One attempt: longer transfers go on from their offset. */
+const ATTEMPT_MS_MAX = 10 * 60_000;
+
+export type Retry = <T>(
+  attempt: (attempt: { progressed(): void }) => Promise<T>,
+  options: { signal?: AbortSignal; attemptsMax: number; retryAlso: (error: PhtError) => boolean },
+) => Promise<T>;
+
+export type TransferOptions = {
+  /** `retrying` of the wire. */
+  retry: Retry;
+  /** Bytes that this call moved since the last time; what was there before counts as nothing. */
+  onBytes?: (bytes: number) => void;
+  signal?: AbortSignal;
+  /** Attempts in a row that move nothing. */
+  attemptsMax?: number;
+};
+
+const ATTEMPTS_MAX = 8;
+
+/** @throws PhtError whatever the depot at the other end says, `unreachable` and `timed-out` after the last attempt */
+export function uploadBlob(
+  client: DepotClient,
+  trainId: string,
+  digest: string,
+  bytesTotal: number,
+  depot: Depot,
+  options: TransferOptions,
+): Promise<void> {
+  const { signal, onBytes } = options;
+  return options.retry(
+    async ({ progressed }) => {
+      const call = callOptions(signal);
+      const standing = await client.uploadOffset({ trainId, digest }, signal === undefined ? {} : { signal });
+      if (standing.complete) return;
+      const offset = Number(standing.offset);
+      if (offset > bytesTotal) throw new PhtError('image.mismatch', 'the depot holds more than this blob has');
+      const counted = counting(depot.read(digest, offset), (bytes) => {
+        progressed();
+        onBytes?.(bytes);
+      });
+      const answer = await client.upload(uploadParts(trainId, digest, offset, counted), call);
+      if (!answer.complete) throw new PhtError('unreachable', 'the upload ended before the blob was complete');
+    },
+    // The depot may still hold the writer of a connection that broke a moment ago.
+    retryOptions(options, (error) => error.code === 'conflict'),
+  );
+}
+
+/** @throws PhtError `image.mismatch` when the peer sent other bytes than the digest names */
+export function downloadBlob(
+  client: DepotClient,
+  trainId: string,
+  digest: string,
+  bytesTotal: number,
+  depot: Depot,
+  options: TransferOptions,
+): Promise<void> {
+  return options.retry(
+    async ({ progressed }) => {
+      const standing = await depot.status(digest);
+      if (standing.complete) return;
+      // What another declared size left behind is discarded by the depot.
+      const offset = standing.bytes > bytesTotal ? 0 : standing.bytes;
+      const messages = client.download({ trainId, digest, offset: BigInt(offset) }, callOptions(options.signal));
+      const counted = counting(chunksIn(messages), (bytes) => {
+        progressed();
+        options.onBytes?.(bytes);
+      });
+      const held = await depot.write(digest, bytesTotal, offset, counted);
+      if (!held.complete) throw new PhtError('unreachable', 'the download ended before the blob was complete');
+    },
+    retryOptions(options, () => false),
+  );
+}
+
+/**
+ * The receiving end of an upload: the header, which must come first, and the chunks after it.
+ *
+ * @throws PhtError `input.malformed`
+ */
+export async function openUpload(
+  requests: AsyncIterable<UploadRequest>,
+): Promise<{ header: UploadHeader; chunks: AsyncIterable<Uint8Array> }> {
+  const iterator = requests[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  if (first.done === true || first.value.part.case !== 'header') {
+    throw new PhtError('input.malformed', 'an upload starts with its header');
+  }
+  const rest: AsyncIterable<UploadRequest> = { [Symbol.asyncIterator]: () => iterator };
+  return { header: first.value.part.value, chunks: uploadedChunks(rest) };
+}
+
+async function* uploadedChunks(requests: AsyncIterable<UploadRequest>): AsyncGenerator<Uint8Array> {
+  for await (const { part } of requests) {
+    if (part.case !== 'chunk') throw new PhtError('input.malformed', 'an upload has one header, then chunks');
+    yield part.value;
+  }
+}
+
+async function* uploadParts(
+  trainId: string,
+  digest: string,
+  offset: number,
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<MessageInitShape<typeof UploadRequestSchema>> {
+  yield { part: { case: 'header', value: { trainId, digest, offset: BigInt(offset) } } };
+  for await (const value of chunks) yield { part: { case: 'chunk', value } };
+}
+
+async function* chunksIn(messages: AsyncIterable<{ chunk: Uint8Array }>): AsyncGenerator<Uint8Array> {
+  for await (const { chunk } of messages) yield chunk;
+}
+
+async function* counting(
+  chunks: AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    yield chunk;
+    // Only what was taken counts: after the yield, the chunk before it has been passed on.
+    if (chunk.byteLength > 0) onBytes(chunk.byteLength);
+  }
+}
+
+function callOptions(signal: AbortSignal | undefined): { deadlineMs: number; signal?: AbortSignal } {
+  return signal === undefined ? { deadlineMs: ATTEMPT_MS_MAX } : { deadlineMs: ATTEMPT_MS_MAX, signal };
+}
+
+function retryOptions(
+  { signal, attemptsMax = ATTEMPTS_MAX }: TransferOptions,
+  retryAlso: (error: PhtError) => boolean,
+): Parameters<Retry>[1] {
+  return { attemptsMax, retryAlso, ...(signal === undefined ? {} : { signal }) };
+}

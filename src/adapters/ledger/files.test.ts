@@ -1,0 +1,298 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ed25519, signerOf } from '../../../test/fakes/network.ts';
+import { openCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { leafHash, rootOfLeaves } from '../../model/ledger/merkle.ts';
+import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
+import { decodeBundle, decodeTile, tilePath, tilesOfTree } from '../../model/ledger/tile.ts';
+import type { Ledger, LedgerRows, NewEntry } from '../../ports/ledger.ts';
+import { type Database, openDatabase } from '../store/database.ts';
+import { createAppend, createLedgerRows, LEDGER_TABLES } from '../store/ledger-rows.ts';
+import { DISK, type Disk } from './disk.ts';
+import { createLedger } from './files.ts';
+
+const ORIGIN = ledgerOrigin('a'.repeat(64), 'north');
+const signer = signerOf(ed25519());
+const key = logKey(ORIGIN, signer.publicJwk);
+
+let home: string;
+let dir: string;
+let database: Database;
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'ledger-'));
+  dir = join(home, 'ledger');
+  database = openDatabase(join(home, 'store.db'), [LEDGER_TABLES]);
+});
+
+afterEach(() => {
+  database.close();
+  rmSync(home, { recursive: true, force: true });
+});
+
+function append(count: number): number {
+  const entry: NewEntry = {
+    type: 'rejects.counted',
+    trainId: null,
+    hopId: null,
+    attempt: null,
+    epoch: null,
+    manifestDigest: null,
+    prev: null,
+    body: { count },
+  };
+  const write = createAppend(database, 'north');
+  return database.transaction(() => write(Array<NewEntry>(count).fill(entry), 1_000));
+}
+
+function ledger(options: { disk?: Disk; rows?: LedgerRows; warn?: (line: string) => void } = {}): Ledger {
+  return createLedger({ rows: createLedgerRows(database), dir, origin: ORIGIN, signer, ...options });
+}
+
+/** An independent look at the folder: every file recomputed from the rows of the store. */
+function assertPublished(size: number): void {
+  const text = readFileSync(join(dir, 'checkpoint'));
+  const { checkpoint } = openCheckpoint(text, { origin: ORIGIN, logKeys: [key], witnessKeys: [] });
+  const entries = createLedgerRows(database).read(0, size);
+  expect(checkpoint.size).toBe(size);
+  expect(Buffer.from(checkpoint.root)).toEqual(Buffer.from(rootOfLeaves(entries.map(leafHash))));
+  let levelBelow: Uint8Array[] = entries.map((entry) => Buffer.from(leafHash(entry)));
+  const hashes = new Map<number, Uint8Array[]>();
+  for (let level = 0; levelBelow.length > 0; level++) {
+    hashes.set(level, levelBelow);
+    const above: Uint8Array[] = [];
+    for (let at = 0; at + 256 <= levelBelow.length; at += 256) {
+      above.push(Buffer.from(rootOfLeaves(levelBelow.slice(at, at + 256))));
+    }
+    levelBelow = above;
+  }
+  for (const tile of tilesOfTree(size)) {
+    const bytes = readFileSync(join(dir, tilePath(tile)));
+    const from = tile.index * 256;
+    const to = from + tile.width;
+    if (tile.level === 'entries') {
+      expect(decodeBundle(bytes, tile.width).map(textOf)).toEqual(entries.slice(from, to).map(textOf));
+    } else {
+      const expected = (hashes.get(tile.level) ?? []).slice(from, to);
+      expect(decodeTile(bytes, tile.width).map((hash) => Buffer.from(hash))).toEqual(expected);
+    }
+  }
+}
+
+const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
+
+describe('a ledger in files', () => {
+  it('publishes a signed checkpoint and every tile, for each size on the way', async () => {
+    const log = ledger();
+    for (const count of [0, 1, 1, 253, 1, 1, 255, 600]) {
+      const size = append(count);
+      await log.covered(size);
+      assertPublished(size);
+    }
+    expect(log.origin).toBe(ORIGIN);
+    expect(log.checkpoint()).toEqual(new Uint8Array(readFileSync(join(dir, 'checkpoint'))));
+  });
+
+  it('goes on where another process stopped, reading only the edge of the tree', async () => {
+    await ledger().covered(append(700));
+    const read: string[] = [];
+    const disk: Disk = {
+      ...DISK,
+      read: (path) => {
+        read.push(path);
+        return DISK.read(path);
+      },
+    };
+    await ledger({ disk }).covered(append(1));
+    assertPublished(701);
+    expect(read.length).toBeLessThanOrEqual(4);
+  });
+
+  it('lets calls that wait together share one checkpoint', async () => {
+    const log = ledger();
+    await log.covered(append(1));
+    const waits = Array.from({ length: 50 }, () => log.covered(append(1)));
+    await Promise.all(waits);
+    assertPublished(51);
+    const stored = database.all('SELECT size FROM ledger_checkpoints').length;
+    expect(stored).toBeLessThanOrEqual(4);
+  });
+
+  it('removes partial tiles once the full tile is published', async () => {
+    const log = ledger();
+    for (let at = 0; at < 5; at++) await log.covered(append(51));
+    expect(readdirSync(join(dir, 'tile/0'))).toEqual(['000.p']);
+    await log.covered(append(1));
+    expect(readdirSync(join(dir, 'tile/0'))).toEqual(['000']);
+    expect(readdirSync(join(dir, 'tile/entries'))).toEqual(['000']);
+    assertPublished(256);
+  });
+
+  it('never promises entries that do not exist', async () => {
+    await expect(ledger().covered(append(3) + 1)).rejects.toMatchObject({ code: 'internal' });
+  });
+});
+
+describe('a ledger after a crash', () => {
+  /** Throws at the nth operation and at each one after it, as a process that was killed. */
+  function dying(at: number): { disk: Disk; rows: LedgerRows; died: () => boolean } {
+    let count = 0;
+    const step = (): void => {
+      if (count++ >= at) throw new Error('killed');
+    };
+    const guarded =
+      <A extends unknown[], R>(work: (...args: A) => Promise<R>) =>
+      async (...args: A): Promise<R> => {
+        step();
+        return work(...args);
+      };
+    const rows = createLedgerRows(database);
+    const disk: Disk = {
+      read: guarded(DISK.read),
+      // Half of the bytes is the worst that an interrupted write leaves.
+      write: async (path, bytes, sync) => {
+        if (count + 1 > at) writeFileSync(path, bytes.subarray(0, bytes.length / 2));
+        step();
+        await DISK.write(path, bytes, sync);
+      },
+      rename: guarded(DISK.rename),
+      makeFolder: guarded(DISK.makeFolder),
+      syncFolder: guarded(DISK.syncFolder),
+      removeFolder: guarded(DISK.removeFolder),
+    };
+    return {
+      disk,
+      rows: {
+        ...rows,
+        saveCheckpoint: (previous, next) => {
+          step();
+          rows.saveCheckpoint(previous, next);
+        },
+      },
+      died: () => count > at,
+    };
+  }
+
+  it.each([
+    [0, 1],
+    [3, 1],
+    [255, 1],
+    [250, 300],
+  ])('of a tree of %i entries growing by %i, killed at every step', async (before, added) => {
+    let finished = false;
+    for (let at = 0; !finished; at++) {
+      database.close();
+      rmSync(home, { recursive: true, force: true });
+      home = mkdtempSync(join(tmpdir(), 'ledger-'));
+      dir = join(home, 'ledger');
+      database = openDatabase(join(home, 'store.db'), [LEDGER_TABLES]);
+      const first = append(before);
+      if (before > 0) await ledger().covered(first);
+      const size = append(added);
+      const { died, ...world } = dying(at);
+      const outcome = await ledger(world).covered(size).then(
+        () => 'done',
+        () => 'killed',
+      );
+      finished = !died();
+      expect(outcome).toBe(finished ? 'done' : 'killed');
+      const signed = createLedgerRows(database).checkpoint();
+      const again = ledger();
+      await again.covered(size);
+      assertPublished(size);
+      // What was signed for a size is what stays published for it, byte for byte.
+      if (signed?.size === size) expect(again.checkpoint()).toEqual(signed.text);
+      await again.covered(append(1));
+      assertPublished(size + 1);
+    }
+  });
+
+  it('goes on in the same process after a failed round', async () => {
+    let broken = true;
+    const disk: Disk = {
+      ...DISK,
+      rename: async (from, to) => {
+        if (broken) throw new Error('disk full');
+        await DISK.rename(from, to);
+      },
+    };
+    const log = ledger({ disk });
+    const size = append(2);
+    await expect(log.covered(size)).rejects.toThrow('disk full');
+    broken = false;
+    await log.covered(size);
+    assertPublished(2);
+  });
+
+  it('writes lost or damaged files again from the store, and says so', async () => {
+    await ledger().covered(append(300));
+    const lines: string[] = [];
+    rmSync(join(dir, 'tile'), { recursive: true });
+    await ledger({ warn: (line) => lines.push(line) }).covered(append(1));
+    assertPublished(301);
+    writeFileSync(join(dir, 'tile/0/001.p/45'), 'not a tile');
+    await ledger({ warn: (line) => lines.push(line) }).covered(append(1));
+    assertPublished(302);
+    rmSync(dir, { recursive: true });
+    await ledger({ warn: (line) => lines.push(line) }).covered(302);
+    assertPublished(302);
+    expect(lines).toHaveLength(3);
+  });
+
+  it('writes lost folders again in the same process, too', async () => {
+    const log = ledger();
+    await log.covered(append(5));
+    rmSync(dir, { recursive: true });
+    const size = append(1);
+    await log.covered(size).catch(() => log.covered(size));
+    assertPublished(6);
+  });
+});
+
+describe('a ledger that was tampered with or restored from an old copy', () => {
+  it('signs nothing over an entry that differs from what was signed', async () => {
+    await ledger().covered(append(10));
+    database.run("UPDATE ledger_entries SET bytes = x'7b7d' WHERE idx = 3");
+    rmSync(join(dir, 'tile'), { recursive: true });
+    const size = append(1);
+    await expect(ledger().covered(size)).rejects.toMatchObject({ code: 'ledger.inconsistent' });
+    expect(createLedgerRows(database).checkpoint()?.size).toBe(10);
+  });
+
+  it('signs nothing when the store is behind what was published', async () => {
+    await ledger().covered(append(10));
+    await ledger().covered(append(1));
+    database.run('DELETE FROM ledger_checkpoints WHERE size = 11');
+    database.run('DELETE FROM ledger_entries WHERE idx = 10');
+    const size = append(1);
+    await expect(ledger().covered(size)).rejects.toMatchObject({ code: 'ledger.inconsistent' });
+    database.run('DELETE FROM ledger_checkpoints');
+    await expect(ledger().covered(size)).rejects.toMatchObject({ code: 'ledger.inconsistent' });
+  });
+
+  it('signs nothing when signed entries are gone from the store', async () => {
+    await ledger().covered(append(10));
+    database.run('DELETE FROM ledger_entries WHERE idx > 5');
+    await expect(ledger().covered(6)).rejects.toMatchObject({ code: 'ledger.inconsistent' });
+  });
+
+  it('replaces a checkpoint file that does not verify', async () => {
+    await ledger().covered(append(2));
+    writeFileSync(join(dir, 'checkpoint'), 'nonsense');
+    await ledger().covered(2);
+    assertPublished(2);
+  });
+
+  it('refuses another log key than the one that signed so far', async () => {
+    await ledger().covered(append(2));
+    const other = createLedger({ rows: createLedgerRows(database), dir, origin: ORIGIN, signer: signerOf(ed25519()) });
+    await expect(other.covered(append(1))).rejects.toMatchObject({ code: 'signer.unknown' });
+  });
+
+  it('leaves files that others may read and nobody may write', async () => {
+    await ledger().covered(append(1));
+    expect(statSync(join(dir, 'checkpoint')).mode & 0o022).toBe(0);
+  });
+});

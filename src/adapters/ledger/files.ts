@@ -1,0 +1,152 @@
+import { PhtError } from '../../model/error.ts';
+import { appendEntries, EMPTY_EDGE, readEdge, type TreeEdge } from '../../model/ledger/append.ts';
+import { openCheckpoint, signCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { rangeRoot } from '../../model/ledger/merkle.ts';
+import type { NoteSigner } from '../../model/ledger/note.ts';
+import { logKey } from '../../model/ledger/origin.ts';
+import { sameBytes } from '../../model/ledger/strict.ts';
+import { TILE_WIDTH, type TileFile } from '../../model/ledger/tile.ts';
+import type { Ledger, LedgerRows } from '../../ports/ledger.ts';
+import type { Signer } from '../../ports/signer.ts';
+import { DISK, type Disk } from './disk.ts';
+import { createTreeFiles } from './tree-files.ts';
+
+/** Entries read from the store at once; a multiple of the tile width, so that no extra partial tiles arise. */
+const CHUNK_ENTRIES = 16 * TILE_WIDTH;
+
+export type LedgerOptions = {
+  rows: LedgerRows;
+  /** Where the tiles and the checkpoint stand, for any reader of C2SP tlog-tiles. */
+  dir: string;
+  origin: string;
+  /** Over the member's log key. */
+  signer: Signer;
+  /** Told in one line when something out of the ordinary was repaired. */
+  warn?: (line: string) => void;
+  disk?: Disk;
+};
+
+/** `saved` is the size of the last stored checkpoint, -1 before the first. */
+type Head = { edge: TreeEdge; saved: number };
+
+/**
+ * One member's ledger over its store and a folder of files.
+ *
+ * The order is what survives a crash: rows (durable before this is called) → tiles and bundles → checkpoint signed →
+ * stored by compare-and-set → published. A checkpoint that was stored is never signed anew: its exact bytes are
+ * published again, so no size ever has two roots. A failed round forgets what it knew, and the next one starts as
+ * after a crash.
+ */
+export function createLedger(options: LedgerOptions): Ledger {
+  const { rows, origin, signer, warn = () => undefined } = options;
+  const files = createTreeFiles(options.dir, options.disk ?? DISK);
+  const key = logKey(origin, signer.publicJwk);
+  const noteSigner: NoteSigner = { key, sign: (message) => signer.sign(message) };
+  let head: Head | null = null;
+  let round: Promise<void> | null = null;
+
+  const opened = (text: Uint8Array): { size: number; root: Uint8Array } =>
+    openCheckpoint(text, { origin, logKeys: [key], witnessKeys: [] }).checkpoint;
+
+  /** Adds the store's entries up to `size` and makes their files durable. */
+  const grow = async (from: TreeEdge, size: number): Promise<{ edge: TreeEdge; written: TileFile[] }> => {
+    let edge = from;
+    const written: TileFile[] = [];
+    while (edge.range.size < size) {
+      const first = edge.range.size;
+      const end = Math.min(size, first - (first % CHUNK_ENTRIES) + CHUNK_ENTRIES);
+      const entries = rows.read(first, end);
+      if (entries.length !== end - first) throw inconsistent(`entries ${first} to ${end - 1} are not all in the store`);
+      const appended = appendEntries(edge, entries);
+      await files.write(appended.files);
+      edge = appended.edge;
+      written.push(...appended.files.map(({ tile }) => ({ tile, bytes: new Uint8Array() })));
+    }
+    return { edge, written };
+  };
+
+  /** The tree as the files have it; null when they are missing or damaged, since the store can give them all again. */
+  const edgeFromFiles = async (size: number, root: Uint8Array): Promise<TreeEdge | null> => {
+    try {
+      const edge = readEdge(size, await files.edge(size));
+      return sameBytes(rangeRoot(edge.range), root) ? edge : null;
+    } catch (thrown) {
+      if (thrown instanceof PhtError && thrown.code === 'ledger.invalid') return null;
+      throw thrown;
+    }
+  };
+
+  /** Where the ledger stands after whatever happened before: nothing is signed here. */
+  const recover = async (): Promise<Head> => {
+    const saved = rows.checkpoint();
+    const shown = await publishedHead(await files.checkpoint(), opened);
+    if (saved === null) {
+      if (shown !== null) throw inconsistent('the published checkpoint is ahead of the store: an old copy was restored');
+      return { edge: EMPTY_EDGE, saved: -1 };
+    }
+    const { size, root } = opened(saved.text);
+    if (size !== saved.size || size > rows.size()) throw inconsistent('the store lacks entries that were signed');
+    if (shown !== null && shown.size > size) {
+      throw inconsistent('the published checkpoint is ahead of the store: an old copy was restored');
+    }
+    if (shown?.size === size && !sameBytes(shown.root, root)) throw inconsistent('two roots were signed for one size');
+    // Without a checkpoint file nothing says that the other files survived either.
+    let edge = shown === null ? null : await edgeFromFiles(size, root);
+    if (edge === null) {
+      if (size > 0) warn(`the files of the ledger ${origin} are missing or damaged; writing them again from the store`);
+      edge = (await grow(EMPTY_EDGE, size)).edge;
+      if (!sameBytes(rangeRoot(edge.range), root)) throw inconsistent('the entries are not those that were signed');
+    }
+    await files.publish(saved.text);
+    return { edge, saved: size };
+  };
+
+  const advance = async (): Promise<void> => {
+    const from = head ?? (await recover());
+    head = null;
+    const size = rows.size();
+    if (size === from.saved) {
+      head = from;
+      return;
+    }
+    const { edge, written } = await grow(from.edge, size);
+    const root = rangeRoot(edge.range);
+    const text = Buffer.from(signCheckpoint({ origin, size, root, extensions: [] }, noteSigner));
+    rows.saveCheckpoint(from.saved, { size, text });
+    await files.publish(text);
+    await files.prune(written);
+    head = { edge, saved: size };
+  };
+
+  const covered = async (size: number): Promise<void> => {
+    if (size > rows.size()) throw new PhtError('internal', `the ledger has only ${rows.size()} entries, not ${size}`);
+    while (head === null || head.saved < size) {
+      round ??= advance().finally(() => {
+        round = null;
+      });
+      await round;
+    }
+  };
+
+  return { origin, covered, checkpoint: () => rows.checkpoint()?.text ?? null };
+}
+
+/** What the folder shows the world; a file that nobody could verify shows nothing and is replaced. */
+async function publishedHead(
+  text: Uint8Array | null,
+  opened: (text: Uint8Array) => { size: number; root: Uint8Array },
+): Promise<{ size: number; root: Uint8Array } | null> {
+  if (text === null) return null;
+  try {
+    return opened(text);
+  } catch (thrown) {
+    if (thrown instanceof PhtError) return null;
+    throw thrown;
+  }
+}
+
+function inconsistent(message: string): PhtError {
+  return new PhtError('ledger.inconsistent', `${message}; nothing was signed`, {
+    hint: 'restore the newest copy of this home, database and ledger files together',
+  });
+}

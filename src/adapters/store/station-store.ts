@@ -1,0 +1,309 @@
+import { PhtError } from '../../model/error.ts';
+import { type HopState, hopEntryHead, isSealed, mayMove } from '../../model/hop.ts';
+import { type Digest, type HopId, trainIdOf } from '../../model/id.ts';
+import type { Outcome } from '../../model/receipt.ts';
+import type { LedgerRows } from '../../ports/ledger.ts';
+import type {
+  ClearanceStore,
+  HopNotes,
+  HopRecord,
+  HopStore,
+  Message,
+  Outbox,
+  StationLog,
+} from '../../ports/station-store.ts';
+import {
+  blob,
+  blobOrNull,
+  type Database,
+  integer,
+  openDatabase,
+  type Row,
+  text,
+  textOrNull,
+} from './database.ts';
+import { type Append, createAppend, createLedgerRows, LEDGER_TABLES } from './ledger-rows.ts';
+
+const MIGRATIONS = [
+  `${LEDGER_TABLES}
+  CREATE TABLE hops (
+    hop_id TEXT PRIMARY KEY, order_digest TEXT NOT NULL, manifest_digest TEXT NOT NULL,
+    step TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    dispatcher TEXT NOT NULL, order_bytes BLOB NOT NULL, manifest_bytes BLOB NOT NULL, state TEXT NOT NULL,
+    received_at INTEGER NOT NULL, changed_at INTEGER NOT NULL, notes TEXT NOT NULL,
+    outcome TEXT, code TEXT, receipt BLOB, receipt_digest TEXT, jwe BLOB, ledger_size INTEGER
+  ) STRICT;
+  CREATE INDEX hops_by_visit ON hops (manifest_digest, step, round);
+  CREATE INDEX hops_open ON hops (state) WHERE state <> 'delivered';
+  CREATE TABLE releases (
+    manifest_digest TEXT NOT NULL, step TEXT NOT NULL, round INTEGER NOT NULL, hop_id TEXT NOT NULL,
+    PRIMARY KEY (manifest_digest, step, round)
+  ) STRICT;
+  CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, hop_id TEXT NOT NULL, epoch INTEGER NOT NULL,
+    ledger_size INTEGER NOT NULL, progress TEXT
+  ) STRICT;
+  CREATE TABLE clearances (
+    case_digest TEXT PRIMARY KEY, clearance_digest TEXT NOT NULL, envelope BLOB NOT NULL, recorded_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE salts (commitment TEXT PRIMARY KEY, salt BLOB NOT NULL, value TEXT NOT NULL) STRICT;
+  CREATE TABLE clearance_runs (
+    clearance_digest TEXT NOT NULL, manifest_digest TEXT NOT NULL, round INTEGER NOT NULL, hop_id TEXT NOT NULL,
+    PRIMARY KEY (clearance_digest, manifest_digest, round)
+  ) STRICT;
+  CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), highest INTEGER NOT NULL) STRICT;
+  INSERT INTO clock (one, highest) VALUES (1, 0);`,
+];
+
+export type StationStore = {
+  hops: HopStore;
+  outbox: Outbox;
+  clearances: ClearanceStore;
+  log: StationLog;
+  ledgerRows: LedgerRows;
+  close(): void;
+};
+
+/** @param actor the station's member id, which each of its ledger entries names */
+export function openStationStore(path: string, actor: string): StationStore {
+  const database = openDatabase(path, MIGRATIONS);
+  const append = createAppend(database, actor);
+  return {
+    hops: hopStore(database, append),
+    outbox: outbox(database),
+    clearances: clearances(database),
+    log: {
+      append: (entries, nowMs) =>
+        database.transaction(() => {
+          seen(database, nowMs);
+          return append(entries, nowMs);
+        }),
+      keepSalt: (commitment, salt, value) => {
+        database.run('INSERT INTO salts (commitment, salt, value) VALUES (?, ?, ?)', commitment, salt, value);
+      },
+      highestMs: () => integer(database.get('SELECT highest FROM clock') ?? {}, 'highest'),
+    },
+    ledgerRows: createLedgerRows(database),
+    close: database.close,
+  };
+}
+
+function hopStore(database: Database, append: Append): HopStore {
+  const find = (hopId: string): HopRecord | null => {
+    const row = database.get('SELECT * FROM hops WHERE hop_id = ?', hopId);
+    return row === undefined ? null : hopOf(row);
+  };
+  const found = (hopId: string): HopRecord => {
+    const hop = find(hopId);
+    if (hop === null) throw new PhtError('not-found', `there is no hop ${hopId} here`);
+    return hop;
+  };
+  return {
+    find,
+    accept: (order, manifest, manifestDigest, nowMs) =>
+      database.transaction(() => {
+        const known = find(order.hopId);
+        if (known !== null) return known;
+        const { step, round, attempt, epoch, issuer } = order.predicate;
+        const envelope = Buffer.from(JSON.stringify(order.envelope));
+        database.run(
+          `INSERT INTO hops (hop_id, order_digest, manifest_digest, step, round, attempt, epoch, dispatcher,
+             order_bytes, manifest_bytes, state, received_at, changed_at, notes)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'received', ?, ?, '{}')`,
+          ...[order.hopId, order.digest, manifestDigest, step, round, attempt, epoch, issuer],
+          ...[envelope, manifest, nowMs, nowMs],
+        );
+        const hop = found(order.hopId);
+        seen(database, nowMs);
+        const size = append(
+          [{ type: 'order.received', ...hopEntryHead(hop), body: { orderDigest: order.digest } }],
+          nowMs,
+        );
+        post(database, hop, size, 'received');
+        return hop;
+      }),
+    list: (which) =>
+      which === 'open'
+        ? database
+            .all(`SELECT * FROM hops WHERE state <> 'delivered' ORDER BY received_at, hop_id`)
+            .map(hopOf)
+        : database
+            .all('SELECT * FROM hops ORDER BY received_at DESC, hop_id LIMIT ?', which.newest)
+            .map(hopOf),
+    move: (hop, to, change) =>
+      database.transaction(() => {
+        if (typeof change.consume === 'string') consume(database, change.consume, hop);
+        transition(database, hop, to, change.nowMs, change.notes ?? {});
+        const size = append(change.entries, change.nowMs);
+        if (change.progress !== undefined) post(database, hop, size, change.progress);
+        return found(hop.hopId);
+      }),
+    seal: (hop, sealed, entries, nowMs, guard) =>
+      database.transaction(() => {
+        guard();
+        if (sealed.outcome === 'released') claimRelease(database, hop);
+        transition(database, hop, 'sealed', nowMs, {});
+        const size = append(entries, nowMs);
+        database.run(
+          `UPDATE hops SET outcome = ?, code = ?, receipt = ?, receipt_digest = ?, jwe = ?, ledger_size = ?
+           WHERE hop_id = ?`,
+          ...[sealed.outcome, sealed.code, sealed.receipt, sealed.receiptDigest, sealed.jwe, size, hop.hopId],
+        );
+        post(database, hop, size, null);
+        return found(hop.hopId);
+      }),
+    rival: (hop) => {
+      const rows = database.all(
+        `SELECT * FROM hops WHERE manifest_digest = ? AND step = ? AND round = ? AND hop_id <> ?
+           AND rowid < (SELECT rowid FROM hops WHERE hop_id = ?) AND (outcome = 'released' OR outcome IS NULL)
+         ORDER BY outcome IS NULL, rowid LIMIT 1`,
+        ...[hop.manifestDigest, hop.step, hop.round, hop.hopId, hop.hopId],
+      );
+      return rows[0] === undefined ? null : hopOf(rows[0]);
+    },
+  };
+}
+
+/** Compare-and-set on state and epoch; assertions before and after writing. */
+function transition(database: Database, hop: HopRecord, to: HopState, nowMs: number, notes: HopNotes): void {
+  if (!mayMove(hop.state, to)) throw new PhtError('conflict', `a hop cannot move from ${hop.state} to ${to}`);
+  const changed = database.run(
+    'UPDATE hops SET state = ?, changed_at = ?, notes = ? WHERE hop_id = ? AND state = ? AND epoch = ?',
+    ...[to, nowMs, JSON.stringify({ ...hop.notes, ...notes }), hop.hopId, hop.state, hop.epoch],
+  );
+  if (changed !== 1) throw new PhtError('conflict', `hop ${hop.hopId} has moved meanwhile`);
+  seen(database, nowMs);
+}
+
+/** Promise 5: the primary key is what makes a second release impossible. */
+function claimRelease(database: Database, hop: HopRecord): void {
+  const { manifestDigest, step, round } = hop;
+  const taken = database.get(
+    'SELECT hop_id FROM releases WHERE manifest_digest = ? AND step = ? AND round = ?',
+    ...[manifestDigest, step, round],
+  );
+  if (taken !== undefined) throw new PhtError('replayed', 'a result of this train was released here before');
+  database.run(
+    'INSERT INTO releases (manifest_digest, step, round, hop_id) VALUES (?, ?, ?, ?)',
+    ...[manifestDigest, step, round, hop.hopId],
+  );
+}
+
+/** `progress` null posts the receipt, whose bytes stay in the hop's own row. */
+function post(database: Database, hop: HopRecord, ledgerSize: number, progress: string | null): void {
+  const key = `${hop.hopId}.${progress ?? 'receipt'}.${ledgerSize}`;
+  database.run(
+    'INSERT INTO outbox (key, hop_id, epoch, ledger_size, progress) VALUES (?, ?, ?, ?, ?)',
+    ...[key, hop.hopId, hop.epoch, ledgerSize, progress],
+  );
+}
+
+function seen(database: Database, nowMs: number): void {
+  database.run('UPDATE clock SET highest = max(highest, ?)', nowMs);
+}
+
+function outbox(database: Database): Outbox {
+  return {
+    waiting: (max) =>
+      database
+        .all(
+          `SELECT outbox.key, outbox.hop_id, outbox.epoch, outbox.ledger_size, outbox.progress, hops.receipt, hops.jwe
+           FROM outbox JOIN hops USING (hop_id) ORDER BY seq LIMIT ?`,
+          max,
+        )
+        .map(messageOf),
+    done: (key, nowMs) =>
+      database.transaction(() => {
+        const row = database.get('SELECT hop_id, progress FROM outbox WHERE key = ?', key);
+        if (row === undefined) return;
+        database.run('DELETE FROM outbox WHERE key = ?', key);
+        if (row['progress'] !== null) return;
+        database.run(
+          `UPDATE hops SET state = 'delivered', changed_at = ? WHERE hop_id = ? AND state = 'sealed'`,
+          ...[nowMs, text(row, 'hop_id')],
+        );
+      }),
+  };
+}
+
+function messageOf(row: Row): Message {
+  const head = {
+    key: text(row, 'key'),
+    hopId: text(row, 'hop_id') as HopId,
+    epoch: integer(row, 'epoch'),
+    ledgerSize: integer(row, 'ledger_size'),
+  };
+  const progress = textOrNull(row, 'progress');
+  if (progress !== null) return { ...head, kind: 'progress', progress };
+  return { ...head, kind: 'receipt', receipt: blob(row, 'receipt'), jwe: blobOrNull(row, 'jwe') };
+}
+
+function clearances(database: Database): ClearanceStore {
+  return {
+    record: (caseDigest, clearanceDigest, envelope, nowMs) => {
+      database.run(
+        `INSERT INTO clearances (case_digest, clearance_digest, envelope, recorded_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (case_digest) DO UPDATE SET
+           clearance_digest = excluded.clearance_digest, envelope = excluded.envelope, recorded_at = excluded.recorded_at`,
+        ...[caseDigest, clearanceDigest, envelope, nowMs],
+      );
+    },
+    find: (caseDigest, hopId) => {
+      const row = database.get(
+        `SELECT envelope FROM clearances WHERE case_digest = ? AND NOT EXISTS (
+           SELECT 1 FROM clearance_runs
+           WHERE clearance_runs.clearance_digest = clearances.clearance_digest AND hop_id <> ?)`,
+        ...[caseDigest, hopId],
+      );
+      return row === undefined ? null : blob(row, 'envelope');
+    },
+  };
+}
+
+/** Runs are consumed once per (clearance, manifest, round). */
+function consume(database: Database, clearanceDigest: string, hop: HopRecord): void {
+  const row = database.get(
+    'SELECT hop_id FROM clearance_runs WHERE clearance_digest = ? AND manifest_digest = ? AND round = ?',
+    ...[clearanceDigest, hop.manifestDigest, hop.round],
+  );
+  // The same hop after a crash has consumed its run already.
+  if (row !== undefined && text(row, 'hop_id') === hop.hopId) return;
+  if (row !== undefined)
+    throw new PhtError('clearance.invalid', 'the run that this clearance allowed was used');
+  database.run(
+    'INSERT INTO clearance_runs (clearance_digest, manifest_digest, round, hop_id) VALUES (?, ?, ?, ?)',
+    ...[clearanceDigest, hop.manifestDigest, hop.round, hop.hopId],
+  );
+}
+
+function hopOf(row: Row): HopRecord {
+  const manifestDigest = text(row, 'manifest_digest') as Digest;
+  const state = text(row, 'state') as HopState;
+  return {
+    hopId: text(row, 'hop_id') as HopId,
+    trainId: trainIdOf(manifestDigest),
+    manifestDigest,
+    orderDigest: text(row, 'order_digest') as Digest,
+    step: 'run',
+    round: 1,
+    attempt: integer(row, 'attempt'),
+    epoch: integer(row, 'epoch'),
+    dispatcher: text(row, 'dispatcher'),
+    order: blob(row, 'order_bytes'),
+    manifest: blob(row, 'manifest_bytes'),
+    state,
+    receivedAtMs: integer(row, 'received_at'),
+    changedAtMs: integer(row, 'changed_at'),
+    notes: JSON.parse(text(row, 'notes')) as HopNotes,
+    sealed: isSealed(state)
+      ? {
+          outcome: text(row, 'outcome') as Outcome,
+          code: text(row, 'code'),
+          receipt: blob(row, 'receipt'),
+          receiptDigest: text(row, 'receipt_digest') as Digest,
+          jwe: blobOrNull(row, 'jwe'),
+          ledgerSize: integer(row, 'ledger_size'),
+        }
+      : null,
+  };
+}

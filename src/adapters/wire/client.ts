@@ -1,0 +1,87 @@
+import { isIP } from 'node:net';
+import type { DescService } from '@bufbuild/protobuf';
+import {
+  type ChannelOptions,
+  Client as GrpcClient,
+  credentials,
+  logVerbosity,
+  setLogVerbosity,
+} from '@grpc/grpc-js';
+import { PhtError } from '../../model/error.ts';
+import type { Client } from '../../ports/wire.ts';
+import { PinnedCredentials } from './credentials.ts';
+import type { ServerMember, TlsFiles } from './identity.ts';
+import { KEEPALIVE, MESSAGE_BYTES_MAX, WINDOW_BYTES } from './limits.ts';
+import { splitAddress } from './listener.ts';
+import { methodsOf } from './methods.ts';
+import { parseProxy } from './proxy.ts';
+
+/** One connection to one member, kept up by itself; clients of several services share it. */
+export type Channel = {
+  client<S extends DescService>(service: S): Client<S>;
+  close(): void;
+};
+
+export type ConnectOptions =
+  | {
+      /** `host:port` from the member's own configuration. */
+      address: string;
+      tls: TlsFiles;
+      serverMember: ServerMember;
+      /** `http://[user:password@]host:port`; the environment's proxies are ignored. */
+      proxy?: string;
+      /** How often an idle connection is pinged; for tests of proxies that cut it. */
+      keepaliveMs?: number;
+    }
+  | {
+      /** `unix:/path` of a local admin socket. */
+      address: string;
+      tls: null;
+    };
+
+const SETTINGS: ChannelOptions = {
+  'grpc.enable_http_proxy': 0,
+  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+  'grpc-node.flow_control_window': WINDOW_BYTES,
+  'grpc.initial_reconnect_backoff_ms': 200,
+  'grpc.max_reconnect_backoff_ms': 5000,
+  'grpc.dns_min_time_between_resolutions_ms': 1000,
+  // No settings from DNS, no retries behind the caller's back, no sharing between identities.
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_retries': 0,
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_channelz': 0,
+  ...KEEPALIVE,
+};
+
+/** @throws PhtError `config.invalid`; connecting itself happens with the first call */
+export function connect(options: ConnectOptions): Channel {
+  setLogVerbosity(logVerbosity.NONE);
+  const grpc = options.tls === null ? overSocket(options.address) : overTls(options);
+  return {
+    client: (service) => methodsOf(grpc, service),
+    close: () => grpc.close(),
+  };
+}
+
+function overSocket(address: string): GrpcClient {
+  if (!address.startsWith('unix:')) {
+    throw new PhtError('config.invalid', 'a network address needs TLS');
+  }
+  return new GrpcClient(address, credentials.createInsecure(), SETTINGS);
+}
+
+function overTls(options: Extract<ConnectOptions, { tls: TlsFiles }>): GrpcClient {
+  const { address, tls, serverMember } = options;
+  const { host } = splitAddress(address);
+  const proxy = options.proxy === undefined ? null : parseProxy(options.proxy);
+  const dialled = proxy === null ? address : `${proxy.host.includes(':') ? `[${proxy.host}]` : proxy.host}:${proxy.port}`;
+  return new GrpcClient(`dns:${dialled}`, new PinnedCredentials({ target: address, tls, serverMember, proxy }), {
+    ...SETTINGS,
+    ...(options.keepaliveMs === undefined ? {} : { 'grpc.keepalive_time_ms': options.keepaliveMs }),
+    'grpc.default_authority': address,
+    // Firewalls read the server name; RFC 6066 forbids an address there.
+    'grpc.ssl_target_name_override': isIP(host) === 0 ? host : `${serverMember.memberId}.invalid`,
+  });
+}

@@ -1,0 +1,76 @@
+import type { Socket } from 'node:net';
+import { createSecureContext } from 'node:tls';
+import { ChannelCredentials } from '@grpc/grpc-js';
+import { mismatchOf, type ServerMember, type TlsFiles } from './identity.ts';
+import { openTunnel, type Proxy } from './proxy.ts';
+
+type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>;
+type ConnectorArguments = Parameters<ChannelCredentials['_createSecureConnector']>;
+
+const HANDSHAKE_MS_MAX = 15_000;
+
+export type Dial = { target: string; tls: TlsFiles; serverMember: ServerMember; proxy: Proxy | null };
+
+/**
+ * Mutual TLS 1.3 to one pinned member, through the configured proxy if there is one. grpc-js takes its own proxy from
+ * the environment and waits without end for a peer that accepts and says nothing; so both are done here, on the socket
+ * that it has just connected.
+ */
+export class PinnedCredentials extends ChannelCredentials {
+  readonly #dial: Dial;
+  readonly #inner: ChannelCredentials;
+
+  constructor(dial: Dial) {
+    super();
+    this.#dial = dial;
+    const context = createSecureContext({
+      ca: dial.tls.authorityPem,
+      cert: dial.tls.certificatePem,
+      key: dial.tls.privateKeyPem,
+      minVersion: 'TLSv1.3',
+    });
+    this.#inner = ChannelCredentials.createFromSecureContext(context, {
+      // The host name plays no part: an address may change, the member and its key may not.
+      checkServerIdentity: (_host, certificate) => mismatchOf(certificate.raw, dial.serverMember),
+    });
+  }
+
+  override _isSecure(): boolean {
+    return true;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(...parameters: ConnectorArguments): Connector {
+    const inner = this.#inner._createSecureConnector(...parameters);
+    const secure = async (socket: Socket): ReturnType<Connector['connect']> => {
+      const { proxy, target } = this.#dial;
+      if (proxy !== null) await openTunnel(socket, target, proxy);
+      return inner.connect(socket);
+    };
+    return {
+      connect: (socket) => withinHandshake(socket, secure(socket)),
+      waitForReady: () => inner.waitForReady(),
+      getCallCredentials: () => inner.getCallCredentials(),
+      destroy: () => inner.destroy(),
+    };
+  }
+}
+
+async function withinHandshake<T>(socket: Socket, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const broken = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('the handshake took too long')), HANDSHAKE_MS_MAX);
+    // A peer that hangs up during the handshake emits no error.
+    socket.once('close', () => reject(new Error('the peer closed the connection during the handshake')));
+  });
+  broken.catch(() => undefined);
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, broken]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,89 @@
+import type { ErrorCode } from '../model/error.ts';
+
+/** The one mapping of error codes to exit statuses of the command line. */
+export const EXIT = { done: 0, other: 1, usage: 2, refused: 3, unverified: 4, unreachable: 5, interrupted: 130 } as const;
+export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
+
+const { other, usage, refused, unverified, unreachable } = EXIT;
+
+/** Every code stands here once: a new one does not compile until somebody has decided. */
+const STATUS: Readonly<Record<ErrorCode, ExitStatus>> = {
+  'usage.invalid': usage,
+  'config.invalid': usage,
+  'config.missing': usage,
+  'input.too-large': usage,
+  'input.malformed': usage,
+  'passphrase.required': usage,
+  'passphrase.wrong': usage,
+  'home.exists': usage,
+  'home.missing': usage,
+  'home.locked': usage,
+  'statement.malformed': unverified,
+  'statement.type': unverified,
+  'signature.invalid': unverified,
+  'signer.unknown': unverified,
+  'network.mismatch': unverified,
+  'network.invalid': unverified,
+  'network.expired': unverified,
+  'network.rollback': unverified,
+  'manifest.invalid': unverified,
+  'manifest.expired': unverified,
+  'manifest.too-long': unverified,
+  'order.invalid': unverified,
+  'order.expired': unverified,
+  'order.audience': unverified,
+  replayed: unverified,
+  'image.mismatch': unverified,
+  'image.unsafe': unverified,
+  'image.missing': other,
+  'envelope.invalid': unverified,
+  'recipient.unknown': unverified,
+  'receipt.invalid': unverified,
+  'ledger.invalid': unverified,
+  'ledger.inconsistent': unverified,
+  'clearance.invalid': unverified,
+  'policy.denied': refused,
+  'policy.error': refused,
+  'policy.missing': refused,
+  'clearance.rejected': refused,
+  'clearance.expired': refused,
+  'disclosure.withheld': refused,
+  'disclosure.held': refused,
+  'dataset.unknown': usage,
+  'dataset.unreadable': other,
+  'dataset.changed': other,
+  'engine.unreachable': unreachable,
+  'engine.unsafe': refused,
+  'run.failed': other,
+  'deadline.passed': unreachable,
+  cancelled: other,
+  'clock.untrusted': unverified,
+  'not-found': usage,
+  forbidden: refused,
+  conflict: other,
+  'quota.exceeded': refused,
+  'stale.epoch': other,
+  unreachable,
+  'timed-out': unreachable,
+  internal: other,
+};
+
+export function exitStatusOf(code: ErrorCode): ExitStatus {
+  return STATUS[code];
+}
+
+/** What an error means for the data, in one line for people; null where nothing general is true. */
+export function meaningOf(code: ErrorCode): string | null {
+  switch (STATUS[code]) {
+    case usage:
+      return 'Nothing was done: no data was read and nothing was sent.';
+    case refused:
+      return 'No patient data left the station on account of this.';
+    case unverified:
+      return 'What could not be verified was not used.';
+    case unreachable:
+      return 'Nothing is lost: what the other side has already accepted stays there.';
+    default:
+      return null;
+  }
+}

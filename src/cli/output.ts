@@ -1,0 +1,84 @@
+import { clean } from './text.ts';
+
+/** Everything a command says goes through here: answers to standard output, everything else to standard error. */
+export interface Output {
+  readonly json: boolean;
+  /** The command's one answer: a JSON document for programs, lines for people. */
+  result(value: object, lines: readonly string[]): void;
+  /** One of a stream of answers: one JSON line each for programs. */
+  event(value: object, line: string): void;
+  /** What is going on, for people only; a terminal shows the last one, a file one line each. */
+  progress(line: string): void;
+  /** What a person must know even when a program reads the answer. */
+  warn(line: string): void;
+  /** Emphasis, only where standard output is a terminal that wants colours. */
+  paint(style: Style, text: string): string;
+}
+
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
+
+const SGR: Readonly<Record<Style, string>> = {
+  bold: '\x1b[1m',
+  dim: '\x1b[2m',
+  red: '\x1b[31m',
+  green: '\x1b[32m',
+  yellow: '\x1b[33m',
+};
+const RESET = '\x1b[0m';
+const OURS = /(\x1b\[(?:0|1|2|31|32|33)m)/u;
+const CLEAR_LINE = '\r\x1b[K';
+
+type Stream = { write(text: string): unknown; isTTY?: boolean; columns?: number };
+
+export function createOutput(options: {
+  json: boolean;
+  stdout: Stream;
+  stderr: Stream;
+  env: Readonly<Record<string, string | undefined>>;
+}): Output {
+  const { json, stdout, stderr, env } = options;
+  const colours = stdout.isTTY === true && !json && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+  let progressShown = false;
+
+  const endProgress = (): void => {
+    if (progressShown) stderr.write(CLEAR_LINE);
+    progressShown = false;
+  };
+  const print = (lines: readonly string[]): void => {
+    endProgress();
+    stdout.write(lines.map((line) => `${safeLine(line, colours)}\n`).join(''));
+  };
+
+  return {
+    json,
+    result(value, lines) {
+      if (json) stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+      else print(lines);
+    },
+    event(value, line) {
+      if (json) stdout.write(`${JSON.stringify(value)}\n`);
+      else print([line]);
+    },
+    progress(line) {
+      if (json) return;
+      if (stderr.isTTY !== true) return void stderr.write(`${clean(line)}\n`);
+      endProgress();
+      stderr.write([...clean(line)].slice(0, (stderr.columns ?? 80) - 1).join(''));
+      progressShown = true;
+    },
+    warn(line) {
+      endProgress();
+      stderr.write(`pht: ${clean(line)}\n`);
+    },
+    paint: (style, text) => (colours ? `${SGR[style]}${text}${RESET}` : text),
+  };
+}
+
+/** Our own colours pass, and only when colours are on; every other control character came from outside. */
+function safeLine(line: string, colours: boolean): string {
+  if (!colours) return clean(line);
+  return line
+    .split(OURS)
+    .map((part, at) => (at % 2 === 1 ? part : clean(part)))
+    .join('');
+}

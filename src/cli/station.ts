@@ -1,0 +1,10 @@
+import type { Command } from 'commander';
+import type { Frame } from './frame.ts';
+import { addStationInit } from './station-init.ts';
+
+/** `pht station …` */
+export function register(program: Command, frame: Frame): void {
+  const station = program.command('station').summary('run and govern a station');
+  station.description('Runs and governs one station.');
+  addStationInit(station, frame);
+}

@@ -1,0 +1,52 @@
+/** Text for a terminal: cleaned of what a stranger could hide in it, and cut to fit. */
+
+const COLUMNS = 80;
+const GAP = '  ';
+const NARROWEST = 6;
+
+/** Control, formatting (bidirectional overrides, zero width), line separators and lone surrogates. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+
+/** Outside text on one line: what cannot be shown is a replacement character, so that it is not silently lost. */
+export function clean(text: string): string {
+  return text.replace(/[\t\r\n]+/gu, ' ').replace(UNSAFE, '\uFFFD');
+}
+
+export function truncate(text: string, columnsMax: number): string {
+  const letters = [...text];
+  return letters.length <= columnsMax ? text : `${letters.slice(0, Math.max(0, columnsMax - 1)).join('')}…`;
+}
+
+/**
+ * A table of at most 80 columns. The widest columns give way first.
+ *
+ * @returns lines without trailing blanks; cells are cleaned
+ */
+export function table(head: readonly string[], rows: readonly (readonly string[])[], columnsMax = COLUMNS): string[] {
+  const cells = [head, ...rows].map((row) => head.map((_, at) => clean(row[at] ?? '')));
+  const widths = fit(
+    head.map((_, at) => Math.max(...cells.map((row) => [...(row[at] ?? '')].length))),
+    columnsMax - GAP.length * (head.length - 1),
+  );
+  return cells.map((row) =>
+    row
+      .map((cell, at) => padTo(truncate(cell, widths[at] ?? 0), widths[at] ?? 0))
+      .join(GAP)
+      .trimEnd(),
+  );
+}
+
+function padTo(text: string, width: number): string {
+  return text + ' '.repeat(Math.max(0, width - [...text].length));
+}
+
+function fit(widths: number[], total: number): number[] {
+  const fitted = [...widths];
+  while (fitted.reduce((sum, width) => sum + width, 0) > total) {
+    const widest = fitted.indexOf(Math.max(...fitted));
+    const width = fitted[widest] ?? 0;
+    if (width <= NARROWEST) break;
+    fitted[widest] = width - 1;
+  }
+  return fitted;
+}

@@ -1,0 +1,162 @@
+import type { LedgerService } from '../../gen/pht/v1/ledger_pb.ts';
+import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
+import { asPhtError } from '../../model/error.ts';
+import { isSealed, progressOf } from '../../model/hop.ts';
+import type { Datasets } from '../../ports/datasets.ts';
+import type { Executor } from '../../ports/executor.ts';
+import type { Ledger, LedgerRows } from '../../ports/ledger.ts';
+import type { HopStore, Outbox, StationLog } from '../../ports/station-store.ts';
+import type { Client } from '../../ports/wire.ts';
+import { deliver } from './deliver.ts';
+import { acceptOrder, cancelledHops } from './intake.ts';
+import { mirror } from './mirror.ts';
+import type { Station } from './stages.ts';
+import type { Visits } from './visits.ts';
+
+const PULL_ORDERS_MAX = 16;
+const TICK_MS = 15_000;
+const CALL_DEADLINE_MS = 15_000;
+
+export type AgentPorts = {
+  track: Client<typeof TrackService>;
+  ledgerClient: Client<typeof LedgerService>;
+  hops: HopStore;
+  outbox: Outbox;
+  log: StationLog;
+  ledger: Ledger;
+  ledgerRows: LedgerRows;
+  datasets: Datasets;
+  executor: Executor;
+  visits: Visits;
+  software: string;
+  /** Waits with exponential backoff and jitter; the n-th failure in a row. */
+  pause(failures: number, signal: AbortSignal): Promise<void>;
+};
+
+export type Agent = {
+  run(signal: AbortSignal): Promise<void>;
+  /** Something may have to be sent. */
+  nudge(): void;
+  connected(): boolean;
+};
+
+/**
+ * A station's life: recover what a crash left, then keep one track to the dispatcher. The station dials; a wake-up
+ * carries nothing, so losing one loses nothing; the state is announced anew on every connection.
+ */
+export function createAgent(station: Station, ports: AgentPorts): Agent {
+  let connected = false;
+  const post = createBell();
+
+  const recover = async (): Promise<void> => {
+    const left = await ports.executor.sweep();
+    if (left > 0) station.note('removed what an earlier run had left', { left });
+    for (const hop of ports.hops.list('open')) if (!isSealed(hop.state)) ports.visits.start(hop.hopId);
+  };
+
+  const keepTrack = async (signal: AbortSignal): Promise<void> => {
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await announce(station, ports, signal);
+        connected = true;
+        failures = 0;
+        post.ring();
+        await pull(station, ports, post.ring, signal);
+        for await (const _ of ports.track.wake({}, { signal })) await pull(station, ports, post.ring, signal);
+      } catch (thrown) {
+        if (signal.aborted) return;
+        station.note('no track to the dispatcher', { code: asPhtError(thrown).code });
+      }
+      connected = false;
+      await ports.pause(failures++, signal);
+    }
+  };
+
+  const keepPosting = async (signal: AbortSignal): Promise<void> => {
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        await deliver(ports.track, station, ports, signal);
+        await mirror(ports.ledgerClient, { rows: ports.ledgerRows, ledger: ports.ledger }, signal);
+        failures = 0;
+        await post.wait(signal);
+      } catch (thrown) {
+        if (signal.aborted) return;
+        station.note('the dispatcher does not take messages', { code: asPhtError(thrown).code });
+        await ports.pause(failures++, signal);
+      }
+    }
+  };
+
+  return {
+    run: async (signal) => {
+      await recover();
+      const tick = setInterval(() => {
+        for (const hop of ports.hops.list('open')) if (!isSealed(hop.state)) ports.visits.start(hop.hopId);
+      }, TICK_MS);
+      try {
+        await Promise.all([keepTrack(signal), keepPosting(signal)]);
+      } finally {
+        clearInterval(tick);
+        await ports.visits.stop();
+      }
+    },
+    nudge: post.ring,
+    connected: () => connected,
+  };
+}
+
+async function announce(station: Station, ports: AgentPorts, signal: AbortSignal): Promise<void> {
+  const descriptions = await ports.datasets.list();
+  await ports.track.announce(
+    {
+      software: ports.software,
+      datasetDescriptions: descriptions.map((description) => Buffer.from(JSON.stringify(description))),
+      hops: ports.hops.list('open').map((hop) => ({
+        hopId: hop.hopId,
+        progress: isSealed(hop.state) ? 'sealed' : progressOf(hop.state),
+        epoch: BigInt(hop.epoch),
+      })),
+      networkVersion: station.network().version,
+    },
+    { deadlineMs: CALL_DEADLINE_MS, signal },
+  );
+}
+
+async function pull(station: Station, ports: AgentPorts, nudge: () => void, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const answer = await ports.track.pull({ ordersMax: PULL_ORDERS_MAX }, { deadlineMs: CALL_DEADLINE_MS, signal });
+    for (const pulled of answer.orders.slice(0, PULL_ORDERS_MAX)) {
+      const hopId = acceptOrder(pulled, station, ports);
+      if (hopId !== null) ports.visits.start(hopId);
+    }
+    for (const cancellation of answer.cancellations.slice(0, PULL_ORDERS_MAX)) {
+      for (const hopId of cancelledHops(cancellation, station, ports.hops)) ports.visits.cancel(hopId);
+    }
+    nudge();
+    if (answer.orders.length < PULL_ORDERS_MAX) return;
+  }
+}
+
+/** Rings are not counted: whoever waits looks at everything there is. */
+function createBell(): { ring(): void; wait(signal: AbortSignal): Promise<void> } {
+  let rung = false;
+  let wake: (() => void) | null = null;
+  return {
+    ring: () => {
+      rung = true;
+      wake?.();
+    },
+    wait: async (signal) => {
+      if (!rung) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          signal.addEventListener('abort', () => resolve(), { once: true });
+        });
+      }
+      wake = null;
+      rung = false;
+    },
+  };
+}

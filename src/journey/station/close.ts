@@ -1,0 +1,150 @@
+import { randomBytes } from 'node:crypto';
+import { encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
+import { asPhtError, type ErrorCode, type PhtError } from '../../model/error.ts';
+import { hopEntryHead } from '../../model/hop.ts';
+import { digestOf } from '../../model/id.ts';
+import type { ExplanationPredicate, Outcome } from '../../model/receipt.ts';
+import { signStatement } from '../../model/statement.ts';
+import { recipientKeys, verifyManifest } from '../../model/train.ts';
+import type { Sealer, Signer } from '../../ports/signer.ts';
+import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import { commitmentOf } from './commit.ts';
+import { signReceipt } from './seal.ts';
+import type { Station } from './stages.ts';
+
+/** Codes that end nothing: the cause may pass, and until the deadline the hop is tried again. */
+const PASSING: ReadonlySet<ErrorCode> = new Set([
+  'unreachable',
+  'timed-out',
+  'engine.unreachable',
+  'engine.unsafe',
+  'clock.untrusted',
+  'network.expired',
+  'clearance.invalid',
+  'conflict',
+  'policy.missing',
+  'config.invalid',
+]);
+
+export function isPassing(code: ErrorCode): boolean {
+  return PASSING.has(code);
+}
+
+const OUTCOME_OF: Partial<Record<ErrorCode, Exclude<Outcome, 'released'>>> = {
+  'deadline.passed': 'expired',
+  'clearance.expired': 'expired',
+  'order.expired': 'expired',
+  'manifest.expired': 'expired',
+  cancelled: 'cancelled',
+  'disclosure.withheld': 'withheld',
+  'disclosure.held': 'withheld',
+  'run.failed': 'failed',
+  'dataset.changed': 'failed',
+  'dataset.unreadable': 'failed',
+  'engine.unsafe': 'failed',
+  'engine.unreachable': 'failed',
+  internal: 'failed',
+};
+
+/** The one exit that classifies every end of a hop which is not a release. */
+export function outcomeOf(code: ErrorCode): Exclude<Outcome, 'released'> {
+  return OUTCOME_OF[code] ?? 'refused';
+}
+
+/**
+ * The receipt of a hop that does not release, with an explanation sealed to the manifest's recipients where the
+ * manifest verifies; receipt and ledger hold its coarse code and a salted commitment.
+ */
+export function createClose(
+  station: Station,
+  ports: { hops: HopStore; signer: Signer; sealer: Sealer },
+): (hop: HopRecord, thrown: unknown) => Promise<HopRecord> {
+  return async (hop, thrown) => {
+    const error = asPhtError(thrown);
+    const outcome = outcomeOf(error.code);
+    const explanation = await explain(hop, error, outcome, station, ports);
+    const receipt = signReceipt(
+      hop,
+      {
+        outcome,
+        code: error.code,
+        jweDigest: explanation === null ? null : digestOf(explanation.jwe),
+        commitment: explanation?.commitment ?? null,
+        quotes: error.code === 'replayed' ? (ports.hops.rival(hop)?.sealed?.receiptDigest ?? null) : null,
+      },
+      station,
+      ports.signer,
+    );
+    const sealed = { outcome, code: error.code, receipt: receipt.bytes, receiptDigest: receipt.digest };
+    return ports.hops.seal(
+      hop,
+      { ...sealed, jwe: explanation?.jwe ?? null },
+      [
+        {
+          type: 'receipt.issued',
+          ...hopEntryHead(hop),
+          body: { outcome, code: error.code, receiptDigest: receipt.digest },
+        },
+      ],
+      station.clock.nowMs(),
+      () => {},
+    );
+  };
+}
+
+type Explanation = { jwe: Uint8Array; commitment: string };
+
+async function explain(
+  hop: HopRecord,
+  error: PhtError,
+  outcome: Exclude<Outcome, 'released'>,
+  station: Station,
+  { signer, sealer }: { signer: Signer; sealer: Sealer },
+): Promise<Explanation | null> {
+  const keys = recipientsOf(hop, station);
+  if (keys === null) return null;
+  const network = station.network();
+  const full = station.explanations === 'full' && error.code !== 'internal';
+  const salt = randomBytes(16);
+  const predicate: ExplanationPredicate = {
+    networkId: network.id,
+    networkVersion: network.version,
+    issuer: station.id,
+    manifestDigest: hop.manifestDigest,
+    step: hop.step,
+    round: hop.round,
+    attempt: hop.attempt,
+    outcome,
+    code: error.code,
+    text: full ? error.message.slice(0, 2000) : '',
+    reasons: full ? error.reasons.slice(0, 50).map((reason) => reason.slice(0, 500)) : [],
+    salt: salt.toString('hex'),
+    issuedAtMs: station.clock.nowMs(),
+  };
+  const { envelope } = signStatement(
+    'explanation',
+    { name: 'order', digest: hop.orderDigest },
+    predicate,
+    signer,
+  );
+  const jwe = await sealer.seal(encodeEnvelope(envelope), keys);
+  return {
+    jwe,
+    commitment: commitmentOf(salt, JSON.stringify([predicate.code, predicate.text, predicate.reasons])),
+  };
+}
+
+/** A manifest that does not verify names nobody to explain anything to. */
+function recipientsOf(hop: HopRecord, station: Station): Parameters<Sealer['seal']>[1] | null {
+  try {
+    const network = station.network();
+    const manifest = verifyManifest(parseEnvelope(hop.manifest, 'manifest'), network, hop.receivedAtMs);
+    return recipientKeys(manifest.predicate, network).map(({ jwk }) => jwk);
+  } catch (thrown) {
+    station.note('no explanation: the manifest does not verify', {
+      hopId: hop.hopId,
+      code: asPhtError(thrown).code,
+    });
+    return null;
+  }
+}

@@ -1,0 +1,102 @@
+import { caseFile } from '../../model/case-file.ts';
+import { PhtError } from '../../model/error.ts';
+import { hopEntryHead } from '../../model/hop.ts';
+import { memberOf, type Network } from '../../model/network.ts';
+import { disclosureDigest, tighten } from '../../model/result/settings.ts';
+import type { Policy, PolicyAnswer, PolicyFacts } from '../../ports/policy.ts';
+import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import { type Decided, type Inspected, type Station, stage } from './stages.ts';
+
+/**
+ * Asks the station's own policy over verified facts only. Missing, unparsable or erring means deny; the answer with the
+ * rules that made it goes into the ledger.
+ */
+export function createDecide(
+  station: Station,
+  ports: { hops: HopStore; policy: () => Policy },
+): (inspected: Inspected) => Promise<Decided> {
+  return async (inspected) => {
+    const nowMs = station.clock.nowMs();
+    const policy = ports.policy();
+    const answer = policy.decide(factsOf(inspected, station.id, station.network(), nowMs));
+    const disclosure = tighten(station.disclosure(), inspected.manifest.predicate.outputs.minCellCount);
+    const { digest: caseDigest } = caseFile({
+      station: station.id,
+      dispatcher: inspected.order.predicate.issuer,
+      manifest: inspected.manifest,
+      snapshotDigest: inspected.dataset.snapshotDigest,
+      policyDigest: policy.digest,
+      disclosureDigest: disclosureDigest(disclosure),
+      network: station.network(),
+    });
+    const hop = record(inspected.hop, { answer, policyDigest: policy.digest, caseDigest, nowMs }, ports.hops);
+    if (answer.verdict === 'deny') {
+      const code = answer.error ? 'policy.error' : 'policy.denied';
+      throw new PhtError(code, "this station's policy does not permit the train", {
+        reasons: answer.reasons,
+      });
+    }
+    return stage<Decided>({ inspected, hop, answer, policyDigest: policy.digest, disclosure, caseDigest });
+  };
+}
+
+type Decision = { answer: PolicyAnswer; policyDigest: string; caseDigest: string; nowMs: number };
+
+/** A decision is recorded once for each case: again only when something that a person would see has changed. */
+function record(hop: HopRecord, decision: Decision, hops: HopStore): HopRecord {
+  const { answer, policyDigest, caseDigest, nowMs } = decision;
+  if (
+    hop.state !== 'inspected' &&
+    hop.notes.caseDigest === caseDigest &&
+    hop.notes.verdict === answer.verdict
+  )
+    return hop;
+  const body = {
+    verdict: answer.verdict,
+    policyDigest,
+    rules: answer.rules.slice(0, 20),
+    error: answer.error,
+  };
+  return hops.move(hop, 'decided', {
+    nowMs,
+    notes: { caseDigest, verdict: answer.verdict, reasons: answer.reasons },
+    entries: [{ type: 'policy.decided', ...hopEntryHead(hop), body }],
+  });
+}
+
+function factsOf(
+  { manifest, order }: Inspected,
+  station: string,
+  network: Network,
+  nowMs: number,
+): PolicyFacts {
+  const { predicate } = manifest;
+  return {
+    nowMs,
+    station,
+    researcher: {
+      id: predicate.issuer,
+      organisation: memberOf(network, predicate.issuer, 'researcher').organisation,
+    },
+    dispatcher: order.predicate.issuer,
+    dataset: predicate.dataset,
+    train: {
+      manifestDigest: manifest.digest,
+      imageConfigDigest: predicate.image.configDigest,
+      title: predicate.title,
+      purpose: predicate.purpose.text,
+      duo: predicate.purpose.duo,
+      outputKinds: predicate.outputs.kinds,
+      minCellCount: predicate.outputs.minCellCount ?? 0,
+      stops: predicate.route.stops,
+      recipients: predicate.recipients.map(({ member }) => member),
+      expiresMs: predicate.expiresMs,
+      lifetimeMs: predicate.expiresMs - predicate.issuedAtMs,
+      memoryBytesMax: predicate.limits.memoryBytesMax,
+      cpuMillis: predicate.limits.cpuMillis,
+      pidsMax: predicate.limits.pidsMax,
+      wallMsMax: predicate.limits.wallMsMax,
+      outputBytesMax: predicate.limits.outputBytesMax,
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import { asPhtError, PhtError } from '../../model/error.ts';
+import { type HopState, hopEntryHead, isSealed } from '../../model/hop.ts';
+import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import { isPassing } from './close.ts';
+import type { Cleared, Collected, Decided, Inspected, Loaded, Screened, Station } from './stages.ts';
+
+/** The steps of a hop. Each is a stranger to the others; they meet only here. */
+export type Steps = {
+  inspect(hop: HopRecord): Promise<Inspected>;
+  decide(inspected: Inspected): Promise<Decided>;
+  clear(decided: Decided): Promise<Cleared | null>;
+  load(cleared: Cleared, signal: AbortSignal): Promise<Loaded>;
+  run(loaded: Loaded, signal: AbortSignal): Promise<Collected>;
+  screen(collected: Collected): Promise<Screened>;
+  seal(screened: Screened): Promise<HopRecord>;
+  close(hop: HopRecord, thrown: unknown): Promise<HopRecord>;
+};
+
+/** `waiting`: for a person. `later`: for something that may pass, as `problem` says. */
+export type Ended = { is: 'sealed'; hop: HopRecord } | { is: 'waiting' } | { is: 'later'; problem: string };
+
+/**
+ * One visit of one train, as the protocol tells it (DESIGN, section 5):
+ *
+ *   inspect → decide → clear → load → run → screen → seal
+ *
+ * Every step may be run again after a crash, so recovery is this same function from the top; what was decided and
+ * cleared before still holds when nothing about the case has changed. Whatever is thrown ends in one receipt, unless
+ * its cause may pass before the deadline.
+ */
+export async function visit(
+  hopId: string,
+  steps: Steps,
+  ports: { hops: HopStore; station: Station; whenFree<T>(work: () => Promise<T>): Promise<T> },
+  signal: AbortSignal,
+): Promise<Ended> {
+  const { hops, station } = ports;
+  const start = backToSafety(hopId, hops, station);
+  if (start === null || isSealed(start.state)) return { is: 'later', problem: 'nothing to do' };
+  try {
+    const inspected = await steps.inspect(start);
+    const decided = await steps.decide(inspected);
+    const cleared = await steps.clear(decided);
+    if (cleared === null) return { is: 'waiting' };
+    return await ports.whenFree(async () => {
+      const loaded = await steps.load(cleared, signal);
+      const collected = await steps.run(loaded, signal);
+      const screened = await steps.screen(collected);
+      return { is: 'sealed', hop: await steps.seal(screened) };
+    });
+  } catch (thrown) {
+    // A stop of the process ends nothing: the next start goes on from what is on disk.
+    if (signal.aborted && !(signal.reason instanceof PhtError)) throw thrown;
+    return end(hopId, signal.aborted ? signal.reason : thrown, steps, ports);
+  }
+}
+
+async function end(
+  hopId: string,
+  thrown: unknown,
+  steps: Steps,
+  { hops, station }: { hops: HopStore; station: Station },
+): Promise<Ended> {
+  const error = asPhtError(thrown);
+  const hop = hops.find(hopId);
+  if (hop === null || isSealed(hop.state)) throw error;
+  station.note(`hop ended early: ${error.code}`, { hopId, error });
+  if (isPassing(error.code) && station.clock.nowMs() < (hop.notes.deadlineAtMs ?? Number.POSITIVE_INFINITY)) {
+    return { is: 'later', problem: error.message };
+  }
+  return { is: 'sealed', hop: await steps.close(hop, error) };
+}
+
+/** Output lives in memory only, so what a crash interrupted after the clearance runs again from there. */
+const INTERRUPTED: ReadonlySet<HopState> = new Set(['loaded', 'running', 'collected', 'screened']);
+
+function backToSafety(hopId: string, hops: HopStore, station: Station): HopRecord | null {
+  const hop = hops.find(hopId);
+  if (hop === null || !INTERRUPTED.has(hop.state)) return hop;
+  const body = { commitment: station.commitments.commit(JSON.stringify({ interruptedIn: hop.state })) };
+  return hops.move(hop, 'cleared', {
+    nowMs: station.clock.nowMs(),
+    entries: [{ type: 'run.ended', ...hopEntryHead(hop), body }],
+  });
+}

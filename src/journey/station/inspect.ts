@@ -1,0 +1,79 @@
+import { parseEnvelope } from '../../model/dsse.ts';
+import { PhtError } from '../../model/error.ts';
+import { hopEntryHead } from '../../model/hop.ts';
+import { assertCurrent } from '../../model/network.ts';
+import { assertTimely, verifyOrder } from '../../model/order.ts';
+import { type Limits, type Manifest, recipientKeys, verifyManifest } from '../../model/train.ts';
+import type { Datasets } from '../../ports/datasets.ts';
+import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import { assertClock } from './clock.ts';
+import { type Inspected, type Station, stage } from './stages.ts';
+
+/**
+ * Trusts nobody: the order, the manifest and who signed them are verified against the pinned network from the bytes on
+ * disk, each time anew.
+ */
+export function createInspect(
+  station: Station,
+  ports: { hops: HopStore; datasets: Datasets },
+): (hop: HopRecord) => Promise<Inspected> {
+  return async (hop) => {
+    const nowMs = station.clock.nowMs();
+    const network = station.network();
+    assertClock(station, nowMs);
+    assertCurrent(network, nowMs);
+    const order = verifyOrder(parseEnvelope(hop.order, 'order'), network, station.id);
+    // A hop that was cleared in time is held to its own deadline instead.
+    if (hop.notes.clearedAtMs === undefined) assertTimely(order.predicate, nowMs);
+    assertNoRival(hop, ports.hops);
+    const manifest = verifyManifest(parseEnvelope(hop.manifest, 'manifest'), network, nowMs);
+    if (manifest.digest !== order.subject) {
+      throw new PhtError(
+        'order.invalid',
+        'the order speaks of another manifest than the one that came with it',
+      );
+    }
+    assertFits(manifest.predicate, station);
+    recipientKeys(manifest.predicate, network);
+    const dataset = await ports.datasets.open(manifest.predicate.dataset);
+    if (hop.state !== 'received') return stage<Inspected>({ hop, order, manifest, dataset });
+    const { title, issuer } = manifest.predicate;
+    const moved = ports.hops.move(hop, 'inspected', {
+      nowMs,
+      notes: { title, researcher: issuer, dataset: manifest.predicate.dataset },
+      entries: [
+        { type: 'manifest.verified', ...hopEntryHead(hop), body: { networkVersion: network.version } },
+      ],
+    });
+    return stage<Inspected>({ hop: moved, order, manifest, dataset });
+  };
+}
+
+/** Release is unique on (manifest, step, round), whatever attempt or epoch the dispatcher mints (protocol, section 2). */
+function assertNoRival(hop: HopRecord, hops: HopStore): void {
+  const rival = hops.rival(hop);
+  if (rival === null) return;
+  const text = rival.sealed === null ? 'is under way here already' : 'was released here before';
+  throw new PhtError('replayed', `this visit of the train ${text}`);
+}
+
+function assertFits(manifest: Manifest, station: Station): void {
+  if (!manifest.route.stops.includes(station.id)) {
+    throw new PhtError('order.invalid', 'this station is no stop of the train');
+  }
+  if (manifest.expiresMs - manifest.issuedAtMs > station.lifetimeMsMax) {
+    const days = Math.floor(station.lifetimeMsMax / 86_400_000);
+    throw new PhtError(
+      'manifest.too-long',
+      `the manifest is valid for longer than this station's ${days} days`,
+    );
+  }
+  for (const name of Object.keys(station.maxima) as (keyof Limits)[]) {
+    if (manifest.limits[name] > station.maxima[name]) {
+      throw new PhtError(
+        'quota.exceeded',
+        `the train asks for ${name} above this station's ${station.maxima[name]}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import { hopEntryHead } from '../../model/hop.ts';
+import type { TrainImage } from '../../model/train.ts';
+import type { Depot } from '../../ports/depot.ts';
+import type { Executor, ImageSource } from '../../ports/executor.ts';
+import type { BlobSource } from '../../ports/spool.ts';
+import type { HopStore } from '../../ports/station-store.ts';
+import type { Leases } from '../../ports/track.ts';
+import { PhtError } from '../../model/error.ts';
+import { type Cleared, type Loaded, type Station, stage } from './stages.ts';
+
+const CONFIG_BYTES_MAX = 1024 * 1024;
+
+/** How to start the image, read from the verified config blob and nowhere else. */
+export type ReadImageConfig = (config: Uint8Array) => {
+  entrypoint: string[];
+  workingDir: string;
+  env: string[];
+};
+
+/**
+ * The verified image into the engine. Only the config always travels; layers are fetched when the engine does not hold
+ * an image of this identity yet, and each blob was hashed while it streamed in.
+ */
+export function createLoad(
+  station: Station,
+  ports: {
+    hops: HopStore;
+    executor: Executor;
+    depot: Depot;
+    blobs: BlobSource;
+    leases: Leases;
+    readImageConfig: ReadImageConfig;
+  },
+): (cleared: Cleared, signal: AbortSignal) => Promise<Loaded> {
+  return async (cleared, signal) => {
+    const { hop } = cleared;
+    const { image } = cleared.decided.inspected.manifest.predicate;
+    await ports.leases.hold(hop.hopId, hop.epoch, signal);
+    await assertSandbox(ports.executor);
+    await ports.blobs.fetch(hop.trainId, image.configDigest, image.configBytes, signal);
+    const config = await bytesOf(ports.depot, image.configDigest);
+    const start = ports.readImageConfig(config);
+    const source = sourceOf(image, config, hop.trainId, ports, signal);
+    const loaded = await ports.executor.load(source);
+    const moved = ports.hops.move(hop, 'loaded', {
+      nowMs: station.clock.nowMs(),
+      entries: [
+        {
+          type: 'image.verified',
+          ...hopEntryHead(hop),
+          body: { configDigest: image.configDigest, layers: image.layers.length },
+        },
+      ],
+    });
+    return stage<Loaded>({ cleared, hop: moved, image: loaded, ...start });
+  };
+}
+
+/** Promise 9: what was not proved by effect on this engine does not run a train. */
+async function assertSandbox(executor: Executor): Promise<void> {
+  const report = await executor.probe();
+  const failure = report.failures[0];
+  if (failure === undefined) return;
+  throw new PhtError('engine.unsafe', `the sandbox of this station is not proved: ${failure.text}`, {
+    hint: 'pht station doctor names each setting and its fix',
+  });
+}
+
+function sourceOf(
+  image: TrainImage,
+  config: Uint8Array,
+  trainId: string,
+  { blobs, depot }: { blobs: BlobSource; depot: Depot },
+  signal: AbortSignal,
+): ImageSource {
+  const sizes = new Map(image.layers.map(({ diffId, bytes }) => [diffId, bytes]));
+  return {
+    image,
+    config,
+    layer: async (diffId) => {
+      const bytes = sizes.get(diffId);
+      if (bytes === undefined)
+        throw new PhtError('image.mismatch', 'the engine asked for a layer that was not signed');
+      await blobs.fetch(trainId, diffId, bytes, signal);
+      return depot.read(diffId, 0);
+    },
+  };
+}
+
+async function bytesOf(depot: Depot, digest: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of depot.read(digest, 0)) {
+    length += chunk.byteLength;
+    if (length > CONFIG_BYTES_MAX) throw new PhtError('image.mismatch', 'the image config is too large');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,103 @@
+import { PhtError } from '../../model/error.ts';
+import { hopEntryHead } from '../../model/hop.ts';
+import type { Datasets } from '../../ports/datasets.ts';
+import type { Executor, RunOutcome } from '../../ports/executor.ts';
+import type { Spool } from '../../ports/spool.ts';
+import type { HopStore } from '../../ports/station-store.ts';
+import { type Collected, type Loaded, type Station, stage } from './stages.ts';
+
+/**
+ * One run in the locked-down container, beside the data. What comes out stays in memory. After the data was touched
+ * every failure shares one code, since which way a train failed can tell something of the data.
+ */
+export function createRun(
+  station: Station,
+  ports: {
+    hops: HopStore;
+    executor: Executor;
+    spool: Spool;
+    datasets: Datasets;
+    log: (hopId: string) => (chunk: Uint8Array) => void;
+  },
+): (loaded: Loaded, signal: AbortSignal) => Promise<Collected> {
+  return async (loaded, signal) => {
+    const { cleared } = loaded;
+    const { manifest, dataset } = cleared.decided.inspected;
+    const running = ports.hops.move(loaded.hop, 'running', {
+      nowMs: station.clock.nowMs(),
+      entries: [{ type: 'run.started', ...hopEntryHead(loaded.hop), body: { runAs: station.runAs } }],
+      progress: 'running',
+    });
+    const outcome = await ports.executor.run(
+      {
+        hop: running.hopId,
+        epoch: running.epoch,
+        image: loaded.image,
+        entrypoint: loaded.entrypoint,
+        workingDir: loaded.workingDir,
+        env: loaded.env,
+        limits: manifest.predicate.limits,
+        runAs: station.runAs,
+        files: await filesOf(loaded, ports.spool),
+        log: ports.log(running.hopId),
+      },
+      beforeDeadline(signal, cleared.deadlineAtMs - station.clock.nowMs()),
+    );
+    const after = await ports.datasets.open(dataset.description.id);
+    if (after.snapshotDigest !== dataset.snapshotDigest) {
+      throw new PhtError('dataset.changed', 'the dataset changed while the train was running');
+    }
+    const output = outputOf(outcome, cleared.deadlineAtMs, station.clock.nowMs());
+    const collected = ports.hops.move(running, 'collected', {
+      nowMs: station.clock.nowMs(),
+      entries: [
+        {
+          type: 'run.ended',
+          ...hopEntryHead(running),
+          body: {
+            commitment: station.commitments.commit(
+              JSON.stringify({ ended: outcome.ended, wallMs: outcome.wallMs }),
+            ),
+          },
+        },
+      ],
+    });
+    return stage<Collected>({ cleared, hop: collected, output });
+  };
+}
+
+/** The contract with a train's author: `/train/request.json` and `/data/<dataset>/`, read-only. */
+async function filesOf(loaded: Loaded, spool: Spool): Promise<{ source: string; target: string }[]> {
+  const { manifest, dataset, order } = loaded.cleared.decided.inspected;
+  const { id } = dataset.description;
+  const request = {
+    train: loaded.hop.trainId,
+    round: order.predicate.round,
+    step: order.predicate.step,
+    dataset: id,
+    parameters: manifest.predicate.parameters,
+  };
+  const write = (name: string, value: unknown): Promise<string> =>
+    spool.write(loaded.hop.hopId, name, Buffer.from(JSON.stringify(value)));
+  return [
+    { source: await write('request.json', request), target: '/train/request.json' },
+    { source: await write('dataset.json', dataset.description), target: `/data/${id}/dataset.json` },
+    ...dataset.files.map(({ name, path }) => ({ source: path, target: `/data/${id}/${name}` })),
+  ];
+}
+
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+function beforeDeadline(signal: AbortSignal, remainingMs: number): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(Math.min(Math.max(remainingMs, 0), TIMER_MS_MAX))]);
+}
+
+function outputOf(outcome: RunOutcome, deadlineAtMs: number, nowMs: number): Uint8Array {
+  if (outcome.ended === 'output') return outcome.output;
+  if (outcome.ended === 'aborted' && nowMs >= deadlineAtMs) {
+    throw new PhtError('deadline.passed', "the order's deadline passed before the train had ended");
+  }
+  throw new PhtError('run.failed', 'the train ended without a result that could be taken', {
+    cause: outcome,
+  });
+}

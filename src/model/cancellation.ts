@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import type { Envelope } from './dsse.ts';
+import { PhtError } from './error.ts';
+import type { Digest } from './id.ts';
+import { assertSameNetwork, memberOf, type Network } from './network.ts';
+import { TimestampMs } from './schema.ts';
+import { Issued, type Verified, verifyStatement } from './statement.ts';
+
+/** The researcher takes a train back; its subject is the manifest digest. */
+export const Cancellation = z.strictObject({
+  ...Issued,
+  reason: z.string().max(500),
+  issuedAtMs: TimestampMs,
+});
+export type Cancellation = z.infer<typeof Cancellation>;
+
+/** @throws PhtError `signer.unknown`, `signature.invalid`, `forbidden` when another than the train's researcher signed */
+export function verifyCancellation(
+  envelope: Envelope,
+  network: Network,
+  train: { digest: Digest; researcher: string },
+): Verified<Cancellation> {
+  const researcher = memberOf(network, train.researcher, 'researcher');
+  const verified = verifyStatement('cancellation', Cancellation, envelope, [researcher.keys.statement]);
+  assertSameNetwork(network, verified.predicate);
+  if (verified.subject !== train.digest || verified.predicate.issuer !== train.researcher) {
+    throw new PhtError('forbidden', 'the cancellation is for another train');
+  }
+  return verified;
+}

@@ -1,0 +1,72 @@
+import type { Digest, HopId, TrainId } from './id.ts';
+import type { Outcome } from './receipt.ts';
+
+/** The states of one hop at a station, and every allowed move between them (DESIGN, section 5). */
+export const HOP_STATES = [
+  'received',
+  'inspected',
+  'decided',
+  'awaiting-clearance',
+  'cleared',
+  'loaded',
+  'running',
+  'collected',
+  'screened',
+  'sealed',
+  'delivered',
+] as const;
+export type HopState = (typeof HOP_STATES)[number];
+
+/**
+ * From each state to the states it may move to. Output lives in memory only until it is sealed, so whatever lies
+ * between `cleared` and `sealed` may start again from `cleared` after a crash. `sealed` holds the receipt, of
+ * whichever outcome; `delivered` is the end.
+ */
+export const HOP_MOVES: Readonly<Record<HopState, readonly HopState[]>> = {
+  received: ['inspected', 'sealed'],
+  inspected: ['decided', 'sealed'],
+  decided: ['awaiting-clearance', 'cleared', 'sealed'],
+  'awaiting-clearance': ['decided', 'cleared', 'sealed'],
+  cleared: ['loaded', 'decided', 'sealed'],
+  loaded: ['running', 'cleared', 'sealed'],
+  running: ['collected', 'cleared', 'sealed'],
+  collected: ['screened', 'cleared', 'sealed'],
+  screened: ['sealed', 'cleared'],
+  sealed: ['delivered'],
+  delivered: [],
+};
+
+export function mayMove(from: HopState, to: HopState): boolean {
+  return HOP_MOVES[from].includes(to);
+}
+
+/** A hop in one of these has its receipt: nothing of it runs again. */
+export function isSealed(state: HopState): boolean {
+  return state === 'sealed' || state === 'delivered';
+}
+
+/** What a dispatcher may be told of a hop before its receipt: coarse, and nothing that the data could sway. */
+export type Progress = 'received' | 'awaiting-clearance' | 'cleared' | 'running';
+
+export function progressOf(state: HopState): Progress {
+  if (state === 'received' || state === 'inspected' || state === 'decided') return 'received';
+  if (state === 'awaiting-clearance') return 'awaiting-clearance';
+  return state === 'cleared' || state === 'loaded' ? 'cleared' : 'running';
+}
+
+/** The dispatcher's view of one stop of a journey. `unheard` is its own record, not a receipt. */
+export type StopState = 'ordered' | Progress | Outcome | 'unheard';
+
+export type HopHead = {
+  trainId: TrainId;
+  hopId: HopId;
+  attempt: number;
+  epoch: number;
+  manifestDigest: Digest;
+};
+
+/** The members that tie a ledger entry to its hop. */
+export function hopEntryHead(hop: HopHead): HopHead & { prev: null } {
+  const { trainId, hopId, attempt, epoch, manifestDigest } = hop;
+  return { trainId, hopId, attempt, epoch, manifestDigest, prev: null };
+}
