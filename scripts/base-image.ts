@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -10,6 +11,7 @@ export const BASE_TAG = 'debian:bookworm-slim';
 const PULL_SILENCE_MS_MAX = 15_000;
 const PULL_MS_MAX = 300_000;
 const BOOTSTRAP_MS_MAX = 600_000;
+const MERGED_HOOK = '/usr/share/mmdebstrap/hooks/merged-usr';
 
 /** The base image: as it is, or pulled, or made from Debian's packages where no registry can be reached. */
 export async function ensureBase(docker: Docker, say: (line: string) => void): Promise<void> {
@@ -49,7 +51,9 @@ async function bootstrap(docker: Docker, say: (line: string) => void): Promise<v
   const sources = await hostAptSources();
   const left = ['doc', 'man', 'info', 'locale'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
   const options = ['--quiet', '--variant=minbase', '--dpkgopt=force-unsafe-io', '--aptopt=Acquire::Languages "none"', ...left];
-  const arguments_ = [...options, '--format=tar', RELEASE, '-', ...(sources === '' ? [] : ['-'])];
+  // Without it, the system of merged directories is made by a package that brings all of Perl.
+  const merged = existsSync(MERGED_HOOK) ? [`--hook-dir=${MERGED_HOOK}`, '--include=usr-is-merged'] : [];
+  const arguments_ = [...options, ...merged, '--format=tar', RELEASE, '-', ...(sources === '' ? [] : ['-'])];
   const making = spawn('mmdebstrap', arguments_, { stdio: ['pipe', 'pipe', 'pipe'], timeout: BOOTSTRAP_MS_MAX });
   const ended = new Promise<number | null>((resolve, reject) => making.once('error', reject).once('close', resolve));
   let words = '';

@@ -1,7 +1,15 @@
 import type { ErrorCode } from '../model/error.ts';
 
 /** The one mapping of error codes to exit statuses of the command line. */
-export const EXIT = { done: 0, other: 1, usage: 2, refused: 3, unverified: 4, unreachable: 5, interrupted: 130 } as const;
+export const EXIT = {
+  done: 0,
+  other: 1,
+  usage: 2,
+  refused: 3,
+  unverified: 4,
+  unreachable: 5,
+  interrupted: 130,
+} as const;
 export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
 
 const { other, usage, refused, unverified, unreachable } = EXIT;

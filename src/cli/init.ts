@@ -4,9 +4,16 @@ import { type Command, Option } from 'commander';
 import { templateOf } from '../adapters/home/config-template.ts';
 import { assertNoHome, createHome } from '../adapters/home/create.ts';
 import { writeAtomic } from '../adapters/home/files.ts';
-import { encryptedByDefault, generateKey, KEY_USES, type KeyUse, publicOf, storeKey } from '../adapters/home/keys.ts';
+import {
+  encryptedByDefault,
+  generateKey,
+  KEY_USES,
+  type KeyUse,
+  publicOf,
+  storeKey,
+} from '../adapters/home/keys.ts';
 import { MemberFile } from '../adapters/home/member.ts';
-import { encodeNetworkFile, type NetworkFiles, readNetworkFile } from '../adapters/home/network-file.ts';
+import { readNetworkFile, storeNetwork } from '../adapters/home/network-file.ts';
 import { createSigner } from '../adapters/signer/ed25519.ts';
 import { encodeEnvelope, keyIdOf } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
@@ -55,8 +62,12 @@ export function addMemberOptions(command: Command): Command {
     .requiredOption('--id <id>', 'short and lower case, unique in the network')
     .requiredOption('--title <text>', 'a name for people')
     .requiredOption('--organisation <text>', 'whom the member belongs to')
-    .requiredOption('--network <file>', "the network file, as the authority gave it")
-    .option('--dispatcher <address>', "the dispatcher's host:port; for a dispatcher: where it listens", 'localhost:7443')
+    .requiredOption('--network <file>', 'the network file, as the authority gave it')
+    .option(
+      '--dispatcher <address>',
+      "the dispatcher's host:port; for a dispatcher: where it listens",
+      'localhost:7443',
+    )
     .option('--no-passphrase', 'store the private keys in clear');
 }
 
@@ -74,7 +85,8 @@ export async function initMember(frame: Frame, options: InitOptions): Promise<vo
   let fingerprint = '';
   await createHome(dir, async (draft) => {
     mkdirSync(join(draft, 'keys'), { mode: 0o700 });
-    fingerprint = await writeIdentity(draft, member, files, passphrase, frame.nowMs());
+    storeNetwork(draft, files, network);
+    fingerprint = await writeIdentity(draft, member, passphrase, frame.nowMs());
     if (config !== null) writeAtomic(join(draft, 'config.yaml'), config);
     if (member.role === 'station') writeStationFiles(draft);
   });
@@ -87,7 +99,10 @@ export function warnUnencrypted(frame: Frame, dir: string): void {
   );
 }
 
-function memberFrom(options: InitOptions, network: Network): MemberFile & { role: Exclude<Role, 'authority'> } {
+function memberFrom(
+  options: InitOptions,
+  network: Network,
+): MemberFile & { role: Exclude<Role, 'authority'> } {
   const { role, id, title, organisation, station } = options;
   if ((role === 'admin') !== (station !== undefined)) {
     throw new PhtError('usage.invalid', 'an admin, and nobody else, names the station with --station');
@@ -111,7 +126,6 @@ function memberFrom(options: InitOptions, network: Network): MemberFile & { role
 async function writeIdentity(
   draft: string,
   member: MemberFile & { role: Exclude<Role, 'authority'> },
-  files: NetworkFiles,
   passphrase: string | null,
   nowMs: number,
 ): Promise<string> {
@@ -137,7 +151,6 @@ async function writeIdentity(
   const subject = { name: 'network', digest: enrolment.networkId as Network['id'] };
   const { envelope } = signStatement('enrolment', subject, enrolment, createSigner(statement));
   writeAtomic(join(draft, 'enrolment.json'), `${Buffer.from(encodeEnvelope(envelope)).toString('utf8')}\n`);
-  writeAtomic(join(draft, 'network.json'), encodeNetworkFile(files));
   writeAtomic(join(draft, 'member.json'), `${JSON.stringify(member, null, 2)}\n`);
   return keyIdOf(keys.statement);
 }
@@ -164,7 +177,14 @@ function report(
     ? 'under your passphrase; only the TLS key is in clear, so that watching can run unattended'
     : 'in clear, mode 0600';
   frame.output.result(
-    { home: dir, id: member.id, role: member.role, networkId: network.id, statementKeyId: fingerprint, enrolment },
+    {
+      home: dir,
+      id: member.id,
+      role: member.role,
+      networkId: network.id,
+      statementKeyId: fingerprint,
+      enrolment,
+    },
     [
       `${member.role} ${member.id} now has its home in ${dir}`,
       `  keys         ${member.role === 'admin' && encrypted ? 'under your passphrase' : clear}`,

@@ -1,7 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { readBounded } from '../adapters/home/files.ts';
 import { KEY_USES, loadKey } from '../adapters/home/keys.ts';
-import { currentNetwork, importNetwork, networkPath, readNetworkFile } from '../adapters/home/network-file.ts';
+import {
+  currentNetwork,
+  importNetwork,
+  networkPath,
+  readNetworkFile,
+} from '../adapters/home/network-file.ts';
 import { issueCertificate } from '../adapters/wire/certificates.ts';
 import { parseEnvelope, payloadOf } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
@@ -68,7 +73,10 @@ function readEnrolment(path: string, network: Network): Enrolment {
   const held = Object.entries(predicate.keys).flatMap(([use, jwk]) => (jwk === undefined ? [] : [use]));
   const needed: readonly string[] = KEY_USES[predicate.role];
   if (held.length !== needed.length || held.some((use) => !needed.includes(use))) {
-    throw new PhtError('network.invalid', `${path}: a ${predicate.role} has the keys ${needed.join(', ')} and no others`);
+    throw new PhtError(
+      'network.invalid',
+      `${path}: a ${predicate.role} has the keys ${needed.join(', ')} and no others`,
+    );
   }
   return predicate;
 }
@@ -81,9 +89,13 @@ function isNew(enrolment: Enrolment, members: readonly Member[]): boolean {
   const mine = keyIds(keys);
   const theirs = keyIds(known.keys);
   if (known.role === role && Object.keys(theirs).every((use) => theirs[use] === mine[use])) return false;
-  throw new PhtError('conflict', `${id} is a member already, with other keys or in another role; nobody was admitted`, {
-    hint: 'find out who sent this enrolment; a new member takes a new id',
-  });
+  throw new PhtError(
+    'conflict',
+    `${id} is a member already, with other keys or in another role; nobody was admitted`,
+    {
+      hint: 'find out who sent this enrolment; a new member takes a new id',
+    },
+  );
 }
 
 function memberOf({ member: id, role, title, organisation, station, keys }: Enrolment): Member {
@@ -95,10 +107,15 @@ function assertStationsExist(members: readonly Member[]): void {
     if ((role === 'admin') !== (station !== undefined)) {
       throw new PhtError('network.invalid', `${id}: an admin, and nobody else, names a station`);
     }
-    if (station === undefined || members.some((other) => other.id === station && other.role === 'station')) continue;
-    throw new PhtError('network.invalid', `${id} wants to govern ${station}, which is not a station of this network`, {
-      hint: 'admit the station first, or both in one command',
-    });
+    if (station === undefined || members.some((other) => other.id === station && other.role === 'station'))
+      continue;
+    throw new PhtError(
+      'network.invalid',
+      `${id} wants to govern ${station}, which is not a station of this network`,
+      {
+        hint: 'admit the station first, or both in one command',
+      },
+    );
   }
 }
 
@@ -124,7 +141,9 @@ async function certified(
 function admittedLines(added: readonly Member[], version: number, path: string): string[] {
   const lines: string[] = [];
   for (const { id, role, title, organisation, station, keys } of added) {
-    lines.push(`admitted ${role} ${id}${station === undefined ? '' : ` of ${station}`}: ${title}, ${organisation}`);
+    lines.push(
+      `admitted ${role} ${id}${station === undefined ? '' : ` of ${station}`}: ${title}, ${organisation}`,
+    );
     for (const [use, keyId] of Object.entries(keyIds(keys))) lines.push(`  ${use.padEnd(10)} ${keyId}`);
   }
   lines.push('', 'Compare each fingerprint with what the member reads out to you.');

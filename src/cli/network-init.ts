@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { assertNoHome, createHome } from '../adapters/home/create.ts';
 import { writeAtomic } from '../adapters/home/files.ts';
 import { type Ed25519PrivateJwk, generateKey, publicOf, storeKey } from '../adapters/home/keys.ts';
-import { MemberFile } from '../adapters/home/member.ts';
-import { encodeNetworkFile, type NetworkFiles } from '../adapters/home/network-file.ts';
+import type { MemberFile } from '../adapters/home/member.ts';
+import { type NetworkFiles, storeNetwork } from '../adapters/home/network-file.ts';
 import { createSigner } from '../adapters/signer/ed25519.ts';
 import { createAuthority } from '../adapters/wire/certificates.ts';
 import { keyIdOf } from '../model/dsse.ts';
@@ -25,8 +25,17 @@ const TLS_AUTHORITY_MS = 20 * 365 * DAY_MS;
 /** Members' clocks may lag (protocol, section 8). */
 const BACKDATE_MS = 5 * 60_000;
 
-export type NetworkInitOptions = { title: string; organisation?: string; expiresDays: string; passphrase: boolean };
-type AuthorityKeys = { root: Ed25519PrivateJwk; 'tls-authority': Ed25519PrivateJwk; statement: Ed25519PrivateJwk };
+export type NetworkInitOptions = {
+  title: string;
+  organisation?: string;
+  expiresDays: string;
+  passphrase: boolean;
+};
+type AuthorityKeys = {
+  root: Ed25519PrivateJwk;
+  'tls-authority': Ed25519PrivateJwk;
+  statement: Ed25519PrivateJwk;
+};
 
 export async function initNetwork(frame: Frame, options: NetworkInitOptions): Promise<void> {
   const dir = frame.homeDir();
@@ -43,7 +52,9 @@ export async function initNetwork(frame: Frame, options: NetworkInitOptions): Pr
   };
   const files = await found({ title, organisation, nowMs: frame.nowMs(), expiresMs }, keys);
   const network = openNetwork(files, null);
-  await createHome(dir, (draft) => writeHome(draft, { title, organisation, network, files, keys, passphrase }));
+  await createHome(dir, (draft) =>
+    writeHome(draft, { title, organisation, network, files, keys, passphrase }),
+  );
   frame.output.result(
     { home: dir, networkId: network.id, version: network.version, networkFile: join(dir, 'network.json') },
     [
@@ -81,7 +92,14 @@ async function found(
     keys: { statement: publicOf(keys.statement) },
   };
   const members = signMembers(
-    { networkId: root.digest, version: 1, issuer: AUTHORITY_ID, members: [authority], issuedAtMs: nowMs, expiresMs },
+    {
+      networkId: root.digest,
+      version: 1,
+      issuer: AUTHORITY_ID,
+      members: [authority],
+      issuedAtMs: nowMs,
+      expiresMs,
+    },
     signer,
   );
   return { root: root.envelope, members };
@@ -113,5 +131,5 @@ async function writeHome(
   };
   writeAtomic(join(draft, 'member.json'), `${JSON.stringify(member, null, 2)}\n`);
   // Everybody may read it, but the home is closed: handing it out is a deliberate copy.
-  writeAtomic(join(draft, 'network.json'), encodeNetworkFile(files));
+  storeNetwork(draft, files, network);
 }

@@ -1,9 +1,9 @@
+import type { Envelope } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
 import type { Digest } from '../model/id.ts';
 import { type Member, NetworkPredicate } from '../model/network.ts';
 import { check } from '../model/schema.ts';
 import { signStatement } from '../model/statement.ts';
-import type { Envelope } from '../model/dsse.ts';
 import type { Signer } from '../ports/signer.ts';
 
 /** Signing the list of members, shared by founding and admitting. */

@@ -14,7 +14,14 @@ export function keyIds(keys: MemberKeys): Record<string, string> {
 }
 
 export function memberView({ id, role, title, organisation, station, keys }: Member): object {
-  return { id, role, title, organisation, ...(station === undefined ? {} : { station }), keyIds: keyIds(keys) };
+  return {
+    id,
+    role,
+    title,
+    organisation,
+    ...(station === undefined ? {} : { station }),
+    keyIds: keyIds(keys),
+  };
 }
 
 export function networkView(network: Network): object {

@@ -1,5 +1,10 @@
 import type { Command } from 'commander';
-import { currentNetwork, importNetwork, networkPath, readNetworkFile } from '../adapters/home/network-file.ts';
+import {
+  currentNetwork,
+  importNetwork,
+  networkPath,
+  readNetworkFile,
+} from '../adapters/home/network-file.ts';
 import { type Network, openNetwork } from '../model/network.ts';
 import { check, Sha256Hex } from '../model/schema.ts';
 import type { Frame } from './frame.ts';
@@ -15,7 +20,9 @@ export function register(program: Command, frame: Frame): void {
   network
     .command('init')
     .summary('found a network: its root key and its first file')
-    .description("Founds a network in the authority's home: root key, TLS authority, and network file version 1.")
+    .description(
+      "Founds a network in the authority's home: root key, TLS authority, and network file version 1.",
+    )
     .requiredOption('--title <text>', 'the name of the network')
     .option('--organisation <text>', 'who runs the authority (default: the title)')
     .option('--expires-days <days>', 'how long the network file is good for', '365')
@@ -26,10 +33,15 @@ export function register(program: Command, frame: Frame): void {
   network
     .command('admit')
     .summary('admit members by their enrolments')
-    .description("Admits members: checks each enrolment, issues TLS certificates, signs the next network file.")
+    .description(
+      'Admits members: checks each enrolment, issues TLS certificates, signs the next network file.',
+    )
     .argument('<enrolment...>', 'the enrolment.json files that members sent')
     .option('--expires-days <days>', 'how long the new network file is good for', '365')
-    .addHelpText('after', '\nExample:\n  $ pht --home net network admit amsterdam/enrolment.json ana/enrolment.json')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ pht --home net network admit amsterdam/enrolment.json ana/enrolment.json',
+    )
     .action((files: string[], options: AdmitOptions) => admit(frame, files, options));
 
   network
@@ -50,7 +62,9 @@ export function register(program: Command, frame: Frame): void {
   network
     .command('verify')
     .summary('check a network file without a home')
-    .description('Verifies a network file down to the root key it names. Compare the id with one from another source.')
+    .description(
+      'Verifies a network file down to the root key it names. Compare the id with one from another source.',
+    )
     .argument('<file>', 'the network file')
     .option('--id <sha256>', 'the network id that the file must have')
     .addHelpText('after', '\nExample:\n  $ pht network verify network.json --id 3f5a...')
@@ -69,8 +83,10 @@ function importFile(frame: Frame, file: string): void {
       ? `imported version ${network.version} of ${network.title}: ${network.members.size} members`
       : `version ${network.version} of ${network.title} is here already; nothing was changed`,
   ];
-  if (!listed) lines.push(`${home.member.id} is not a member of it (yet): the authority admits with pht network admit`);
-  if (frame.nowMs() >= network.expiresMs) frame.output.warn('this network file has expired; ask for the current one');
+  if (!listed)
+    lines.push(`${home.member.id} is not a member of it (yet): the authority admits with pht network admit`);
+  if (frame.nowMs() >= network.expiresMs)
+    frame.output.warn('this network file has expired; ask for the current one');
   frame.output.result({ ...summary(network), changed, listed, file: networkPath(home) }, lines);
 }
 
@@ -81,7 +97,8 @@ function show(frame: Frame): void {
 }
 
 function tell(frame: Frame, network: Network, headline: string): void {
-  if (frame.nowMs() >= network.expiresMs) frame.output.warn('this network file has expired; ask for the current one');
+  if (frame.nowMs() >= network.expiresMs)
+    frame.output.warn('this network file has expired; ask for the current one');
   frame.output.result(networkView(network), [headline, ...networkLines(network)]);
 }
 

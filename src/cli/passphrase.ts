@@ -57,7 +57,9 @@ function fromFile({ env }: Terminal): string | null {
   const what = 'the passphrase file';
   const bytes = readBounded(path, PASSPHRASE_BYTES_MAX, what);
   assertPrivate(path, what);
-  const passphrase = Buffer.from(bytes).toString('utf8').replace(/\r?\n$/, '');
+  const passphrase = Buffer.from(bytes)
+    .toString('utf8')
+    .replace(/\r?\n$/, '');
   if (passphrase === '') throw new PhtError('config.invalid', `${path} (${what}) is empty`);
   return passphrase.normalize('NFC');
 }
@@ -93,9 +95,9 @@ function readLine(stdin: NodeJS.ReadStream): Promise<string> {
     const onEnd = (): void => finish(() => reject(new Interrupted()));
     const onData = (chunk: string | Buffer): void => {
       for (const letter of chunk.toString()) {
-        if (letter === '\r' || letter === '\n') return finish(() => resolve(typed.join('')));
-        if (letter === INTERRUPT || letter === END_OF_INPUT) return onEnd();
-        if (letter === '\x7f' || letter === '\b') typed.pop();
+        if (letter === '\r' || letter === '\n') finish(() => resolve(typed.join('')));
+        else if (letter === INTERRUPT || letter === END_OF_INPUT) onEnd();
+        else if (letter === '\x7f' || letter === '\b') typed.pop();
         else if (letter === '\x15') typed = [];
         else if (letter >= ' ') typed.push(letter);
       }

@@ -12,7 +12,9 @@ Example:
 export function addStationInit(station: Command, frame: Frame): void {
   const command = station.command('init').summary("make this station's home with its keys");
   addMemberOptions(command)
-    .description("Makes a station's home: keys, configuration, a place for datasets, and a policy that permits nothing.")
+    .description(
+      "Makes a station's home: keys, configuration, a place for datasets, and a policy that permits nothing.",
+    )
     .addHelpText('after', EXAMPLES)
     .action((options: Omit<InitOptions, 'role'>) => initMember(frame, { ...options, role: 'station' }));
 }

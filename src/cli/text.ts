@@ -22,9 +22,13 @@ export function truncate(text: string, columnsMax: number): string {
  *
  * @returns lines without trailing blanks; cells are cleaned
  */
-export function table(head: readonly string[], rows: readonly (readonly string[])[], columnsMax = COLUMNS): string[] {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  columnsMax = COLUMNS,
+): string[] {
   const cells = [head, ...rows].map((row) => head.map((_, at) => clean(row[at] ?? '')));
-  const widths = fit(
+  const widths = shrink(
     head.map((_, at) => Math.max(...cells.map((row) => [...(row[at] ?? '')].length))),
     columnsMax - GAP.length * (head.length - 1),
   );
@@ -36,17 +40,31 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   );
 }
 
+/** Words on lines of at most 80 columns; a word that is longer gets a line of its own. */
+export function wrap(text: string, indent = 0, columnsMax = COLUMNS): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of clean(text).split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if ([...longer].length + indent > columnsMax && line !== '') {
+      lines.push(line);
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line].map((each) => ' '.repeat(indent) + each);
+}
+
 function padTo(text: string, width: number): string {
   return text + ' '.repeat(Math.max(0, width - [...text].length));
 }
 
-function fit(widths: number[], total: number): number[] {
-  const fitted = [...widths];
-  while (fitted.reduce((sum, width) => sum + width, 0) > total) {
-    const widest = fitted.indexOf(Math.max(...fitted));
-    const width = fitted[widest] ?? 0;
+function shrink(widths: number[], total: number): number[] {
+  const shrunk = [...widths];
+  while (shrunk.reduce((sum, width) => sum + width, 0) > total) {
+    const widest = shrunk.indexOf(Math.max(...shrunk));
+    const width = shrunk[widest] ?? 0;
     if (width <= NARROWEST) break;
-    fitted[widest] = width - 1;
+    shrunk[widest] = width - 1;
   }
-  return fitted;
+  return shrunk;
 }

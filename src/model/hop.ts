@@ -19,13 +19,13 @@ export type HopState = (typeof HOP_STATES)[number];
 
 /**
  * From each state to the states it may move to. Output lives in memory only until it is sealed, so whatever lies
- * between `cleared` and `sealed` may start again from `cleared` after a crash. `sealed` holds the receipt, of
- * whichever outcome; `delivered` is the end.
+ * between `cleared` and `sealed` may start again from `cleared` after a crash. A case that changed is decided anew.
+ * `sealed` holds the receipt, of whichever outcome; `delivered` is the end.
  */
 export const HOP_MOVES: Readonly<Record<HopState, readonly HopState[]>> = {
   received: ['inspected', 'sealed'],
   inspected: ['decided', 'sealed'],
-  decided: ['awaiting-clearance', 'cleared', 'sealed'],
+  decided: ['decided', 'awaiting-clearance', 'cleared', 'sealed'],
   'awaiting-clearance': ['decided', 'cleared', 'sealed'],
   cleared: ['loaded', 'decided', 'sealed'],
   loaded: ['running', 'cleared', 'sealed'],

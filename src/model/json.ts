@@ -10,7 +10,7 @@ const DEPTH_MAX = 32;
 /**
  * Parses JSON that a stranger wrote: valid UTF-8 without a byte order mark, at most `bytesMax` bytes, nested at most
  * `depthMax` deep, no duplicate keys (RFC 8259 section 4 leaves them undefined and JSON.parse keeps the last, which
- * lets two readers see two documents), no `__proto__`, only finite numbers.
+ * lets two readers see two documents), no `__proto__`, only finite numbers, only whole characters.
  *
  * @throws PhtError `input.too-large` or `input.malformed`
  */
@@ -36,7 +36,7 @@ export function parseStrictJson(bytes: Uint8Array, limits: JsonLimits): JsonValu
   } catch (cause) {
     throw new PhtError('input.malformed', `${what} is not valid JSON`, { cause });
   }
-  assertFinite(value, what);
+  assertSound(value, what);
   return value;
 }
 
@@ -87,10 +87,17 @@ function rememberKey(literal: string, keys: Set<string>, what: string): void {
   keys.add(key);
 }
 
-function assertFinite(value: JsonValue, what: string): void {
+/** Lone surrogates have no UTF-8 form: two readers would see two strings (I-JSON, RFC 7493 section 2.1). */
+function assertSound(value: JsonValue, what: string): void {
   if (typeof value === 'number' && !Number.isFinite(value)) {
     throw new PhtError('input.malformed', `${what} has a number that is out of range`);
   }
+  if (typeof value === 'string') assertWellFormed(value, what);
   if (value === null || typeof value !== 'object') return;
-  for (const member of Array.isArray(value) ? value : Object.values(value)) assertFinite(member, what);
+  if (!Array.isArray(value)) for (const key of Object.keys(value)) assertWellFormed(key, what);
+  for (const member of Array.isArray(value) ? value : Object.values(value)) assertSound(member, what);
+}
+
+function assertWellFormed(text: string, what: string): void {
+  if (!text.isWellFormed()) throw new PhtError('input.malformed', `${what} has a broken character`);
 }

@@ -95,7 +95,7 @@ export function openNetwork(files: { root: Envelope; members: Envelope }, pinned
   if (predicate.networkId !== root.digest || opened.subject !== root.digest) {
     throw new PhtError('network.mismatch', 'the list of members belongs to another network');
   }
-  assertDistinct(predicate.members);
+  assertDistinct(predicate.members, root.predicate.keys);
   return {
     id: root.digest,
     version: predicate.networkVersion,
@@ -114,9 +114,9 @@ export function openRoot(envelope: Envelope): Verified<RootPredicate> {
 }
 
 /** Ids and key material are unique: a key that appears twice could speak for two members or two uses. */
-function assertDistinct(members: readonly Member[]): void {
+function assertDistinct(members: readonly Member[], rootKeys: readonly Ed25519PublicJwk[]): void {
   const ids = new Set<string>();
-  const material = new Set<string>();
+  const material = new Set(rootKeys.map(({ x }) => x));
   for (const member of members) {
     if (ids.has(member.id)) throw new PhtError('network.invalid', `member ${member.id} is listed twice`);
     ids.add(member.id);

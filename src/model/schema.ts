@@ -25,17 +25,20 @@ export const ShortText = z
 /** Milliseconds since the Unix epoch. */
 export const TimestampMs = z.int().min(0).max(8_640_000_000_000_000);
 
+/** 32 bytes in base64url. The spare bits of the last letter are zero, so that one key has one spelling. */
+const Raw32 = z.string().regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/, 'must be 32 bytes in base64url');
+
 export const X25519PublicJwk = z.strictObject({
   kty: z.literal('OKP'),
   crv: z.literal('X25519'),
-  x: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  x: Raw32,
 });
 export type X25519PublicJwk = z.infer<typeof X25519PublicJwk>;
 
 export const Ed25519PublicJwk = z.strictObject({
   kty: z.literal('OKP'),
   crv: z.literal('Ed25519'),
-  x: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  x: Raw32,
 });
 export type Ed25519PublicJwk = z.infer<typeof Ed25519PublicJwk>;
 

@@ -41,7 +41,9 @@ export interface Executor {
 export type EngineReport = {
   engine: string;
   runtime: string;
-  /** Known weaknesses that an admin may accept by id (`acceptEngineRisks`), e.g. `runc-cve-2025-31133`. */
+  /** Of the engine as it was probed; a report may be kept and counts while the fingerprint is still the engine's. */
+  fingerprint: string;
+  /** Known weaknesses that an admin may accept by id (`acceptEngineRisks`), e.g. `runc-break-outs`. */
   risks: { id: string; text: string }[];
   /** What was proved, one line each for people. */
   proofs: { name: string; text: string }[];

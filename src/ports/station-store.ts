@@ -57,7 +57,7 @@ export type Message = { key: string; hopId: HopId; epoch: number; ledgerSize: nu
  * causes are durable together or not at all.
  */
 export interface HopStore {
-  /** Takes an order on. The same order again, or one that this station already knows, changes nothing. */
+  /** Takes an order on. The same order again changes nothing, but posts the receipt again when there is one. */
   accept(order: VerifiedOrder, manifest: Uint8Array, manifestDigest: Digest, nowMs: number): HopRecord;
   find(hopId: string): HopRecord | null;
   /** All hops that are not delivered, or simply the newest `all` of them. */
@@ -81,7 +81,10 @@ export interface HopStore {
     nowMs: number,
     guard: () => void,
   ): HopRecord;
-  /** The hop that holds the same visit (manifest, step, round) already: released, or still open. */
+  /**
+   * What came here before and stands in the way of this visit (manifest, step, round), in this order: the hop that
+   * released it, one that is still open, or an ended one whose epoch this one does not pass.
+   */
   rival(hop: HopRecord): HopRecord | null;
 }
 

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, sign as signBytes, createPrivateKey } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, sign as signBytes } from 'node:crypto';
 import {
   createAuthority,
   type Ed25519PrivateJwk,
@@ -89,7 +89,13 @@ export async function makeNetwork(plan: FakePlan = {}): Promise<FakeNetwork> {
       publicJwk: publicOf(keys.tls),
       ...validity,
     });
-    members[id] = { id, role, keys, signer: signerOf(keys.statement), tls: tlsOf(certificate, tlsCertificate, keys.tls) };
+    members[id] = {
+      id,
+      role,
+      keys,
+      signer: signerOf(keys.statement),
+      tls: tlsOf(certificate, tlsCertificate, keys.tls),
+    };
     listed.push({
       id,
       role,
@@ -120,7 +126,11 @@ export async function makeNetwork(plan: FakePlan = {}): Promise<FakeNetwork> {
     members,
     root,
     authority,
-    without: (...ids) => version(++latest, listed.filter(({ id }) => !ids.includes(id))),
+    without: (...ids) =>
+      version(
+        ++latest,
+        listed.filter(({ id }) => !ids.includes(id)),
+      ),
   };
 }
 

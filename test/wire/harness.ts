@@ -1,8 +1,8 @@
-import { join } from 'node:path';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { type Channel, connect, type ConnectOptions } from '../../src/adapters/wire/client.ts';
-import { serve, type ServeOptions, type WireLog } from '../../src/adapters/wire/server.ts';
+import { join } from 'node:path';
+import { type Channel, type ConnectOptions, connect } from '../../src/adapters/wire/client.ts';
+import { type ServeOptions, serve, type WireLog } from '../../src/adapters/wire/server.ts';
 import type { Network } from '../../src/model/network.ts';
 import type { Ed25519PublicJwk } from '../../src/model/schema.ts';
 import { type FakeMember, type FakeNetwork, memberIn } from '../fakes/network.ts';
@@ -13,7 +13,8 @@ export type Logged = { level: string; details: object; message: string };
 
 export function collectingLog(): WireLog & { lines: Logged[] } {
   const lines: Logged[] = [];
-  const at = (level: string) => (details: object, message: string) => void lines.push({ level, details, message });
+  const at = (level: string) => (details: object, message: string) =>
+    void lines.push({ level, details, message });
   return { lines, debug: at('debug'), warn: at('warn'), error: at('error') };
 }
 
@@ -23,7 +24,11 @@ export function dispatcherKey(network: Network): Ed25519PublicJwk {
   return key;
 }
 
-export function clientOptions(fake: FakeNetwork, address: string, tls: FakeMember['tls']): ConnectOptions & { tls: object } {
+export function clientOptions(
+  fake: FakeNetwork,
+  address: string,
+  tls: FakeMember['tls'],
+): ConnectOptions & { tls: object } {
   const publicJwk = dispatcherKey(fake.network);
   return { address, tls, serverMember: { networkId: fake.network.id, memberId: 'dispatcher', publicJwk } };
 }

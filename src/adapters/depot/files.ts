@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
+import { type FileHandle, lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PhtError } from '../../model/error.ts';
 import { Sha256Hex } from '../../model/schema.ts';
@@ -16,14 +17,14 @@ type Place = { blobs: string; partial: string; writing: Set<string> };
 type Held = { bytes: number; complete: boolean };
 
 /** Directories are made 0700, files 0600. One process at a time: the lock of the home sees to that. */
-export async function openDepot(directory: string): Promise<Depot> {
+export function createDepot(directory: string): Depot {
   const place: Place = {
     blobs: join(directory, 'blobs', 'sha256'),
     partial: join(directory, 'partial'),
     writing: new Set(),
   };
-  await mkdir(place.blobs, { recursive: true, mode: 0o700 });
-  await mkdir(place.partial, { recursive: true, mode: 0o700 });
+  mkdirSync(place.blobs, { recursive: true, mode: 0o700 });
+  mkdirSync(place.partial, { recursive: true, mode: 0o700 });
   return {
     status: (digest) => status(place, digest),
     write: (digest, bytesTotal, offset, chunks) => write(place, digest, bytesTotal, offset, chunks),
@@ -89,7 +90,8 @@ async function append(
     if (bytes < bytesTotal) {
       for await (const chunk of chunks) {
         bytes += chunk.byteLength;
-        if (bytes > bytesTotal) throw new PhtError('input.too-large', `more than the declared ${bytesTotal} bytes`);
+        if (bytes > bytesTotal)
+          throw new PhtError('input.too-large', `more than the declared ${bytesTotal} bytes`);
         hash.update(chunk);
         await file.appendFile(chunk);
       }
@@ -190,9 +192,11 @@ function assertDeclared(held: Held, bytesTotal: number): Held {
 
 /** A digest becomes a file name. */
 function assertDigest(digest: string): void {
-  if (!Sha256Hex.safeParse(digest).success) throw new PhtError('input.malformed', 'not a SHA-256 digest in hexadecimal');
+  if (!Sha256Hex.safeParse(digest).success)
+    throw new PhtError('input.malformed', 'not a SHA-256 digest in hexadecimal');
 }
 
 function assertCount(value: number): void {
-  if (!Number.isSafeInteger(value) || value < 0) throw new PhtError('input.malformed', 'not a count of bytes');
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new PhtError('input.malformed', 'not a count of bytes');
 }

@@ -19,7 +19,10 @@ const PLAINTEXT_BYTES_MAX = 1024 * KIB;
 const JWE_BYTES_MAX = 2048 * KIB;
 const RECIPIENTS_MAX = 16;
 
-const Base64Url = z.string().regex(/^[A-Za-z0-9_-]*$/, 'must be base64url');
+/** With its spare bits zero, so that nobody can respell a sealed envelope that a receipt names by its digest. */
+const Base64Url = z
+  .string()
+  .refine((text) => Buffer.from(text, 'base64url').toString('base64url') === text, 'must be base64url');
 const RecipientHeader = z.strictObject({
   alg: z.literal(ALG).optional(),
   epk: X25519PublicJwk.optional(),
@@ -33,14 +36,18 @@ const Jwe = z.strictObject({
     .array(z.strictObject({ encrypted_key: Base64Url, header: RecipientHeader.optional() }))
     .min(1)
     .max(RECIPIENTS_MAX),
-  iv: Base64Url.length(16),
+  iv: Base64Url.refine((text) => text.length === 16, 'must be 12 bytes'),
   ciphertext: Base64Url,
-  tag: Base64Url.length(22),
+  tag: Base64Url.refine((text) => text.length === 22, 'must be 16 bytes'),
 });
 type Jwe = z.infer<typeof Jwe>;
 
 /** Strict again, so that `zip`, `crit`, `jku` and whatever comes later are refused by absence. */
-const ProtectedHeader = z.strictObject({ ...RecipientHeader.shape, enc: z.literal(ENC), typ: z.literal(TYP) });
+const ProtectedHeader = z.strictObject({
+  ...RecipientHeader.shape,
+  enc: z.literal(ENC),
+  typ: z.literal(TYP),
+});
 
 export function createSealer(): Sealer {
   return { seal };
@@ -49,7 +56,10 @@ export function createSealer(): Sealer {
 /** @throws PhtError `input.too-large`, `recipient.unknown` */
 async function seal(plaintext: Uint8Array, recipients: readonly X25519PublicJwk[]): Promise<Uint8Array> {
   if (recipients.length < 1 || recipients.length > RECIPIENTS_MAX) {
-    throw new PhtError('recipient.unknown', `an envelope has 1 to ${RECIPIENTS_MAX} recipients, not ${recipients.length}`);
+    throw new PhtError(
+      'recipient.unknown',
+      `an envelope has 1 to ${RECIPIENTS_MAX} recipients, not ${recipients.length}`,
+    );
   }
   const encrypt = new GeneralEncrypt(pad(plaintext)).setProtectedHeader({ enc: ENC, typ: TYP });
   for (const jwk of recipients) {
@@ -63,7 +73,10 @@ async function seal(plaintext: Uint8Array, recipients: readonly X25519PublicJwk[
 function pad(plaintext: Uint8Array): Uint8Array {
   const size = plaintext.byteLength;
   if (size > PLAINTEXT_BYTES_MAX) {
-    throw new PhtError('input.too-large', `${size} bytes are too many to seal; at most ${PLAINTEXT_BYTES_MAX} fit`);
+    throw new PhtError(
+      'input.too-large',
+      `${size} bytes are too many to seal; at most ${PLAINTEXT_BYTES_MAX} fit`,
+    );
   }
   const bucket = BUCKETS.find((bytes) => size <= bytes) ?? Math.ceil(size / STEP) * STEP;
   const padded = Buffer.alloc(bucket, ' ');
@@ -86,14 +99,17 @@ export function createOpener(jwk: X25519PublicJwk & { d: string }): Opener {
         });
         return plaintext;
       } catch (cause) {
-        const why = cause instanceof PhtError ? cause.message : 'the sealed envelope does not open with this key';
+        const why =
+          cause instanceof PhtError ? cause.message : 'the sealed envelope does not open with this key';
         throw new PhtError('envelope.invalid', why, { cause });
       }
     },
   };
 }
 
-type ReadableJwe = Omit<Jwe, 'recipients'> & { recipients: { encrypted_key: string; header?: Record<string, unknown> }[] };
+type ReadableJwe = Omit<Jwe, 'recipients'> & {
+  recipients: { encrypted_key: string; header?: Record<string, unknown> }[];
+};
 
 /** The envelope with only the recipients that may be this key; a missing `kid` may be anybody. */
 function readJwe(bytes: Uint8Array, keyId: string): ReadableJwe {

@@ -6,7 +6,9 @@ import type { Role } from '../../model/network.ts';
 /** `host:port`; an IPv6 host stands in brackets. */
 export const ADDRESS: RegExp = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}$/;
 
-const STATION = (address: string): string => `# The dispatcher that this station dials; the station itself listens on nothing.
+const STATION = (
+  address: string,
+): string => `# The dispatcher that this station dials; the station itself listens on nothing.
 dispatcher:
   address: ${address}
 
@@ -19,13 +21,15 @@ runAs: '65534:65534'
 # How much a refusal tells the researcher: full or code.
 explanations: full
 
-# Members of this group may reach the admin socket; without one only the owner.
+# Where admins reach this station, and the group that may; without a group only the owner.
 # adminSocket:
+#   path: /run/signalbox/admin.sock
 #   group: signalbox-admins
 
 # The container engine, where it is not at DOCKER_HOST or the default socket.
 # engine:
 #   socket: /run/docker.sock
+#   acceptEngineRisks: []
 
 # The most that one train may ask for.
 # limits:
@@ -48,6 +52,12 @@ listen: ${address}
 #   blobBytesPerTrainMax: 8589934592
 `;
 
+const ADMIN = `# Where the agent of this admin's station listens, if not in the station's home.
+# adminSocket:
+#   path: /run/signalbox/admin.sock
+{}
+`;
+
 const MEMBER = (address: string): string => `# The dispatcher that trains and results travel through.
 dispatcher:
   address: ${address}
@@ -64,6 +74,7 @@ export function templateOf(role: Role, address: string): string | null {
   }
   if (role === 'station') return STATION(quoted(address));
   if (role === 'dispatcher') return DISPATCHER(quoted(address));
+  if (role === 'admin') return ADMIN;
   return role === 'researcher' || role === 'auditor' ? MEMBER(quoted(address)) : null;
 }
 

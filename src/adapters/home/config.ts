@@ -14,16 +14,21 @@ const GIB = 1024 * MIB;
 const Address = z
   .string()
   .regex(ADDRESS, 'must be host:port')
-  .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65_535, 'the port must be at most 65535');
+  .refine(
+    (text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65_535,
+    'the port must be at most 65535',
+  );
 const Path = z.string().min(1).max(1000).startsWith('/', 'must be an absolute path');
 const Dispatcher = z.strictObject({ id: Slug.optional(), address: Address });
 
-const Proxy = z
+const HttpProxy = z
   .url({ protocol: /^http$/, hostname: z.regexes.hostname, message: 'must be http://host:port' })
   .refine((text) => new URL(text).pathname === '/', 'must have no path');
 
 /** `uid:gid`. A train never runs as root, in the container or by group. */
-const RunAs = z.string().regex(/^[1-9][0-9]{0,8}:[1-9][0-9]{0,8}$/, "must be 'uid:gid' in numbers, neither of them 0");
+const RunAs = z
+  .string()
+  .regex(/^[1-9][0-9]{0,8}:[1-9][0-9]{0,8}$/, "must be 'uid:gid' in numbers, neither of them 0");
 
 /** A preset, and single settings that replace its own; the model's floors hold for either. */
 const Disclosure = z
@@ -33,7 +38,7 @@ const Disclosure = z
 
 export const StationConfig = z.strictObject({
   dispatcher: Dispatcher,
-  proxy: Proxy.optional(),
+  proxy: HttpProxy.optional(),
   runAs: RunAs.default('65534:65534'),
   explanations: z.enum(['full', 'code']).default('full'),
   engine: z
@@ -43,7 +48,13 @@ export const StationConfig = z.strictObject({
     })
     .prefault({}),
   adminSocket: z
-    .strictObject({ path: Path.optional(), group: z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/).optional() })
+    .strictObject({
+      path: Path.optional(),
+      group: z
+        .string()
+        .regex(/^[a-z_][a-z0-9_-]{0,31}$/)
+        .optional(),
+    })
     .prefault({}),
   disclosure: Disclosure.prefault({}),
   /** The most that one manifest may ask for. */
@@ -59,7 +70,11 @@ export const StationConfig = z.strictObject({
     .prefault({}),
   manifestLifetimeDaysMax: z.int().min(1).max(90).default(90),
   runsAtOnceMax: z.int().min(1).max(64).default(1),
-  blobCacheBytesMax: z.int().min(64 * MIB).max(4096 * GIB).default(20 * GIB),
+  blobCacheBytesMax: z
+    .int()
+    .min(64 * MIB)
+    .max(4096 * GIB)
+    .default(20 * GIB),
 });
 export type StationConfig = z.infer<typeof StationConfig>;
 
@@ -68,15 +83,27 @@ export const DispatcherConfig = z.strictObject({
   quotas: z
     .strictObject({
       openTrainsPerResearcherMax: z.int().min(1).max(100_000).default(100),
-      blobBytesPerTrainMax: z.int().min(MIB).max(1024 * GIB).default(8 * GIB),
+      blobBytesPerTrainMax: z
+        .int()
+        .min(MIB)
+        .max(1024 * GIB)
+        .default(8 * GIB),
     })
     .prefault({}),
 });
 export type DispatcherConfig = z.infer<typeof DispatcherConfig>;
 
 /** Of a researcher or an auditor. */
-export const VisitorConfig = z.strictObject({ dispatcher: Dispatcher, proxy: Proxy.optional() });
+export const VisitorConfig = z.strictObject({ dispatcher: Dispatcher, proxy: HttpProxy.optional() });
 export type VisitorConfig = z.infer<typeof VisitorConfig>;
+
+export const AdminConfig = z.strictObject({ adminSocket: z.strictObject({ path: Path }).optional() });
+export type AdminConfig = z.infer<typeof AdminConfig>;
+
+/** @throws PhtError `config.missing`, `config.invalid`, `input.too-large` */
+export function readAdminConfig(dir: string): AdminConfig {
+  return readYaml(AdminConfig, configPath(dir), 'the configuration');
+}
 
 /** @throws PhtError `config.missing`, `config.invalid`, `input.too-large` */
 export function readStationConfig(dir: string): StationConfig {

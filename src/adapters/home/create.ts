@@ -26,6 +26,9 @@ export async function createHome(dir: string, fill: (draft: string) => Promise<v
   assertNoHome(dir);
   const place = resolve(dir);
   const draft = join(dirname(place), `.${basename(place)}.${randomBytes(6).toString('hex')}.new`);
+  const discard = (): void => rmSync(draft, { recursive: true, force: true });
+  // Ctrl-C ends the process without unwinding; a draft holds private keys and must not stay.
+  process.once('exit', discard);
   try {
     mkdirSync(dirname(place), { recursive: true });
     mkdirSync(draft, { mode: 0o700 });
@@ -34,9 +37,11 @@ export async function createHome(dir: string, fill: (draft: string) => Promise<v
     renameSync(draft, place);
     syncFolder(dirname(place));
   } catch (cause) {
-    rmSync(draft, { recursive: true, force: true });
+    discard();
     if (['ENOTEMPTY', 'EEXIST'].includes(errnoOf(cause))) throw homeExists(dir);
     throw fileError(cause, dir, '(the home directory) could not be made');
+  } finally {
+    process.off('exit', discard);
   }
 }
 

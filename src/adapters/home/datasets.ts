@@ -74,7 +74,9 @@ export function readDataset(dir: string, id: string): Dataset {
 }
 
 const unknown = (id: string, cause?: unknown): PhtError =>
-  new PhtError('dataset.unknown', `this station has no dataset ${JSON.stringify(id.slice(0, 60))}`, { cause });
+  new PhtError('dataset.unknown', `this station has no dataset ${JSON.stringify(id.slice(0, 60))}`, {
+    cause,
+  });
 
 function partsOf(folder: string, id: string): string[] {
   let names: string[];
@@ -84,7 +86,8 @@ function partsOf(folder: string, id: string): string[] {
     throw unreadable(id, folder, cause);
   }
   const parts = names.filter((name) => name.endsWith('.csv')).sort();
-  if (parts.length === 0) throw new PhtError('dataset.unreadable', `dataset ${id}: ${folder} holds no .csv file`);
+  if (parts.length === 0)
+    throw new PhtError('dataset.unreadable', `dataset ${id}: ${folder} holds no .csv file`);
   if (parts.length > FILES_MAX) {
     throw new PhtError('config.invalid', `dataset ${id}: ${folder} holds more than ${FILES_MAX} .csv files`);
   }
@@ -100,17 +103,24 @@ function regularFile(place: string, id: string): DatasetPart {
   } catch (cause) {
     throw unreadable(id, place, cause);
   }
-  if (!stat.isFile()) throw new PhtError('dataset.unreadable', `dataset ${id}: ${place} is not a regular file`);
+  if (!stat.isFile())
+    throw new PhtError('dataset.unreadable', `dataset ${id}: ${place} is not a regular file`);
   return { name: basename(place), path };
 }
 
 function unreadable(id: string, place: string, cause: unknown): PhtError {
-  return new PhtError('dataset.unreadable', `dataset ${id}: ${fileError(cause, place, 'could not be read').message}`, {
-    cause,
-  });
+  return new PhtError(
+    'dataset.unreadable',
+    `dataset ${id}: ${fileError(cause, place, 'could not be read').message}`,
+    {
+      cause,
+    },
+  );
 }
 
-export type Readable = { ok: true } | { ok: false; failing: { path: string; mode: string; need: 'r' | 'rx' } };
+export type Readable =
+  | { ok: true }
+  | { ok: false; failing: { path: string; mode: string; need: 'r' | 'rx' } };
 
 /**
  * Whether a train's user could read a file that is bound into its container (the folders above play no part there).

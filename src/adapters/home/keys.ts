@@ -44,7 +44,9 @@ const KEY_BYTES_MAX = 8 * 1024;
 // OWASP's 2023 floor for PBKDF2-HMAC-SHA512 is 210,000.
 const PBES2_COUNT = 600_000;
 
-export function generateKey<U extends KeyUse>(use: U): U extends 'encryption' ? X25519PrivateJwk : Ed25519PrivateJwk;
+export function generateKey<U extends KeyUse>(
+  use: U,
+): U extends 'encryption' ? X25519PrivateJwk : Ed25519PrivateJwk;
 export function generateKey(use: KeyUse): X25519PrivateJwk | Ed25519PrivateJwk {
   if (use === 'encryption') {
     return X25519PrivateJwk.parse(generateKeyPairSync('x25519').privateKey.export({ format: 'jwk' }));
@@ -54,7 +56,11 @@ export function generateKey(use: KeyUse): X25519PrivateJwk | Ed25519PrivateJwk {
 
 export function publicOf(jwk: Ed25519PrivateJwk): Ed25519PublicJwk;
 export function publicOf(jwk: X25519PrivateJwk): X25519PublicJwk;
-export function publicOf({ kty, crv, x }: Ed25519PrivateJwk | X25519PrivateJwk): Ed25519PublicJwk | X25519PublicJwk {
+export function publicOf({
+  kty,
+  crv,
+  x,
+}: Ed25519PrivateJwk | X25519PrivateJwk): Ed25519PublicJwk | X25519PublicJwk {
   return crv === 'Ed25519' ? { kty, crv, x } : { kty, crv, x };
 }
 
@@ -91,7 +97,10 @@ export async function loadKey(
   const sealed = join(dir, 'keys', `${use}.jwe`);
   const encrypted = existsSync(sealed);
   if (encrypted && existsSync(plain)) {
-    throw new PhtError('config.invalid', `both ${plain} and ${sealed} exist; remove the one that is not meant`);
+    throw new PhtError(
+      'config.invalid',
+      `both ${plain} and ${sealed} exist; remove the one that is not meant`,
+    );
   }
   const path = encrypted ? sealed : plain;
   const bytes = readBounded(path, KEY_BYTES_MAX, `the ${use} key`);
@@ -123,5 +132,6 @@ async function decryptKey(jwe: Uint8Array, path: string, passphrase: string): Pr
 /** A public half that does not belong to the private one would make signatures that nobody can verify. */
 function assertPair(jwk: Ed25519PrivateJwk | X25519PrivateJwk, path: string): void {
   const derived = createPublicKey(createPrivateKey({ key: jwk, format: 'jwk' })).export({ format: 'jwk' });
-  if (derived.x !== jwk.x) throw new PhtError('config.invalid', `${path}: the two halves of the key do not belong together`);
+  if (derived.x !== jwk.x)
+    throw new PhtError('config.invalid', `${path}: the two halves of the key do not belong together`);
 }

@@ -31,7 +31,10 @@ export function openHome(dir: string, roles?: readonly Role[]): Home {
   assertPrivate(dir, 'the home directory');
   assertPrivate(join(dir, 'keys'), 'the folder of private keys');
   if (roles !== undefined && !roles.includes(member.role)) {
-    throw new PhtError('usage.invalid', `${dir} is the home of a ${member.role}; this needs one of: ${roles.join(', ')}`);
+    throw new PhtError(
+      'usage.invalid',
+      `${dir} is the home of a ${member.role}; this needs one of: ${roles.join(', ')}`,
+    );
   }
   return { dir, member };
 }

@@ -28,7 +28,7 @@ export function parseNetworkFile(bytes: Uint8Array, what: string): NetworkFiles 
   return { root: part('root'), members: part('members') };
 }
 
-export function encodeNetworkFile({ root, members }: NetworkFiles): string {
+function encodeNetworkFile({ root, members }: NetworkFiles): string {
   const text = (envelope: Envelope): string => Buffer.from(encodeEnvelope(envelope)).toString('utf8');
   return `{"root":${text(root)},\n"members":${text(members)}}\n`;
 }
@@ -37,8 +37,10 @@ export function readNetworkFile(path: string): NetworkFiles {
   return parseNetworkFile(readBounded(path, NETWORK_BYTES_MAX, 'the network file'), path);
 }
 
-export const networkPath = (home: Home): string => join(home.dir, 'network.json');
-const seenPath = (home: Home): string => join(home.dir, 'network-seen.json');
+const FILE = 'network.json';
+const SEEN_FILE = 'network-seen.json';
+
+export const networkPath = (home: Home): string => join(home.dir, FILE);
 
 type Cached = { stamp: string; network: Network };
 const cache = new WeakMap<Home, Cached>();
@@ -56,7 +58,7 @@ export function currentNetwork(home: Home): Network {
   const network = openNetwork(readNetworkFile(networkPath(home)), home.member.networkId);
   const seen = readSeen(home);
   assertForward(seen, network);
-  if (seen === null || network.version > seen.version) writeSeen(home, network);
+  if (seen === null || network.version > seen.version) writeSeen(home.dir, network);
   cache.set(home, { stamp, network });
   return network;
 }
@@ -82,9 +84,9 @@ export function importNetwork(home: Home, files: NetworkFiles): { network: Netwo
   const seen = readSeen(home);
   assertForward(seen, network);
   assertOwnEntry(home, network);
-  if (seen !== null && network.version === seen.version && holds(home, network)) return { network, changed: false };
-  writeAtomic(networkPath(home), encodeNetworkFile(files));
-  writeSeen(home, network);
+  if (seen !== null && network.version === seen.version && holds(home, network))
+    return { network, changed: false };
+  storeNetwork(home.dir, files, network);
   return { network, changed: true };
 }
 
@@ -104,7 +106,9 @@ function assertForward(seen: Seen | null, network: Network): void {
     throw new PhtError(
       'network.rollback',
       `the network file has version ${network.version}, but this home has already seen version ${seen.version}`,
-      { hint: 'ask the network authority for its current file; an older one may name members that were revoked' },
+      {
+        hint: 'ask the network authority for its current file; an older one may name members that were revoked',
+      },
     );
   }
   if (network.version === seen.version && network.digest !== seen.digest) {
@@ -120,11 +124,14 @@ function assertForward(seen: Seen | null, network: Network): void {
 function assertOwnEntry(home: Home, network: Network): void {
   const entry = network.members.get(home.member.id);
   if (entry === undefined || entry.role === home.member.role) return;
-  throw new PhtError('network.invalid', `the network file lists ${entry.id} as ${entry.role}, not as ${home.member.role}`);
+  throw new PhtError(
+    'network.invalid',
+    `the network file lists ${entry.id} as ${entry.role}, not as ${home.member.role}`,
+  );
 }
 
 function readSeen(home: Home): Seen | null {
-  const path = seenPath(home);
+  const path = join(home.dir, SEEN_FILE);
   let bytes: Uint8Array;
   try {
     bytes = readBounded(path, SEEN_BYTES_MAX, 'the highest network version seen');
@@ -135,6 +142,12 @@ function readSeen(home: Home): Seen | null {
   return parseWith(Seen, bytes, { bytesMax: SEEN_BYTES_MAX, what: path }, 'config.invalid');
 }
 
-function writeSeen(home: Home, { version, digest }: Network): void {
-  writeAtomic(seenPath(home), `${JSON.stringify({ v: 1, version, digest } satisfies Seen)}\n`);
+/** Writes a network that was verified. A crash between the two files is made good by the next reading. */
+export function storeNetwork(dir: string, files: NetworkFiles, network: Network): void {
+  writeAtomic(join(dir, FILE), encodeNetworkFile(files));
+  writeSeen(dir, network);
+}
+
+function writeSeen(dir: string, { version, digest }: Network): void {
+  writeAtomic(join(dir, SEEN_FILE), `${JSON.stringify({ v: 1, version, digest } satisfies Seen)}\n`);
 }

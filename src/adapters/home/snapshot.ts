@@ -30,7 +30,10 @@ export function createSnapshot(): Snapshot {
   };
 }
 
-async function hashFile(path: string, contents: Map<string, string>): Promise<{ size: number; sha256: string }> {
+async function hashFile(
+  path: string,
+  contents: Map<string, string>,
+): Promise<{ size: number; sha256: string }> {
   let file: FileHandle;
   try {
     file = await open(path, 'r');
@@ -45,7 +48,8 @@ async function hashFile(path: string, contents: Map<string, string>): Promise<{ 
     if (known !== undefined) return { size: Number(before.size), sha256: known };
     const startedNs = BigInt(Date.now()) * 1_000_000n;
     const hash = createHash('sha256');
-    for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 1 << 20 })) hash.update(chunk);
+    for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 1 << 20 }))
+      hash.update(chunk);
     if (stampOf(await file.stat({ bigint: true })) !== stamp) {
       throw new PhtError('dataset.changed', `${path} changed while it was read`);
     }

@@ -45,11 +45,11 @@ function plainData(text: string, what: string): unknown {
       if (isPair(node) && (!isScalar(node.key) || typeof node.key.value !== 'string')) {
         throw invalid('every key must be text');
       }
-      if (isPair(node) && isScalar(node.key) && node.key.value === '__proto__') throw invalid('__proto__ is no setting');
-      if (isNode(node) && 'anchor' in node && node.anchor !== undefined) throw invalid('anchors (&) are not allowed');
-      if (isNode(node) && node.tag !== undefined && node.range != null && text[node.range[0]] === '!') {
-        throw invalid('tags (!) are not allowed');
-      }
+      if (isPair(node) && isScalar(node.key) && node.key.value === '__proto__')
+        throw invalid('__proto__ is no setting');
+      if (isNode(node) && 'anchor' in node && node.anchor !== undefined)
+        throw invalid('anchors (&) are not allowed');
+      if (isNode(node) && node.tag !== undefined) throw invalid('tags (!) are not allowed');
     });
     return document.toJS({ maxAliasCount: 0 }) as unknown;
   } catch (cause) {

@@ -1,5 +1,6 @@
 import { lstat, readdir, readFile, realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
+import { Readable } from 'node:stream';
 import { pack } from 'tar-stream';
 import { PhtError } from '../../model/error.ts';
 
@@ -33,7 +34,7 @@ export async function buildContext(directory: string): Promise<BuildContext> {
     archive.entry({ name: file.name, mode: file.executable ? 0o755 : 0o644, mtime: new Date(0), uid: 0, gid: 0 }, content);
   }
   archive.finalize();
-  return { archive, bytes };
+  return { archive: Readable.from(archive, { objectMode: false }), bytes };
 }
 
 async function collect(root: string, directory: string, files: ContextFile[]): Promise<void> {

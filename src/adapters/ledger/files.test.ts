@@ -192,10 +192,12 @@ describe('a ledger after a crash', () => {
       if (before > 0) await ledger().covered(first);
       const size = append(added);
       const { died, ...world } = dying(at);
-      const outcome = await ledger(world).covered(size).then(
-        () => 'done',
-        () => 'killed',
-      );
+      const outcome = await ledger(world)
+        .covered(size)
+        .then(
+          () => 'done',
+          () => 'killed',
+        );
       finished = !died();
       expect(outcome).toBe(finished ? 'done' : 'killed');
       const signed = createLedgerRows(database).checkpoint();
@@ -287,7 +289,12 @@ describe('a ledger that was tampered with or restored from an old copy', () => {
 
   it('refuses another log key than the one that signed so far', async () => {
     await ledger().covered(append(2));
-    const other = createLedger({ rows: createLedgerRows(database), dir, origin: ORIGIN, signer: signerOf(ed25519()) });
+    const other = createLedger({
+      rows: createLedgerRows(database),
+      dir,
+      origin: ORIGIN,
+      signer: signerOf(ed25519()),
+    });
     await expect(other.covered(append(1))).rejects.toMatchObject({ code: 'signer.unknown' });
   });
 

@@ -56,7 +56,8 @@ export function createLedger(options: LedgerOptions): Ledger {
       const first = edge.range.size;
       const end = Math.min(size, first - (first % CHUNK_ENTRIES) + CHUNK_ENTRIES);
       const entries = rows.read(first, end);
-      if (entries.length !== end - first) throw inconsistent(`entries ${first} to ${end - 1} are not all in the store`);
+      if (entries.length !== end - first)
+        throw inconsistent(`entries ${first} to ${end - 1} are not all in the store`);
       const appended = appendEntries(edge, entries);
       await files.write(appended.files);
       edge = appended.edge;
@@ -81,21 +82,26 @@ export function createLedger(options: LedgerOptions): Ledger {
     const saved = rows.checkpoint();
     const shown = await publishedHead(await files.checkpoint(), opened);
     if (saved === null) {
-      if (shown !== null) throw inconsistent('the published checkpoint is ahead of the store: an old copy was restored');
+      if (shown !== null)
+        throw inconsistent('the published checkpoint is ahead of the store: an old copy was restored');
       return { edge: EMPTY_EDGE, saved: -1 };
     }
     const { size, root } = opened(saved.text);
-    if (size !== saved.size || size > rows.size()) throw inconsistent('the store lacks entries that were signed');
+    if (size !== saved.size || size > rows.size())
+      throw inconsistent('the store lacks entries that were signed');
     if (shown !== null && shown.size > size) {
       throw inconsistent('the published checkpoint is ahead of the store: an old copy was restored');
     }
-    if (shown?.size === size && !sameBytes(shown.root, root)) throw inconsistent('two roots were signed for one size');
+    if (shown?.size === size && !sameBytes(shown.root, root))
+      throw inconsistent('two roots were signed for one size');
     // Without a checkpoint file nothing says that the other files survived either.
     let edge = shown === null ? null : await edgeFromFiles(size, root);
     if (edge === null) {
-      if (size > 0) warn(`the files of the ledger ${origin} are missing or damaged; writing them again from the store`);
+      if (size > 0)
+        warn(`the files of the ledger ${origin} are missing or damaged; writing them again from the store`);
       edge = (await grow(EMPTY_EDGE, size)).edge;
-      if (!sameBytes(rangeRoot(edge.range), root)) throw inconsistent('the entries are not those that were signed');
+      if (!sameBytes(rangeRoot(edge.range), root))
+        throw inconsistent('the entries are not those that were signed');
     }
     await files.publish(saved.text);
     return { edge, saved: size };
@@ -119,7 +125,8 @@ export function createLedger(options: LedgerOptions): Ledger {
   };
 
   const covered = async (size: number): Promise<void> => {
-    if (size > rows.size()) throw new PhtError('internal', `the ledger has only ${rows.size()} entries, not ${size}`);
+    if (size > rows.size())
+      throw new PhtError('internal', `the ledger has only ${rows.size()} entries, not ${size}`);
     while (head === null || head.saved < size) {
       round ??= advance().finally(() => {
         round = null;

@@ -24,7 +24,8 @@ export function createTreeFiles(dir: string, disk: Disk): TreeFiles {
   const makeFolders = async (folders: Iterable<string>): Promise<Set<string>> => {
     const parents = new Set<string>();
     for (const folder of folders) {
-      for (let at = folder; !made.has(at) && at.length >= dir.length; at = dirname(at)) parents.add(dirname(at));
+      for (let at = folder; !made.has(at) && at.length >= dir.length; at = dirname(at))
+        parents.add(dirname(at));
       if (!made.has(folder)) await disk.makeFolder(folder);
     }
     return parents;
@@ -62,7 +63,8 @@ export function createTreeFiles(dir: string, disk: Disk): TreeFiles {
       }
       return (tile) => {
         const bytes = held.get(tilePath(tile));
-        if (bytes === undefined) throw new PhtError('ledger.invalid', `${tilePath(tile)} of the ledger is missing`);
+        if (bytes === undefined)
+          throw new PhtError('ledger.invalid', `${tilePath(tile)} of the ledger is missing`);
         return bytes;
       };
     },

@@ -103,7 +103,7 @@ function hopStore(database: Database, append: Append): HopStore {
     accept: (order, manifest, manifestDigest, nowMs) =>
       database.transaction(() => {
         const known = find(order.hopId);
-        if (known !== null) return known;
+        if (known !== null) return again(database, known, order.digest);
         const { step, round, attempt, epoch, issuer } = order.predicate;
         const envelope = Buffer.from(JSON.stringify(order.envelope));
         database.run(
@@ -155,13 +155,23 @@ function hopStore(database: Database, append: Append): HopStore {
     rival: (hop) => {
       const rows = database.all(
         `SELECT * FROM hops WHERE manifest_digest = ? AND step = ? AND round = ? AND hop_id <> ?
-           AND rowid < (SELECT rowid FROM hops WHERE hop_id = ?) AND (outcome = 'released' OR outcome IS NULL)
-         ORDER BY outcome IS NULL, rowid LIMIT 1`,
-        ...[hop.manifestDigest, hop.step, hop.round, hop.hopId, hop.hopId],
+           AND rowid < (SELECT rowid FROM hops WHERE hop_id = ?)
+           AND (outcome = 'released' OR outcome IS NULL OR epoch >= ?)
+         ORDER BY outcome = 'released' DESC NULLS LAST, outcome IS NULL DESC, rowid LIMIT 1`,
+        ...[hop.manifestDigest, hop.step, hop.round, hop.hopId, hop.hopId, hop.epoch],
       );
       return rows[0] === undefined ? null : hopOf(rows[0]);
     },
   };
+}
+
+/** The same order again: the same receipt and the same sealed bytes, under the key they were sent with before. */
+function again(database: Database, hop: HopRecord, orderDigest: Digest): HopRecord {
+  if (hop.orderDigest !== orderDigest) {
+    throw new PhtError('conflict', `another order has the id ${hop.hopId} already`);
+  }
+  if (hop.sealed !== null) post(database, hop, hop.sealed.ledgerSize, null);
+  return hop;
 }
 
 /** Compare-and-set on state and epoch; assertions before and after writing. */
@@ -192,8 +202,9 @@ function claimRelease(database: Database, hop: HopRecord): void {
 /** `progress` null posts the receipt, whose bytes stay in the hop's own row. */
 function post(database: Database, hop: HopRecord, ledgerSize: number, progress: string | null): void {
   const key = `${hop.hopId}.${progress ?? 'receipt'}.${ledgerSize}`;
+  // The one key of a receipt may wait already.
   database.run(
-    'INSERT INTO outbox (key, hop_id, epoch, ledger_size, progress) VALUES (?, ?, ?, ?, ?)',
+    'INSERT INTO outbox (key, hop_id, epoch, ledger_size, progress) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
     ...[key, hop.hopId, hop.epoch, ledgerSize, progress],
   );
 }

@@ -39,13 +39,17 @@ export async function retrying<T>(
 ): Promise<T> {
   const { signal, attemptsMax = Number.POSITIVE_INFINITY, random = Math.random, limits = LIMITS } = options;
   let failures = 0;
+  const progressed = (): void => {
+    failures = 0;
+  };
   for (let number = 0; ; number++) {
     throwIfAborted(signal);
     try {
-      return await attempt({ number, progressed: () => void (failures = 0) });
+      return await attempt({ number, progressed });
     } catch (thrown) {
       throwIfAborted(signal);
-      if (!(thrown instanceof PhtError) || !(isTransient(thrown) || options.retryAlso?.(thrown) === true)) throw thrown;
+      if (!(thrown instanceof PhtError) || !(isTransient(thrown) || options.retryAlso?.(thrown) === true))
+        throw thrown;
       if (failures + 1 >= attemptsMax) throw thrown;
       const waitMs = backoffMs(failures, random, limits);
       failures += 1;
@@ -63,5 +67,7 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
 /** Why a signal was aborted, as the one error class. */
 export function abortError(signal: AbortSignal): PhtError {
   const reason: unknown = signal.reason;
-  return reason instanceof PhtError ? reason : new PhtError('cancelled', 'the call was cancelled', { cause: reason });
+  return reason instanceof PhtError
+    ? reason
+    : new PhtError('cancelled', 'the call was cancelled', { cause: reason });
 }

@@ -18,9 +18,20 @@ export type MethodAccess = { roles?: readonly Role[]; deadlineMs?: number | 'ope
 export type Bound = {
   readonly service: DescService;
   readonly implementation: Readonly<Record<string, unknown>>;
-  readonly access: { roles: readonly Role[] | 'local'; methods?: Readonly<Record<string, MethodAccess | undefined>> };
+  readonly access: {
+    roles: readonly Role[] | 'local';
+    methods?: Readonly<Record<string, MethodAccess | undefined>>;
+  };
 };
 
-export function bind<S extends DescService>(service: S, implementation: Service<S>, access: Access<S>): Bound {
-  return { service, implementation: implementation as Bound['implementation'], access: access as Bound['access'] };
+export function bind<S extends DescService>(
+  service: S,
+  implementation: Service<S>,
+  access: Access<S>,
+): Bound {
+  return {
+    service,
+    implementation: implementation as Bound['implementation'],
+    access: access as Bound['access'],
+  };
 }

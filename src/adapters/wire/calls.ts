@@ -49,7 +49,10 @@ export function handlerFor(frame: Frame, implementation: unknown): Handler {
     return handler;
   }
   if (methodKind === 'client_streaming') {
-    const serve = implementation as (requests: AsyncIterable<Message>, context: CallContext) => Promise<unknown>;
+    const serve = implementation as (
+      requests: AsyncIterable<Message>,
+      context: CallContext,
+    ) => Promise<unknown>;
     const handler: handleClientStreamingCall<Message, Message> = (call, respond) =>
       void framed(frame, call, (context) => serve(requestsOf(call, context.signal), context)).then(
         (init) => respond(null, answerOf(init)),
@@ -60,7 +63,9 @@ export function handlerFor(frame: Frame, implementation: unknown): Handler {
   if (methodKind !== 'server_streaming') throw new TypeError(`${frame.method.name} streams both ways`);
   const serve = implementation as (request: Message, context: CallContext) => AsyncIterable<unknown>;
   const handler: handleServerStreamingCall<Message, Message> = (call) =>
-    void framed(frame, call, (context) => send(frame, call, context, serve(call.request, context), answerOf)).then(
+    void framed(frame, call, (context) =>
+      send(frame, call, context, serve(call.request, context), answerOf),
+    ).then(
       () => call.end(),
       (thrown) => call.emit('error', toStatus(thrown)),
     );
@@ -83,7 +88,10 @@ async function framed<T>(
   const timer =
     frame.deadlineMs === 'open'
       ? undefined
-      : setTimeout(() => abort('timed-out', 'the server stopped working on a call that took too long'), frame.deadlineMs);
+      : setTimeout(
+          () => abort('timed-out', 'the server stopped working on a call that took too long'),
+          frame.deadlineMs,
+        );
   // The three kinds of call share no type in which this event is listed.
   const events: EventEmitter = call;
   events.once('cancelled', onCancelled);
@@ -117,7 +125,7 @@ async function* requestsOf(
   } catch (thrown) {
     throw signal.aborted ? abortError(signal) : thrown;
   }
-  // grpc-js ends the stream of a caller that went away; that must not look like the last message.
+  // The stream of a caller that went away may simply end: it must not look complete.
   if (signal.aborted) throw abortError(signal);
 }
 
@@ -143,7 +151,8 @@ async function send(
     ended = true;
   } finally {
     // Not awaited: a generator that waits for something else returns only after that.
-    if (!ended) void iterator.return?.().catch((thrown: unknown) => frame.onFailure(call.getPath(), null, thrown));
+    if (!ended)
+      void iterator.return?.().catch((thrown: unknown) => frame.onFailure(call.getPath(), null, thrown));
   }
 }
 

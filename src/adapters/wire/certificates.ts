@@ -57,7 +57,10 @@ export async function issueCertificate(request: CertificateRequest): Promise<str
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth, x509.ExtendedKeyUsage.serverAuth]),
+      new x509.ExtendedKeyUsageExtension([
+        x509.ExtendedKeyUsage.clientAuth,
+        x509.ExtendedKeyUsage.serverAuth,
+      ]),
       new x509.SubjectAlternativeNameExtension([
         { type: 'url', value: memberUri(request.networkId, request.memberId) },
       ]),
@@ -76,7 +79,9 @@ export function pemOf(certificate: string): string {
 
 /** @returns PKCS #8 in PEM */
 export function privateKeyPem(jwk: Ed25519PrivateJwk): string {
-  return createPrivateKey({ key: { ...jwk }, format: 'jwk' }).export({ format: 'pem', type: 'pkcs8' }).toString();
+  return createPrivateKey({ key: { ...jwk }, format: 'jwk' })
+    .export({ format: 'pem', type: 'pkcs8' })
+    .toString();
 }
 
 /** Takes over 100 ms to load, and only the authority ever needs it. */

@@ -2,8 +2,8 @@ import { isIP } from 'node:net';
 import type { DescService } from '@bufbuild/protobuf';
 import {
   type ChannelOptions,
-  Client as GrpcClient,
   credentials,
+  Client as GrpcClient,
   logVerbosity,
   setLogVerbosity,
 } from '@grpc/grpc-js';
@@ -32,12 +32,16 @@ export type ConnectOptions =
       proxy?: string;
       /** How often an idle connection is pinged; for tests of proxies that cut it. */
       keepaliveMs?: number;
+      /** How long the proxy and TLS together may take to answer; 15 s. */
+      handshakeMs?: number;
     }
   | {
       /** `unix:/path` of a local admin socket. */
       address: string;
       tls: null;
     };
+
+const HANDSHAKE_MS = 15_000;
 
 const SETTINGS: ChannelOptions = {
   'grpc.enable_http_proxy': 0,
@@ -73,15 +77,20 @@ function overSocket(address: string): GrpcClient {
 }
 
 function overTls(options: Extract<ConnectOptions, { tls: TlsFiles }>): GrpcClient {
-  const { address, tls, serverMember } = options;
+  const { address, tls, serverMember, handshakeMs = HANDSHAKE_MS } = options;
   const { host } = splitAddress(address);
   const proxy = options.proxy === undefined ? null : parseProxy(options.proxy);
-  const dialled = proxy === null ? address : `${proxy.host.includes(':') ? `[${proxy.host}]` : proxy.host}:${proxy.port}`;
-  return new GrpcClient(`dns:${dialled}`, new PinnedCredentials({ target: address, tls, serverMember, proxy }), {
-    ...SETTINGS,
-    ...(options.keepaliveMs === undefined ? {} : { 'grpc.keepalive_time_ms': options.keepaliveMs }),
-    'grpc.default_authority': address,
-    // Firewalls read the server name; RFC 6066 forbids an address there.
-    'grpc.ssl_target_name_override': isIP(host) === 0 ? host : `${serverMember.memberId}.invalid`,
-  });
+  const dialled =
+    proxy === null ? address : `${proxy.host.includes(':') ? `[${proxy.host}]` : proxy.host}:${proxy.port}`;
+  return new GrpcClient(
+    `dns:${dialled}`,
+    new PinnedCredentials({ target: address, tls, serverMember, proxy, handshakeMs }),
+    {
+      ...SETTINGS,
+      ...(options.keepaliveMs === undefined ? {} : { 'grpc.keepalive_time_ms': options.keepaliveMs }),
+      'grpc.default_authority': address,
+      // Firewalls read the server name; RFC 6066 forbids an address there.
+      'grpc.ssl_target_name_override': isIP(host) === 0 ? host : `${serverMember.memberId}.invalid`,
+    },
+  );
 }

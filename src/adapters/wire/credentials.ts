@@ -2,14 +2,18 @@ import type { Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { ChannelCredentials } from '@grpc/grpc-js';
 import { mismatchOf, type ServerMember, type TlsFiles } from './identity.ts';
-import { openTunnel, type Proxy } from './proxy.ts';
+import { type HttpProxy, openTunnel } from './proxy.ts';
 
 type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>;
 type ConnectorArguments = Parameters<ChannelCredentials['_createSecureConnector']>;
 
-const HANDSHAKE_MS_MAX = 15_000;
-
-export type Dial = { target: string; tls: TlsFiles; serverMember: ServerMember; proxy: Proxy | null };
+export type Dial = {
+  target: string;
+  tls: TlsFiles;
+  serverMember: ServerMember;
+  proxy: HttpProxy | null;
+  handshakeMs: number;
+};
 
 /**
  * Mutual TLS 1.3 to one pinned member, through the configured proxy if there is one. grpc-js takes its own proxy from
@@ -51,7 +55,7 @@ export class PinnedCredentials extends ChannelCredentials {
       return inner.connect(socket);
     };
     return {
-      connect: (socket) => withinHandshake(socket, secure(socket)),
+      connect: (socket) => withinHandshake(socket, secure(socket), this.#dial.handshakeMs),
       waitForReady: () => inner.waitForReady(),
       getCallCredentials: () => inner.getCallCredentials(),
       destroy: () => inner.destroy(),
@@ -59,10 +63,10 @@ export class PinnedCredentials extends ChannelCredentials {
   }
 }
 
-async function withinHandshake<T>(socket: Socket, work: Promise<T>): Promise<T> {
+async function withinHandshake<T>(socket: Socket, work: Promise<T>, handshakeMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const broken = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('the handshake took too long')), HANDSHAKE_MS_MAX);
+    timer = setTimeout(() => reject(new Error('the handshake took too long')), handshakeMs);
     // A peer that hangs up during the handshake emits no error.
     socket.once('close', () => reject(new Error('the peer closed the connection during the handshake')));
   });

@@ -23,7 +23,9 @@ export function memberBehind(certificate: Uint8Array, network: Network, nowMs: n
   const name = presented.subjectAltName ?? '';
   // A connection may outlive its certificate.
   if (nowMs > presented.validToDate.getTime()) throw new PhtError('forbidden', 'the certificate has expired');
-  const [networkId, memberId, ...rest] = name.startsWith(URI_PREFIX) ? name.slice(URI_PREFIX.length).split('/') : [];
+  const [networkId, memberId, ...rest] = name.startsWith(URI_PREFIX)
+    ? name.slice(URI_PREFIX.length).split('/')
+    : [];
   const member = memberId === undefined ? undefined : network.members.get(memberId);
   if (networkId !== network.id || rest.length > 0 || member === undefined) throw notAMember();
   if (member.keys.tls === undefined || keyIn(presented) !== member.keys.tls.x) throw notAMember();

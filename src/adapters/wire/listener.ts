@@ -53,11 +53,16 @@ export async function listenTls(
  */
 export async function listenUnix(path: string, onConnection: (socket: Socket) => void): Promise<Listener> {
   if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
-    throw new PhtError('config.invalid', `the socket path is longer than ${SOCKET_PATH_BYTES_MAX} bytes: ${path}`);
+    throw new PhtError(
+      'config.invalid',
+      `the socket path is longer than ${SOCKET_PATH_BYTES_MAX} bytes: ${path}`,
+    );
   }
   await assertFree(path);
   const privateDirectory = join(dirname(path), `.${randomBytes(4).toString('hex')}`);
-  await mkdir(privateDirectory, { mode: 0o700 });
+  await mkdir(privateDirectory, { mode: 0o700 }).catch((cause: unknown) => {
+    throw new PhtError('config.invalid', `cannot make a socket in ${dirname(path)}`, { cause });
+  });
   const temporary = join(privateDirectory, 's');
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());

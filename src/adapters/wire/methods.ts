@@ -1,4 +1,10 @@
-import { create, type DescMessage, type DescMethod, type DescService, type Message } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  type Message,
+} from '@bufbuild/protobuf';
 import {
   type CallOptions as GrpcCallOptions,
   type Client as GrpcClient,
@@ -6,7 +12,7 @@ import {
   type MethodDefinition,
   type ServiceError,
 } from '@grpc/grpc-js';
-import type { PhtError } from '../../model/error.ts';
+import { PhtError } from '../../model/error.ts';
 import type { CallOptions, Client } from '../../ports/wire.ts';
 import { abortError } from './backoff.ts';
 import { methodDefinition } from './service-definition.ts';
@@ -75,7 +81,14 @@ async function* downstream(
   if (signal?.aborted === true) throw abortError(signal);
   const request = messageOf(method.input, init);
   const deadline = deadlineOf(options);
-  const call = grpc.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, new Metadata(), deadline);
+  const call = grpc.makeServerStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    request,
+    new Metadata(),
+    deadline,
+  );
   const cancel = () => call.cancel();
   signal?.addEventListener('abort', cancel, { once: true });
   // Errors arrive through the iterator; one that comes after it was left must not end the process.
@@ -90,55 +103,77 @@ async function* downstream(
   }
 }
 
-async function upstream(
-  { grpc, method, definition }: Wire,
-  requests: AsyncIterable<Init>,
-  options: CallOptions,
-): Promise<Message> {
-  const { path, requestSerialize, responseDeserialize } = definition;
-  const { signal } = options;
+/**
+ * An HTTP/2 stream that Node resets is half-closed first, so a cancelled upload would look complete to the server.
+ * A truncated message (a tag without its end) goes ahead of it, which no server can take for the last one.
+ */
+const TORN = Buffer.of(0xff);
+const TORN_MS = 1000;
+
+async function upstream(wire: Wire, requests: AsyncIterable<Init>, options: CallOptions): Promise<Message> {
+  const { path, requestSerialize, responseDeserialize } = wire.definition;
+  const { signal, deadlineMs = DEADLINE_MS_MAX } = options;
   if (signal?.aborted === true) throw abortError(signal);
   const answer = Promise.withResolvers<Message>();
   // It may settle while requests are still being made.
-  answer.promise.catch(() => undefined);
-  let answered = false;
-  const call = grpc.makeClientStreamRequest<Message, Message>(
+  const settled = answer.promise.then(
+    () => undefined,
+    () => undefined,
+  );
+  let open = true;
+  const call = wire.grpc.makeClientStreamRequest<Message | typeof TORN, Message>(
     path,
-    requestSerialize,
+    (message) => (message === TORN ? TORN : requestSerialize(message as Message)),
     responseDeserialize,
     new Metadata(),
-    deadlineOf(options),
+    // The timer below tears the call first; this one tells the server.
+    deadlineOf({ deadlineMs: deadlineMs + 1000 }),
     (error, message) => {
-      answered = true;
+      open = false;
       if (error === null && message !== undefined) answer.resolve(message);
       else answer.reject(errorOf(error, signal));
     },
   );
   call.on('error', () => undefined);
-  const cancel = () => call.cancel();
-  signal?.addEventListener('abort', cancel, { once: true });
-  const settled = answer.promise.then(() => undefined, () => undefined);
-  const iterator = requests[Symbol.asyncIterator]();
-  let exhausted = false;
+  const tear = (reason: PhtError): void => {
+    if (!open) return;
+    open = false;
+    answer.reject(reason);
+    call.write(TORN, () => call.cancel());
+    // Behind a reader that is stuck it is never written; then nothing else is either.
+    setTimeout(() => call.cancel(), TORN_MS).unref();
+  };
+  const overdue = () => tear(new PhtError('timed-out', 'the peer did not answer in time'));
+  const aborted = () => signal !== undefined && tear(abortError(signal));
+  const timer = deadlineMs < DEADLINE_MS_MAX ? setTimeout(overdue, deadlineMs) : undefined;
+  signal?.addEventListener('abort', aborted, { once: true });
   try {
-    for (;;) {
-      const next = await Promise.race([iterator.next(), settled]);
-      if (next === undefined || answered) break;
-      if (next.done === true) {
-        exhausted = true;
-        break;
-      }
-      const message = messageOf(method.input, next.value);
-      // One message on its way at a time: the flow control of HTTP/2 reaches back to whoever makes them.
-      const flushed = new Promise<void>((resolve) => void call.write(message, () => resolve()));
-      await Promise.race([flushed, settled]);
-    }
-    if (!answered) call.end();
+    await pump(requests, settled, (init) => {
+      const message = messageOf(wire.method.input, init);
+      return new Promise<void>((resolve) => void (open ? call.write(message, () => resolve()) : resolve()));
+    });
+    if (open) call.end();
     return await answer.promise;
   } finally {
-    signal?.removeEventListener('abort', cancel);
-    if (!answered) call.cancel();
-    if (!exhausted) await iterator.return?.();
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', aborted);
+    tear(new PhtError('cancelled', 'the source of the upload failed'));
+  }
+}
+
+/** One message on its way at a time: the flow control of HTTP/2 reaches back to whoever makes them. */
+async function pump(
+  requests: AsyncIterable<Init>,
+  settled: Promise<undefined>,
+  write: (init: Init) => Promise<void>,
+): Promise<void> {
+  const iterator = requests[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await Promise.race([iterator.next(), settled]);
+    if (next?.done === true) return;
+    // Answered before the end. Not awaited: a source that is stuck would hold the answer back.
+    if (next === undefined) return void iterator.return?.().catch(() => undefined);
+    await Promise.race([write(next.value), settled]);
   }
 }
 

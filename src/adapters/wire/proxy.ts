@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { PhtError } from '../../model/error.ts';
 
 /** A tunnel through an HTTP proxy (RFC 9110, section 9.3.6, CONNECT); TLS inside stays end to end. */
-export type Proxy = { host: string; port: number; authorization: string | undefined };
+export type HttpProxy = { host: string; port: number; authorization: string | undefined };
 
 const HEAD_BYTES_MAX = 16 * 1024;
 
@@ -11,7 +11,7 @@ const HEAD_BYTES_MAX = 16 * 1024;
  * @param url `http://[user:password@]host[:port]` from the member's own configuration, never from the environment
  * @throws PhtError `config.invalid`
  */
-export function parseProxy(url: string): Proxy {
+export function parseProxy(url: string): HttpProxy {
   let parsed: URL;
   try {
     parsed = new URL(url);
@@ -31,7 +31,7 @@ export function parseProxy(url: string): Proxy {
 }
 
 /** Asks the proxy for a tunnel on a socket that is connected to it, and leaves the socket as the tunnel. */
-export async function openTunnel(socket: Socket, target: string, proxy: Proxy): Promise<void> {
+export async function openTunnel(socket: Socket, target: string, proxy: HttpProxy): Promise<void> {
   const lines = [`CONNECT ${target} HTTP/1.1`, `Host: ${target}`];
   if (proxy.authorization !== undefined) lines.push(`Proxy-Authorization: ${proxy.authorization}`);
   socket.write(`${lines.join('\r\n')}\r\n\r\n`);

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
@@ -7,8 +8,8 @@ import type { Member, Network } from '../../model/network.ts';
 import type { Bound, MethodAccess } from './bind.ts';
 import { type Frame, type Handler, handlerFor } from './calls.ts';
 import { memberBehind, type TlsFiles } from './identity.ts';
-import { type Listener, listenTls, listenUnix } from './listener.ts';
 import { KEEPALIVE, MESSAGE_BYTES_MAX, WINDOW_BYTES } from './limits.ts';
+import { type Listener, listenTls, listenUnix } from './listener.ts';
 import { serviceDefinition } from './service-definition.ts';
 
 /** Details first, then the message, as pino has it. */
@@ -80,18 +81,22 @@ export async function serve(options: ServeOptions): Promise<{ address: string; c
     close: async () => {
       const unbound = listener.close();
       closing.streams.abort();
-      // Open streams have ended; calls that are being answered get a moment, then the connections go.
-      const grace = setTimeout(() => {
-        closing.all.abort();
-        server.forceShutdown();
-        for (const socket of connections) socket.destroy();
-      }, limits.graceMs);
-      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      // Says goodbye on each connection, which ends with its last call; its own callback cannot be relied on.
+      server.tryShutdown(() => undefined);
+      await emptied(connections, limits.graceMs);
+      closing.all.abort();
+      server.forceShutdown();
       for (const socket of connections) socket.destroy();
-      clearTimeout(grace);
       await unbound;
     },
   };
+}
+
+async function emptied(connections: ReadonlySet<Socket>, waitMs: number): Promise<void> {
+  const patience = AbortSignal.timeout(waitMs);
+  for (const socket of connections) {
+    if (!socket.destroyed) await once(socket, 'close', { signal: patience }).catch(() => undefined);
+  }
 }
 
 function listen(options: ServeOptions, onConnection: (socket: Socket) => void): Promise<Listener> {

@@ -97,7 +97,9 @@ function fromTransport(received: StatusObject): PhtError {
 function unreachableText(details: string): string {
   if (/alert/i.test(details)) return 'the peer refused the certificate of this member';
   const reason = /Last error: (?:Error: )?(.*)$/.exec(details)?.[1] ?? '';
-  return reason === '' ? 'the connection to the peer was lost' : cleanText(`the peer is unreachable: ${reason}`);
+  return reason === ''
+    ? 'the connection to the peer was lost'
+    : cleanText(`the peer is unreachable: ${reason}`);
 }
 
 function textIn(metadata: Metadata, key: string): string | undefined {

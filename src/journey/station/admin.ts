@@ -96,7 +96,9 @@ async function caseOf(
     manifest,
     snapshotDigest: dataset.snapshotDigest,
     policyDigest: ports.policy().digest,
-    disclosureDigest: disclosureDigest(tighten(station.disclosure(), manifest.predicate.outputs.minCellCount)),
+    disclosureDigest: disclosureDigest(
+      tighten(station.disclosure(), manifest.predicate.outputs.minCellCount),
+    ),
     network,
   });
 }

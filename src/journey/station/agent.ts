@@ -3,7 +3,7 @@ import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
 import { asPhtError } from '../../model/error.ts';
 import { isSealed, progressOf } from '../../model/hop.ts';
 import type { Datasets } from '../../ports/datasets.ts';
-import type { Executor } from '../../ports/executor.ts';
+import type { EngineReport, Executor } from '../../ports/executor.ts';
 import type { Ledger, LedgerRows } from '../../ports/ledger.ts';
 import type { HopStore, Outbox, StationLog } from '../../ports/station-store.ts';
 import type { Client } from '../../ports/wire.ts';
@@ -48,9 +48,28 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
   let connected = false;
   const post = createBell();
 
-  const recover = async (): Promise<void> => {
-    const left = await ports.executor.sweep();
-    if (left > 0) station.note('removed what an earlier run had left', { left });
+  /** What a crash left in the engine goes before anything new is started there, however long the engine takes. */
+  const recover = async (signal: AbortSignal): Promise<void> => {
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        const left = await ports.executor.sweep();
+        if (left > 0) station.note('removed what an earlier run had left', { left });
+        ports.visits.open();
+        // Proving the sandbox takes a second: done before the first train needs it.
+        return noteProofs(await ports.executor.probe());
+      } catch (thrown) {
+        station.note('the container engine does not answer', { code: asPhtError(thrown).code });
+        await ports.pause(failures, signal);
+      }
+    }
+  };
+
+  const noteProofs = ({ failures, risks }: EngineReport): void => {
+    for (const { name, text } of failures) station.note(`the sandbox is not proved: ${text}`, { name });
+    for (const { id, text } of risks) station.note(`known weakness of the engine: ${text}`, { id });
+  };
+
+  const lookAgain = (): void => {
     for (const hop of ports.hops.list('open')) if (!isSealed(hop.state)) ports.visits.start(hop.hopId);
   };
 
@@ -91,12 +110,10 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
 
   return {
     run: async (signal) => {
-      await recover();
-      const tick = setInterval(() => {
-        for (const hop of ports.hops.list('open')) if (!isSealed(hop.state)) ports.visits.start(hop.hopId);
-      }, TICK_MS);
+      lookAgain();
+      const tick = setInterval(lookAgain, TICK_MS);
       try {
-        await Promise.all([keepTrack(signal), keepPosting(signal)]);
+        await Promise.all([recover(signal), keepTrack(signal), keepPosting(signal)]);
       } finally {
         clearInterval(tick);
         await ports.visits.stop();
@@ -124,9 +141,17 @@ async function announce(station: Station, ports: AgentPorts, signal: AbortSignal
   );
 }
 
-async function pull(station: Station, ports: AgentPorts, nudge: () => void, signal: AbortSignal): Promise<void> {
+async function pull(
+  station: Station,
+  ports: AgentPorts,
+  nudge: () => void,
+  signal: AbortSignal,
+): Promise<void> {
   for (;;) {
-    const answer = await ports.track.pull({ ordersMax: PULL_ORDERS_MAX }, { deadlineMs: CALL_DEADLINE_MS, signal });
+    const answer = await ports.track.pull(
+      { ordersMax: PULL_ORDERS_MAX },
+      { deadlineMs: CALL_DEADLINE_MS, signal },
+    );
     for (const pulled of answer.orders.slice(0, PULL_ORDERS_MAX)) {
       const hopId = acceptOrder(pulled, station, ports);
       if (hopId !== null) ports.visits.start(hopId);

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
+import { encodeEnvelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { asPhtError, type ErrorCode, type PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
 import type { ExplanationPredicate, Outcome } from '../../model/receipt.ts';
-import { signStatement } from '../../model/statement.ts';
-import { recipientKeys, verifyManifest } from '../../model/train.ts';
+import { readStatement, signStatement } from '../../model/statement.ts';
+import { Manifest, recipientKeys, verifyManifest } from '../../model/train.ts';
 import type { Sealer, Signer } from '../../ports/signer.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
 import { commitmentOf } from './commit.ts';
@@ -41,8 +41,6 @@ const OUTCOME_OF: Partial<Record<ErrorCode, Exclude<Outcome, 'released'>>> = {
   'run.failed': 'failed',
   'dataset.changed': 'failed',
   'dataset.unreadable': 'failed',
-  'engine.unsafe': 'failed',
-  'engine.unreachable': 'failed',
   internal: 'failed',
 };
 
@@ -134,11 +132,17 @@ async function explain(
   };
 }
 
-/** A manifest that does not verify names nobody to explain anything to. */
+/**
+ * A manifest that does not verify, or is not the one that was ordered, names nobody to explain anything to. One that
+ * has expired does: it is held against its own time.
+ */
 function recipientsOf(hop: HopRecord, station: Station): Parameters<Sealer['seal']>[1] | null {
   try {
     const network = station.network();
-    const manifest = verifyManifest(parseEnvelope(hop.manifest, 'manifest'), network, hop.receivedAtMs);
+    const envelope = parseEnvelope(hop.manifest, 'manifest');
+    const { issuedAtMs } = readStatement('manifest', Manifest, payloadOf(envelope)).predicate;
+    const manifest = verifyManifest(envelope, network, issuedAtMs);
+    if (manifest.digest !== hop.manifestDigest) return null;
     return recipientKeys(manifest.predicate, network).map(({ jwk }) => jwk);
   } catch (thrown) {
     station.note('no explanation: the manifest does not verify', {

@@ -3,6 +3,7 @@ import { type HopState, hopEntryHead, isSealed } from '../../model/hop.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
 import { isPassing } from './close.ts';
 import type { Cleared, Collected, Decided, Inspected, Loaded, Screened, Station } from './stages.ts';
+import type { Turns } from './turns.ts';
 
 /** The steps of a hop. Each is a stranger to the others; they meet only here. */
 export type Steps = {
@@ -31,18 +32,20 @@ export type Ended = { is: 'sealed'; hop: HopRecord } | { is: 'waiting' } | { is:
 export async function visit(
   hopId: string,
   steps: Steps,
-  ports: { hops: HopStore; station: Station; whenFree<T>(work: () => Promise<T>): Promise<T> },
+  ports: { hops: HopStore; station: Station; whenFree: Turns },
   signal: AbortSignal,
 ): Promise<Ended> {
   const { hops, station } = ports;
   const start = backToSafety(hopId, hops, station);
   if (start === null || isSealed(start.state)) return { is: 'later', problem: 'nothing to do' };
   try {
+    signal.throwIfAborted();
     const inspected = await steps.inspect(start);
     const decided = await steps.decide(inspected);
+    signal.throwIfAborted();
     const cleared = await steps.clear(decided);
     if (cleared === null) return { is: 'waiting' };
-    return await ports.whenFree(async () => {
+    return await ports.whenFree(signal, async () => {
       const loaded = await steps.load(cleared, signal);
       const collected = await steps.run(loaded, signal);
       const screened = await steps.screen(collected);
@@ -65,10 +68,15 @@ async function end(
   const hop = hops.find(hopId);
   if (hop === null || isSealed(hop.state)) throw error;
   station.note(`hop ended early: ${error.code}`, { hopId, error });
-  if (isPassing(error.code) && station.clock.nowMs() < (hop.notes.deadlineAtMs ?? Number.POSITIVE_INFINITY)) {
+  if (!isPassing(error.code)) return { is: 'sealed', hop: await steps.close(hop, error) };
+  const { deadlineAtMs } = hop.notes;
+  if (deadlineAtMs === undefined || station.clock.nowMs() < deadlineAtMs) {
     return { is: 'later', problem: error.message };
   }
-  return { is: 'sealed', hop: await steps.close(hop, error) };
+  const expired = new PhtError('deadline.passed', `the order's deadline passed; until then: ${error.message}`, {
+    cause: error,
+  });
+  return { is: 'sealed', hop: await steps.close(hop, expired) };
 }
 
 /** Output lives in memory only, so what a crash interrupted after the clearance runs again from there. */
@@ -77,9 +85,12 @@ const INTERRUPTED: ReadonlySet<HopState> = new Set(['loaded', 'running', 'collec
 function backToSafety(hopId: string, hops: HopStore, station: Station): HopRecord | null {
   const hop = hops.find(hopId);
   if (hop === null || !INTERRUPTED.has(hop.state)) return hop;
-  const body = { commitment: station.commitments.commit(JSON.stringify({ interruptedIn: hop.state })) };
+  const nowMs = station.clock.nowMs();
+  // Only a run that has started and has no end on record gets one.
+  if (hop.state !== 'running') return hops.move(hop, 'cleared', { nowMs, entries: [] });
+  const body = { commitment: station.commitments.commit(JSON.stringify({ ended: 'interrupted' })) };
   return hops.move(hop, 'cleared', {
-    nowMs: station.clock.nowMs(),
+    nowMs,
     entries: [{ type: 'run.ended', ...hopEntryHead(hop), body }],
   });
 }

@@ -23,8 +23,8 @@ export function createInspect(
     assertClock(station, nowMs);
     assertCurrent(network, nowMs);
     const order = verifyOrder(parseEnvelope(hop.order, 'order'), network, station.id);
-    // A hop that was cleared in time is held to its own deadline instead.
-    if (hop.notes.clearedAtMs === undefined) assertTimely(order.predicate, nowMs);
+    // What was cleared in time is held to its own deadline instead, for as long as that clearance holds.
+    if (hop.state !== 'cleared') assertTimely(order.predicate, nowMs);
     assertNoRival(hop, ports.hops);
     const manifest = verifyManifest(parseEnvelope(hop.manifest, 'manifest'), network, nowMs);
     if (manifest.digest !== order.subject) {
@@ -53,8 +53,15 @@ export function createInspect(
 function assertNoRival(hop: HopRecord, hops: HopStore): void {
   const rival = hops.rival(hop);
   if (rival === null) return;
-  const text = rival.sealed === null ? 'is under way here already' : 'was released here before';
-  throw new PhtError('replayed', `this visit of the train ${text}`);
+  if (rival.sealed === null)
+    throw new PhtError('replayed', 'this visit of the train is under way here already');
+  if (rival.sealed.outcome === 'released') {
+    throw new PhtError('replayed', 'this visit of the train was released here before');
+  }
+  throw new PhtError(
+    'stale.epoch',
+    `a newer order for this visit ended here before, with ${rival.sealed.code}`,
+  );
 }
 
 function assertFits(manifest: Manifest, station: Station): void {

@@ -4,8 +4,8 @@ import { asPhtError } from '../../model/error.ts';
 import { isSealed } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
 import { verifyOrder } from '../../model/order.ts';
-import { Manifest } from '../../model/train.ts';
 import { readStatement } from '../../model/statement.ts';
+import { Manifest } from '../../model/train.ts';
 import type { HopStore, StationLog } from '../../ports/station-store.ts';
 import type { Station } from './stages.ts';
 
@@ -43,10 +43,16 @@ export function cancelledHops(cancellation: Uint8Array, station: Station, hops: 
     const manifest = parseEnvelope(hop.manifest, 'manifest');
     try {
       const { predicate } = readStatement('manifest', Manifest, Buffer.from(manifest.payload, 'base64'));
-      verifyCancellation(envelope, station.network(), { digest: hop.manifestDigest, researcher: predicate.issuer });
+      verifyCancellation(envelope, station.network(), {
+        digest: hop.manifestDigest,
+        researcher: predicate.issuer,
+      });
       cancelled.push(hop.hopId);
     } catch (thrown) {
-      station.note('a cancellation does not fit this hop', { hopId: hop.hopId, code: asPhtError(thrown).code });
+      station.note('a cancellation does not fit this hop', {
+        hopId: hop.hopId,
+        code: asPhtError(thrown).code,
+      });
     }
   }
   return cancelled;

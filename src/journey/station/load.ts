@@ -1,21 +1,15 @@
+import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
+import { verifyImageConfig } from '../../model/image-config.ts';
 import type { TrainImage } from '../../model/train.ts';
 import type { Depot } from '../../ports/depot.ts';
 import type { Executor, ImageSource } from '../../ports/executor.ts';
 import type { BlobSource } from '../../ports/spool.ts';
 import type { HopStore } from '../../ports/station-store.ts';
 import type { Leases } from '../../ports/track.ts';
-import { PhtError } from '../../model/error.ts';
 import { type Cleared, type Loaded, type Station, stage } from './stages.ts';
 
 const CONFIG_BYTES_MAX = 1024 * 1024;
-
-/** How to start the image, read from the verified config blob and nowhere else. */
-export type ReadImageConfig = (config: Uint8Array) => {
-  entrypoint: string[];
-  workingDir: string;
-  env: string[];
-};
 
 /**
  * The verified image into the engine. Only the config always travels; layers are fetched when the engine does not hold
@@ -29,17 +23,16 @@ export function createLoad(
     depot: Depot;
     blobs: BlobSource;
     leases: Leases;
-    readImageConfig: ReadImageConfig;
   },
 ): (cleared: Cleared, signal: AbortSignal) => Promise<Loaded> {
   return async (cleared, signal) => {
     const { hop } = cleared;
     const { image } = cleared.decided.inspected.manifest.predicate;
     await ports.leases.hold(hop.hopId, hop.epoch, signal);
-    await assertSandbox(ports.executor);
+    await assertSandbox(ports.executor, station.acceptEngineRisks);
     await ports.blobs.fetch(hop.trainId, image.configDigest, image.configBytes, signal);
     const config = await bytesOf(ports.depot, image.configDigest);
-    const start = ports.readImageConfig(config);
+    const { entrypoint, workingDir, env } = verifyImageConfig(config, image);
     const source = sourceOf(image, config, hop.trainId, ports, signal);
     const loaded = await ports.executor.load(source);
     const moved = ports.hops.move(hop, 'loaded', {
@@ -52,14 +45,14 @@ export function createLoad(
         },
       ],
     });
-    return stage<Loaded>({ cleared, hop: moved, image: loaded, ...start });
+    return stage<Loaded>({ cleared, hop: moved, image: loaded, entrypoint, workingDir, env });
   };
 }
 
-/** Promise 9: what was not proved by effect on this engine does not run a train. */
-async function assertSandbox(executor: Executor): Promise<void> {
+/** Promise 9: what was not proved by effect on this engine, or is known to be weak and not accepted, runs no train. */
+async function assertSandbox(executor: Executor, accepted: readonly string[]): Promise<void> {
   const report = await executor.probe();
-  const failure = report.failures[0];
+  const failure = report.failures[0] ?? report.risks.find(({ id }) => !accepted.includes(id));
   if (failure === undefined) return;
   throw new PhtError('engine.unsafe', `the sandbox of this station is not proved: ${failure.text}`, {
     hint: 'pht station doctor names each setting and its fix',

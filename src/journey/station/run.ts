@@ -1,9 +1,9 @@
 import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
-import type { Datasets } from '../../ports/datasets.ts';
+import type { Datasets, OpenDataset } from '../../ports/datasets.ts';
 import type { Executor, RunOutcome } from '../../ports/executor.ts';
 import type { Spool } from '../../ports/spool.ts';
-import type { HopStore } from '../../ports/station-store.ts';
+import type { HopRecord, HopStore } from '../../ports/station-store.ts';
 import { type Collected, type Loaded, type Station, stage } from './stages.ts';
 
 /**
@@ -22,31 +22,14 @@ export function createRun(
 ): (loaded: Loaded, signal: AbortSignal) => Promise<Collected> {
   return async (loaded, signal) => {
     const { cleared } = loaded;
-    const { manifest, dataset } = cleared.decided.inspected;
+    const { dataset } = cleared.decided.inspected;
     const running = ports.hops.move(loaded.hop, 'running', {
       nowMs: station.clock.nowMs(),
       entries: [{ type: 'run.started', ...hopEntryHead(loaded.hop), body: { runAs: station.runAs } }],
       progress: 'running',
     });
-    const outcome = await ports.executor.run(
-      {
-        hop: running.hopId,
-        epoch: running.epoch,
-        image: loaded.image,
-        entrypoint: loaded.entrypoint,
-        workingDir: loaded.workingDir,
-        env: loaded.env,
-        limits: manifest.predicate.limits,
-        runAs: station.runAs,
-        files: await filesOf(loaded, ports.spool),
-        log: ports.log(running.hopId),
-      },
-      beforeDeadline(signal, cleared.deadlineAtMs - station.clock.nowMs()),
-    );
-    const after = await ports.datasets.open(dataset.description.id);
-    if (after.snapshotDigest !== dataset.snapshotDigest) {
-      throw new PhtError('dataset.changed', 'the dataset changed while the train was running');
-    }
+    const outcome = await runSpooled(loaded, running, station, ports, signal);
+    await assertUnchanged(dataset, ports.datasets);
     const output = outputOf(outcome, cleared.deadlineAtMs, station.clock.nowMs());
     const collected = ports.hops.move(running, 'collected', {
       nowMs: station.clock.nowMs(),
@@ -64,6 +47,39 @@ export function createRun(
     });
     return stage<Collected>({ cleared, hop: collected, output });
   };
+}
+
+/** Whatever happens, nothing of the run stays in the spool. */
+async function runSpooled(
+  loaded: Loaded,
+  { hopId, epoch }: HopRecord,
+  station: Station,
+  { executor, spool, log }: { executor: Executor; spool: Spool; log: (hopId: string) => (chunk: Uint8Array) => void },
+  signal: AbortSignal,
+): Promise<RunOutcome> {
+  const { cleared, image, entrypoint, workingDir, env } = loaded;
+  const { limits } = cleared.decided.inspected.manifest.predicate;
+  try {
+    const files = await filesOf(loaded, spool);
+    return await executor.run(
+      { hop: hopId, epoch, image, entrypoint, workingDir, env, limits, runAs: station.runAs, files, log: log(hopId) },
+      beforeDeadline(signal, cleared.deadlineAtMs - station.clock.nowMs()),
+    );
+  } finally {
+    await spool.remove(hopId);
+  }
+}
+
+/** A dataset that can no longer be read has changed as well. */
+async function assertUnchanged(before: OpenDataset, datasets: Datasets): Promise<void> {
+  const changed = 'the dataset changed while the train was running';
+  let after: OpenDataset;
+  try {
+    after = await datasets.open(before.description.id);
+  } catch (cause) {
+    throw new PhtError('dataset.changed', changed, { cause });
+  }
+  if (after.snapshotDigest !== before.snapshotDigest) throw new PhtError('dataset.changed', changed);
 }
 
 /** The contract with a train's author: `/train/request.json` and `/data/<dataset>/`, read-only. */

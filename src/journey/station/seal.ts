@@ -5,12 +5,12 @@ import { hopEntryHead } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
 import type { JsonValue } from '../../model/json.ts';
 import type { Receipt } from '../../model/receipt.ts';
-import { disclosureDigest } from '../../model/result/settings.ts';
+import { disclosureDigest, tighten } from '../../model/result/settings.ts';
 import { signStatement } from '../../model/statement.ts';
 import { recipientKeys } from '../../model/train.ts';
+import type { Policy } from '../../ports/policy.ts';
 import type { Sealer, Signer } from '../../ports/signer.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
-import type { Policy } from '../../ports/policy.ts';
 import { assertClock } from './clock.ts';
 import type { Screened, Station } from './stages.ts';
 
@@ -86,7 +86,8 @@ function assertStillCleared({ cleared }: Screened, station: Station, ports: Seal
   if (nowMs >= cleared.deadlineAtMs) {
     throw new PhtError('deadline.passed', "the order's deadline passed before the result could be released");
   }
-  const { inspected, disclosure, caseDigest } = cleared.decided;
+  const { inspected, caseDigest } = cleared.decided;
+  const disclosure = tighten(station.disclosure(), inspected.manifest.predicate.outputs.minCellCount);
   const now = caseFile({
     station: station.id,
     dispatcher: inspected.order.predicate.issuer,

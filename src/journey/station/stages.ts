@@ -75,6 +75,8 @@ export type Station = {
   readonly maxima: Limits;
   readonly lifetimeMsMax: number;
   readonly runAs: string;
+  /** Ids of known weaknesses of the engine that this station's admin runs with. */
+  readonly acceptEngineRisks: readonly string[];
   readonly explanations: 'full' | 'code';
   disclosure(): DisclosureSettings;
   /** The highest time ever seen here. */

@@ -3,16 +3,20 @@ import { isSealed } from '../../model/hop.ts';
 import type { HopStore } from '../../ports/station-store.ts';
 import { type Ended, type Steps, visit } from './hop.ts';
 import type { Station } from './stages.ts';
+import { createTurns } from './turns.ts';
 
 const RETRY_MS = 5_000;
 
 export type Visits = {
   /** Starts the visit of a hop, or lets one that waits look again. */
   start(hopId: string): void;
+  /** Ends a hop with a receipt, wherever it stands. */
   cancel(hopId: string): void;
   /** Ends every visit where it stands; after a restart each goes on from its last durable state. */
   stop(): Promise<void>;
 };
+
+type Active = { controller: AbortController; done: Promise<void>; again: boolean };
 
 /**
  * The visits under way, at most one per hop. Looking and deciding is cheap and never waits; only so many trains run at
@@ -20,18 +24,22 @@ export type Visits = {
  */
 export function createVisits(
   station: Station,
-  ports: { hops: HopStore; steps: Steps; runsAtOnceMax: number; sealed(): void },
+  ports: { hops: HopStore; steps: Steps; runsAtOnceMax: number; /** There is something to report. */ sealed(): void },
 ): Visits {
-  const active = new Map<string, { controller: AbortController; done: Promise<void>; again: boolean }>();
-  const timers = new Set<NodeJS.Timeout>();
+  const active = new Map<string, Active>();
+  const timers = new Map<string, NodeJS.Timeout>();
   const whenFree = createTurns(ports.runsAtOnceMax);
   let stopping = false;
 
   const start = (hopId: string): void => {
     const running = active.get(hopId);
     if (running !== undefined) running.again = true;
-    if (running !== undefined || stopping) return;
-    const controller = new AbortController();
+    else if (!stopping) begin(hopId, new AbortController());
+  };
+
+  const begin = (hopId: string, controller: AbortController): void => {
+    clearTimeout(timers.get(hopId));
+    timers.delete(hopId);
     const done = once(hopId, controller.signal).finally(() => {
       const again = active.get(hopId)?.again === true;
       active.delete(hopId);
@@ -52,19 +60,18 @@ export function createVisits(
   };
 
   const follow = (hopId: string, ended: Ended): void => {
-    if (ended.is === 'sealed') ports.sealed();
-    if (ended.is !== 'later') return;
+    if (ended.is !== 'later') return ports.sealed();
     const hop = ports.hops.find(hopId);
     if (hop !== null && !isSealed(hop.state)) later(hopId);
   };
 
   const later = (hopId: string): void => {
-    if (stopping) return;
-    const timer = setTimeout(() => {
-      timers.delete(timer);
-      start(hopId);
-    }, RETRY_MS);
-    timers.add(timer);
+    // One timer a hop: whatever else starts a visit meanwhile must not add a second chain of them.
+    if (stopping || timers.has(hopId)) return;
+    timers.set(
+      hopId,
+      setTimeout(() => start(hopId), RETRY_MS),
+    );
   };
 
   return {
@@ -73,34 +80,16 @@ export function createVisits(
       const reason = new PhtError('cancelled', 'the researcher cancelled the train');
       const running = active.get(hopId);
       if (running !== undefined) return running.controller.abort(reason);
-      const hop = ports.hops.find(hopId);
-      if (hop === null || isSealed(hop.state)) return;
-      void ports.steps.close(hop, reason).then(ports.sealed, (thrown: unknown) => {
-        station.note('a cancellation could not be recorded', { hopId, error: asPhtError(thrown) });
-      });
+      if (stopping) return;
+      const controller = new AbortController();
+      controller.abort(reason);
+      begin(hopId, controller);
     },
     stop: async () => {
       stopping = true;
-      for (const timer of timers) clearTimeout(timer);
+      for (const timer of timers.values()) clearTimeout(timer);
       for (const { controller } of active.values()) controller.abort(new Error('the station is stopping'));
       await Promise.all([...active.values()].map(({ done }) => done));
     },
-  };
-}
-
-/** At most `max` at once, first come first served. */
-function createTurns(max: number): <T>(work: () => Promise<T>) => Promise<T> {
-  let free = max;
-  const waiting: (() => void)[] = [];
-  return async (work) => {
-    if (free > 0) free--;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free++;
-      else next();
-    }
   };
 }

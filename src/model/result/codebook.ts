@@ -97,7 +97,7 @@ function readBreaks(breaks: readonly number[], column: Column, codebook: Codeboo
   );
   if (signed === undefined) return { hold: ['a table has breaks that are not in the signed parameters'] };
   const moved = Array.from({ length: breaks.length + 1 }, (_, index) => index);
-  return { dim: { var: column.name, breaks: signed.map((at) => at + 0) }, moved };
+  return { dim: { var: column.name, breaks: [...signed] }, moved };
 }
 
 export function isNumeric(column: Column): boolean {

@@ -3,7 +3,7 @@ export function roundToBase(count: number, base: number): number {
   return Math.round(count / base) * base;
 }
 
-/** `digits` significant decimal digits; negative zero becomes zero. */
+/** `digits` significant decimal digits; `toPrecision` drops the sign of a negative zero. */
 export function roundSignificant(value: number, digits: number): number {
-  return Number(value.toPrecision(digits)) + 0;
+  return Number(value.toPrecision(digits));
 }

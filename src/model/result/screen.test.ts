@@ -155,6 +155,11 @@ describe('counts', () => {
     });
   });
 
+  it('of one column against itself are held', () => {
+    const cells = [0, 1, 2, 3].map((at) => ({ k: [Math.floor(at / 2), at % 2], n: 20 }));
+    expect(held([count(0, { dims: [TREAT, TREAT], cells })])).toContain('one column twice');
+  });
+
   it('of one column cut in two ways, or of one table twice, are held', () => {
     const cut = (id: string, breaks: number[], more: object = {}): object =>
       count(0, {
@@ -249,6 +254,21 @@ describe('means', () => {
     });
   });
 
+  it('hidden for a group are not the sum of its parts', () => {
+    const sites = { var: 'site', levels: ['a', 'b', 'c'] };
+    const groupsOf = (ns: number[], k: (at: number) => number[]): object[] =>
+      ns.map((n, at) => ({ ...GROUP, n, mean: 1, k: k(at) }));
+    const coarse = { dims: [sites], groups: groupsOf([8, 20, 41], (at) => [at]) };
+    const fine = {
+      id: 'mean.by',
+      dims: [sites, TREAT],
+      groups: groupsOf([20, 20, 20, 20, 20, 20], (at) => [Math.floor(at / 2), at % 2]),
+    };
+    const [margin, parts] = released([mean({}, coarse), mean({}, fine)]);
+    expect(margin).toMatchObject({ groups: [{ n: null }, { n: null }, { n: 40 }] });
+    expect(parts).toMatchObject({ groups: [...Array(4).fill({ n: null }), { n: 20 }, { n: 20 }] });
+  });
+
   it('of a small group are not the difference of the others', () => {
     const groups = [{ ...GROUP, n: 8 }, GROUP].map((group, at) => ({ ...group, k: [at] }));
     expect(released([mean({}, { dims: [TREAT], groups })])[0]).toMatchObject({
@@ -269,6 +289,12 @@ describe('tests', () => {
       expect(released([test(change)])[0]).toMatchObject({ n: null, u: null, v: null });
     },
   );
+
+  it('need the threshold too where it is the stricter rule', () => {
+    const settings = { ...PRESETS.sacro, threshold: 20 };
+    expect(released([test({ n: 19, v: 2 })], { settings })[0]).toMatchObject({ n: null, u: null, v: null });
+    expect(released([test({ n: 20, v: 2 })], { settings })[0]).toMatchObject({ n: 20, v: 2 });
+  });
 
   it('need the degrees of freedom and no more', () => {
     expect(released([test({ n: 12, v: 2.5 })])[0]).toMatchObject({ n: 10, v: 2.5 });

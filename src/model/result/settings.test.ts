@@ -11,7 +11,7 @@ describe('disclosure settings', () => {
   });
 
   it.each([
-    { threshold: 4 },
+    { threshold: 4, roundBase: 1 },
     { threshold: 10.5 },
     { threshold: undefined },
     { roundBase: 0 },

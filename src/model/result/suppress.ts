@@ -42,9 +42,8 @@ export function suppressedCells(
   for (const slab of rule.slabs ?? []) {
     if (!slab.some((at) => state.hidden[at])) hideSmallest(state, slab);
   }
-  do {
-    hideAlongLines(state, lines);
-  } while (hideAgainstAlgebra(state, lines));
+  // Each turn hides one more cell or ends.
+  while (hideAlongLines(state, lines) || hideAgainstAlgebra(state, lines));
   return state.hidden;
 }
 
@@ -65,14 +64,9 @@ function hideClasses({ counts, rule, hidden, weighty }: State, lines: readonly (
   }
 }
 
-function hideAlongLines(state: State, lines: readonly (readonly number[])[]): void {
-  let changed = true;
-  while (changed) {
-    changed = false;
-    for (const line of lines) {
-      while (isExposed(state, line) && hideSmallest(state, line)) changed = true;
-    }
-  }
+/** @returns whether another cell had to be hidden */
+function hideAlongLines(state: State, lines: readonly (readonly number[])[]): boolean {
+  return lines.some((line) => isExposed(state, line) && hideSmallest(state, line));
 }
 
 function isExposed({ counts, rule, hidden, weighty }: State, line: readonly number[]): boolean {

@@ -123,26 +123,39 @@ static void probe_route(const char *name, int family, const void *address, word 
   fact(name, refused(result));
 }
 
+/* Lines of a table of the kernel's that are not about the loopback device, or the error that hid the table. */
+static long others(const char *path) {
+  static char table[16384];
+  long file = open_at(path, 0), held = 0, bytes = 0, count = 0;
+  if (file < 0) return file;
+  while (held < (long)sizeof table && (bytes = CALL3(NR_read, file, table + held, sizeof table - (word)held)) > 0) held += bytes;
+  CALL1(NR_close, file);
+  if (bytes < 0) return bytes;
+  for (long at = 0, loopback = 0; at < held; at++) {
+    char next = at + 2 < held ? table[at + 2] : '\n';
+    if (table[at] == 'l' && at + 1 < held && table[at + 1] == 'o' && (next == ':' || next == '\n') && (at == 0 || table[at - 1] == ' ')) loopback = 1;
+    if (table[at] == '\n') {
+      count += !loopback;
+      loopback = 0;
+    }
+  }
+  return count;
+}
+
 static void probe_network(void) {
   /* Addresses reserved for documentation: 192.0.2.1 and 2001:db8::1, port 9. */
   static const unsigned char v4[16] = {2, 0, 0, 9, 192, 0, 2, 1};
   static const unsigned char v6[28] = {10, 0, 0, 9, 0, 0, 0, 0, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-  static char table[4096];
-  long file = open_at("/proc/net/dev", 0), bytes, lines = 0, loopbacks = 0;
-  while (file >= 0 && (bytes = CALL3(NR_read, file, table, sizeof table)) > 0) {
-    for (long at = 0; at < bytes; at++) {
-      if (table[at] == '\n') lines++;
-      if (at >= 2 && table[at] == ':' && table[at - 1] == 'o' && table[at - 2] == 'l' && (at == 2 || table[at - 3] == ' ')) loopbacks++;
-    }
-  }
-  if (file >= 0) CALL1(NR_close, file);
-  /* Two lines of heading. Without the table nothing is known: say so as an error. */
-  fact("interfaces", file < 0 ? file : lines - 2 - loopbacks);
+  long interfaces = others("/proc/net/dev"), routes = others("/proc/net/route");
+  /* Two lines and one line of heading. */
+  fact("interfaces", interfaces < 0 ? interfaces : interfaces - 2);
+  fact("routes", routes < 0 ? routes : routes - 1);
+  fact("addresses-ipv6", others("/proc/net/if_inet6"));
   probe_route("route-ipv4", 2, v4, sizeof v4);
   probe_route("route-ipv6", 10, v6, sizeof v6);
-  long file_vsock = CALL3(NR_socket, 40 /* AF_VSOCK */, 1, 0);
-  if (file_vsock >= 0) CALL1(NR_close, file_vsock);
-  fact("vsock", refused(file_vsock));
+  long file = CALL3(NR_socket, 40 /* AF_VSOCK */, 1, 0);
+  if (file >= 0) CALL1(NR_close, file);
+  fact("vsock", refused(file));
 }
 
 static void probe_forks(word most) {

@@ -8,6 +8,7 @@ import type {
 import { PhtError } from '../../model/error.ts';
 import type { Depot } from '../../ports/depot.ts';
 import type { Client } from '../../ports/wire.ts';
+import { type RetryOptions, retrying } from './backoff.ts';
 
 /** Blobs over the wire in both directions, from where the last attempt stopped. */
 
@@ -16,18 +17,11 @@ type DepotClient = Client<typeof DepotService>;
 /** One attempt: longer transfers go on from their offset. */
 const ATTEMPT_MS_MAX = 10 * 60_000;
 
-export type Retry = <T>(
-  attempt: (attempt: { progressed(): void }) => Promise<T>,
-  options: { signal?: AbortSignal; attemptsMax: number; retryAlso: (error: PhtError) => boolean },
-) => Promise<T>;
-
 export type TransferOptions = {
-  /** `retrying` of the wire. */
-  retry: Retry;
-  /** Bytes that this call moved since the last time; what was there before counts as nothing. */
+  /** Called with the bytes of each chunk that moved; what was there before is not counted. */
   onBytes?: (bytes: number) => void;
   signal?: AbortSignal;
-  /** Attempts in a row that move nothing. */
+  /** Attempts in a row after which the other end holds no more than before. */
   attemptsMax?: number;
 };
 
@@ -40,22 +34,24 @@ export function uploadBlob(
   digest: string,
   bytesTotal: number,
   depot: Depot,
-  options: TransferOptions,
+  options: TransferOptions = {},
 ): Promise<void> {
-  const { signal, onBytes } = options;
-  return options.retry(
+  const { signal } = options;
+  let furthest = 0;
+  return retrying(
     async ({ progressed }) => {
       const call = callOptions(signal);
       const standing = await client.uploadOffset({ trainId, digest }, signal === undefined ? {} : { signal });
       if (standing.complete) return;
       const offset = Number(standing.offset);
-      if (offset > bytesTotal) throw new PhtError('image.mismatch', 'the depot holds more than this blob has');
-      const counted = counting(depot.read(digest, offset), (bytes) => {
-        progressed();
-        onBytes?.(bytes);
-      });
+      if (offset > bytesTotal)
+        throw new PhtError('image.mismatch', 'the depot holds more than this blob has');
+      if (offset > furthest) progressed();
+      furthest = Math.max(furthest, offset);
+      const counted = counting(depot.read(digest, offset), options.onBytes);
       const answer = await client.upload(uploadParts(trainId, digest, offset, counted), call);
-      if (!answer.complete) throw new PhtError('unreachable', 'the upload ended before the blob was complete');
+      if (!answer.complete)
+        throw new PhtError('unreachable', 'the upload ended before the blob was complete');
     },
     // The depot may still hold the writer of a connection that broke a moment ago.
     retryOptions(options, (error) => error.code === 'conflict'),
@@ -69,21 +65,25 @@ export function downloadBlob(
   digest: string,
   bytesTotal: number,
   depot: Depot,
-  options: TransferOptions,
+  options: TransferOptions = {},
 ): Promise<void> {
-  return options.retry(
+  let furthest = 0;
+  return retrying(
     async ({ progressed }) => {
       const standing = await depot.status(digest);
       if (standing.complete) return;
       // What another declared size left behind is discarded by the depot.
       const offset = standing.bytes > bytesTotal ? 0 : standing.bytes;
-      const messages = client.download({ trainId, digest, offset: BigInt(offset) }, callOptions(options.signal));
-      const counted = counting(chunksIn(messages), (bytes) => {
-        progressed();
-        options.onBytes?.(bytes);
-      });
+      const messages = client.download(
+        { trainId, digest, offset: BigInt(offset) },
+        callOptions(options.signal),
+      );
+      if (offset > furthest) progressed();
+      furthest = Math.max(furthest, offset);
+      const counted = counting(chunksIn(messages), options.onBytes);
       const held = await depot.write(digest, bytesTotal, offset, counted);
-      if (!held.complete) throw new PhtError('unreachable', 'the download ended before the blob was complete');
+      if (!held.complete)
+        throw new PhtError('unreachable', 'the download ended before the blob was complete');
     },
     retryOptions(options, () => false),
   );
@@ -129,12 +129,12 @@ async function* chunksIn(messages: AsyncIterable<{ chunk: Uint8Array }>): AsyncG
 
 async function* counting(
   chunks: AsyncIterable<Uint8Array>,
-  onBytes: (bytes: number) => void,
+  onBytes: ((bytes: number) => void) | undefined,
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     yield chunk;
     // Only what was taken counts: after the yield, the chunk before it has been passed on.
-    if (chunk.byteLength > 0) onBytes(chunk.byteLength);
+    onBytes?.(chunk.byteLength);
   }
 }
 
@@ -145,6 +145,6 @@ function callOptions(signal: AbortSignal | undefined): { deadlineMs: number; sig
 function retryOptions(
   { signal, attemptsMax = ATTEMPTS_MAX }: TransferOptions,
   retryAlso: (error: PhtError) => boolean,
-): Parameters<Retry>[1] {
+): RetryOptions {
   return { attemptsMax, retryAlso, ...(signal === undefined ? {} : { signal }) };
 }

@@ -1,0 +1,126 @@
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { Arrival } from '../../model/account.ts';
+import { PhtError } from '../../model/error.ts';
+import { type TrainId, TrainIdText } from '../../model/id.ts';
+import { canonicalJson } from '../../model/result/canonical.ts';
+import { parseWith, X25519PublicJwk } from '../../model/schema.ts';
+import type { Arrivals, Departure, PackedTrain, PackedTrains } from '../../ports/researcher-trains.ts';
+import { errnoOf, fileError, readBounded, syncFolder, writeAtomic } from './files.ts';
+
+/**
+ * A researcher's packed trains: `trains/<trainId>/` with `manifest.dsse.json`, `key.jwk` until the train has arrived,
+ * `departure.json` from the first submission on, and afterwards `arrival.json` and `results/<station>.json`.
+ */
+
+const MANIFEST_BYTES_MAX = 1024 * 1024;
+const SMALL_BYTES_MAX = 8 * 1024;
+const ARRIVAL_BYTES_MAX = 256 * 1024 * 1024;
+
+const Key = z.strictObject({ ...X25519PublicJwk.shape, d: z.string().regex(/^[A-Za-z0-9_-]{43}$/) });
+const DepartureFile = z.strictObject({
+  v: z.literal(1),
+  idempotencyKey: z.string().min(8).max(128),
+  departed: z.boolean(),
+});
+
+export function createPackedTrains(homeDir: string): PackedTrains {
+  const place = join(homeDir, 'trains');
+  const folderOf = (trainId: TrainId): string => join(place, trainId);
+  return {
+    keep: (train) => keep(place, train),
+    find: (trainId) => find(folderOf(trainId), trainId),
+    list: () => list(place),
+    mark: (trainId, departure) => mark(folderOf(trainId), departure),
+  };
+}
+
+/** Filled beside its place and moved there in one step: a folder with a train's name is a whole train. */
+function keep(place: string, { trainId, manifest, key }: Parameters<PackedTrains['keep']>[0]): void {
+  const draft = join(place, `.${trainId}.new`);
+  try {
+    mkdirSync(place, { recursive: true, mode: 0o700 });
+    rmSync(draft, { recursive: true, force: true });
+    mkdirSync(draft, { mode: 0o700 });
+    writeAtomic(join(draft, 'manifest.dsse.json'), manifest);
+    writeAtomic(join(draft, 'key.jwk'), `${JSON.stringify(key)}\n`);
+    renameSync(draft, join(place, trainId));
+    syncFolder(place);
+  } catch (cause) {
+    rmSync(draft, { recursive: true, force: true });
+    throw fileError(cause, join(place, trainId), '(the packed train) could not be written');
+  }
+}
+
+function find(folder: string, trainId: TrainId): PackedTrain {
+  let manifest: Uint8Array;
+  try {
+    manifest = readBounded(join(folder, 'manifest.dsse.json'), MANIFEST_BYTES_MAX, 'the packed manifest');
+  } catch (cause) {
+    if (!(cause instanceof PhtError) || cause.code !== 'config.missing') throw cause;
+    throw new PhtError('not-found', `this home holds no packed train ${trainId}`, {
+      cause,
+      hint: 'pht train list names those that it holds',
+    });
+  }
+  const key = readOptional(Key, join(folder, 'key.jwk'), SMALL_BYTES_MAX, "the train's key");
+  const marked = readOptional(
+    DepartureFile,
+    join(folder, 'departure.json'),
+    SMALL_BYTES_MAX,
+    'the submission',
+  );
+  const departure = marked && { idempotencyKey: marked.idempotencyKey, departed: marked.departed };
+  return { trainId, manifest, key, departure };
+}
+
+function list(place: string): TrainId[] {
+  let names: string[];
+  try {
+    names = readdirSync(place);
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return [];
+    throw fileError(cause, place, '(the packed trains) could not be read');
+  }
+  return names.flatMap((name) => {
+    const parsed = TrainIdText.safeParse(name);
+    return parsed.success ? [parsed.data] : [];
+  });
+}
+
+function mark(folder: string, departure: Departure): void {
+  writeAtomic(join(folder, 'departure.json'), `${JSON.stringify({ v: 1, ...departure })}\n`);
+}
+
+export function createArrivals(homeDir: string): Arrivals {
+  const folderOf = (trainId: TrainId): string => join(homeDir, 'trains', trainId);
+  return {
+    find: (trainId) =>
+      readOptional(Arrival, join(folderOf(trainId), 'arrival.json'), ARRIVAL_BYTES_MAX, 'the arrival'),
+    keep: (arrival) => keepArrival(folderOf(arrival.trainId), arrival),
+  };
+}
+
+/** The key goes last: until then the whole can be done again. */
+function keepArrival(folder: string, arrival: Arrival): void {
+  const results = join(folder, 'results');
+  mkdirSync(results, { recursive: true, mode: 0o700 });
+  for (const { station, result } of arrival.stations) {
+    if (result !== null) writeAtomic(join(results, `${station}.json`), `${canonicalJson(result)}\n`);
+  }
+  writeAtomic(join(folder, 'arrival.json'), `${JSON.stringify(arrival)}\n`);
+  rmSync(join(folder, 'key.jwk'), { force: true });
+  syncFolder(folder);
+}
+
+function readOptional<T>(schema: z.ZodType<T>, path: string, bytesMax: number, what: string): T | null {
+  let bytes: Uint8Array;
+  try {
+    bytes = readBounded(path, bytesMax, what);
+  } catch (cause) {
+    if (cause instanceof PhtError && cause.code === 'config.missing') return null;
+    throw cause;
+  }
+  return parseWith(schema, bytes, { bytesMax, what: path }, 'config.invalid');
+}

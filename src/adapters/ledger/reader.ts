@@ -1,0 +1,125 @@
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open, opendir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PhtError } from '../../model/error.ts';
+import { HASH_BYTES } from '../../model/ledger/merkle.ts';
+import {
+  BUNDLE_ENTRY_BYTES_MAX,
+  decodeBundle,
+  parseTilePath,
+  TILE_WIDTH,
+  type Tile,
+  tilePath,
+  tileWidth,
+} from '../../model/ledger/tile.ts';
+import type { LogSource } from '../../ports/log-source.ts';
+
+/** A folder with one C2SP tlog-tiles directory a member, which anybody may have touched. */
+
+const CHECKPOINT_BYTES_MAX = 1024 * 1024;
+const BUNDLE_BYTES_MAX = TILE_WIDTH * (2 + BUNDLE_ENTRY_BYTES_MAX);
+const NAMES_MAX = 2000;
+const DEPTH_MAX = 10;
+
+/** @throws PhtError `config.missing`, `usage.invalid` when `dir` is no folder of logs */
+export async function openLogFolder(dir: string): Promise<LogSource> {
+  const at = await lstat(dir).catch((cause: unknown) => {
+    throw new PhtError('config.missing', `${dir} could not be read: it does not exist`, { cause });
+  });
+  if (!at.isDirectory()) throw new PhtError('usage.invalid', `${dir} is not a folder`);
+  if ((await names(dir)).includes('checkpoint')) {
+    throw new PhtError('usage.invalid', `${dir} is one log; name the folder above, which holds one folder a member`);
+  }
+  return {
+    members: () => names(dir),
+    checkpoint: (member) => readFile(join(dir, member, 'checkpoint'), CHECKPOINT_BYTES_MAX),
+    entries: (member, first, end) => bundles(join(dir, member), first, end),
+    hashTile: (member, tile) => readFile(join(dir, member, tilePath(tile)), TILE_WIDTH * HASH_BYTES),
+    strangers: async (member, size, max) => {
+      const found: string[] = [];
+      for await (const path of filesUnder(join(dir, member), '', 0)) {
+        if (path === 'checkpoint' || isOfTree(path, size)) continue;
+        found.push(path);
+        if (found.length === max) break;
+      }
+      return found;
+    },
+  };
+}
+
+async function names(dir: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name } of await opendir(dir)) {
+    found.push(name);
+    if (found.length === NAMES_MAX) break;
+  }
+  return found.toSorted();
+}
+
+function isOfTree(path: string, size: number): boolean {
+  try {
+    const { level, index, width } = parseTilePath(path);
+    return tileWidth(size, level, index) === width;
+  } catch (thrown) {
+    if (thrown instanceof PhtError) return false;
+    throw thrown;
+  }
+}
+
+async function* filesUnder(root: string, below: string, depth: number): AsyncGenerator<string> {
+  if (depth > DEPTH_MAX) return yield below;
+  for await (const entry of await opendir(join(root, below))) {
+    const path = below === '' ? entry.name : `${below}/${entry.name}`;
+    if (entry.isDirectory()) yield* filesUnder(root, path, depth + 1);
+    else yield path;
+  }
+}
+
+async function* bundles(dir: string, first: number, end: number): AsyncGenerator<readonly Uint8Array[]> {
+  for (let at = first; at < end; ) {
+    const index = Math.floor(at / TILE_WIDTH);
+    const tile: Tile = { level: 'entries', index, width: tileWidth(end, 'entries', index) };
+    const path = tilePath(tile);
+    const bytes = await readFile(join(dir, path), BUNDLE_BYTES_MAX);
+    if (bytes === null) throw new PhtError('ledger.invalid', `${path} is missing`);
+    yield inBundle(path, bytes, tile.width).slice(at % TILE_WIDTH);
+    at = index * TILE_WIDTH + tile.width;
+  }
+}
+
+function inBundle(path: string, bytes: Uint8Array, width: number): Uint8Array[] {
+  try {
+    return decodeBundle(bytes, width);
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError)) throw thrown;
+    throw new PhtError('ledger.invalid', `${path}: ${thrown.message}`, { cause: thrown });
+  }
+}
+
+/**
+ * One regular file within a bound; a link or a pipe in a copy is nothing that a log has.
+ *
+ * @returns null where there is no such file
+ * @throws PhtError `ledger.invalid` for what is no regular file or too large, `config.invalid` when it cannot be read
+ */
+async function readFile(path: string, bytesMax: number): Promise<Uint8Array | null> {
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    if (code === 'ELOOP') throw new PhtError('ledger.invalid', `${path} is a symbolic link`, { cause });
+    throw new PhtError('config.invalid', `${path} could not be read`, { cause });
+  }
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new PhtError('ledger.invalid', `${path} is not a regular file`);
+    if (stat.size > bytesMax) throw new PhtError('ledger.invalid', `${path} is larger than ${bytesMax} bytes`);
+    const bytes = Buffer.alloc(stat.size);
+    const { bytesRead } = await file.read(bytes, 0, stat.size, 0);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}

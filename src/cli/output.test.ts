@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest';
+import { createOutput, type Output } from './output.ts';
+
+function capture(options: { json?: boolean; tty?: boolean; env?: Record<string, string> }): {
+  output: Output;
+  stdout: () => string;
+  stderr: () => string;
+} {
+  const written = { stdout: '', stderr: '' };
+  const stream = (
+    name: 'stdout' | 'stderr',
+  ): { write(text: string): void; isTTY: boolean; columns: number } => ({
+    write: (text) => {
+      written[name] += text;
+    },
+    isTTY: options.tty ?? false,
+    columns: 20,
+  });
+  const output = createOutput({
+    json: options.json ?? false,
+    stdout: stream('stdout'),
+    stderr: stream('stderr'),
+    env: options.env ?? {},
+  });
+  return { output, stdout: () => written.stdout, stderr: () => written.stderr };
+}
+
+test('people get lines, programs get one document', () => {
+  const people = capture({});
+  people.output.result({ a: 1 }, ['one', 'two']);
+  expect(people.stdout()).toBe('one\ntwo\n');
+  const program = capture({ json: true });
+  program.output.progress('working');
+  program.output.result({ a: 1 }, ['one']);
+  expect(JSON.parse(program.stdout())).toStrictEqual({ a: 1 });
+  expect(program.stderr()).toBe('');
+});
+
+test('a stream of answers is one JSON line each', () => {
+  const { output, stdout } = capture({ json: true });
+  output.event({ n: 1 }, 'one');
+  output.event({ n: 2 }, 'two');
+  expect(stdout()).toBe('{"n":1}\n{"n":2}\n');
+});
+
+test('no escape sequence reaches a file, NO_COLOR is respected, and a stranger never paints', () => {
+  for (const options of [{}, { tty: true, env: { NO_COLOR: '1' } }, { tty: true, env: { TERM: 'dumb' } }]) {
+    const { output, stdout } = capture(options);
+    output.result({}, [output.paint('red', 'x'), 'evil \x1b[31m\x1b[2J']);
+    expect(stdout()).not.toContain('\x1b');
+  }
+  const { output, stdout } = capture({ tty: true });
+  output.result({}, [output.paint('bold', 'x'), 'evil\x1b[2J\x1b]0;title\x07\x1b[8m']);
+  expect(stdout().match(/\x1b/g)?.length).toBe(2);
+  expect(stdout()).toContain('\x1b[1mx\x1b[0m');
+});
+
+test('progress is one moving line on a terminal and plain lines elsewhere', () => {
+  const terminal = capture({ tty: true });
+  terminal.output.progress('a line that is longer than the terminal is wide');
+  terminal.output.progress('two');
+  terminal.output.result({}, ['done']);
+  expect(terminal.stderr()).toBe('a line that is long\r\x1b[Ktwo\r\x1b[K');
+  const file = capture({});
+  file.output.progress('one\x1b[2J');
+  expect(file.stderr()).toBe('one\uFFFD[2J\n');
+});
+
+test('a warning is for people even beside JSON, on standard error', () => {
+  const { output, stdout, stderr } = capture({ json: true });
+  output.warn('careful\n');
+  expect(stdout()).toBe('');
+  expect(stderr()).toBe('pht: careful \n');
+});

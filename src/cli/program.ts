@@ -1,0 +1,155 @@
+import type { Command } from 'commander';
+import { asPhtError, PhtError } from '../model/error.ts';
+import { EXIT, exitStatusOf, meaningOf } from './exit.ts';
+import type { Frame } from './frame.ts';
+import { createOutput } from './output.ts';
+
+/**
+ * The first word after `pht`, what it is for, and the file that knows the rest. Only the file of the command that was
+ * asked for is loaded.
+ */
+type Group = {
+  name: string;
+  summary: string;
+  load: () => Promise<{ register(program: Command, frame: Frame): void }>;
+};
+const GROUPS: readonly Group[] = [
+  { name: 'init', summary: "make a member's home with its keys", load: () => import('./init.ts') },
+  { name: 'network', summary: 'who is a member, with which keys', load: () => import('./network.ts') },
+  { name: 'dispatcher', summary: 'run the hub that routes trains', load: () => import('./dispatcher.ts') },
+  { name: 'station', summary: 'run and govern a station', load: () => import('./station.ts') },
+];
+
+const EXAMPLES = `
+Examples:
+  $ pht --home net network init --title 'Heart network'
+  $ pht --home ana init --role researcher --id ana --title 'Ana Sol' \\
+        --organisation 'University X' --network net/network.json
+  $ pht network admit --help`;
+
+/** 128 + SIGTERM, as a shell counts. */
+const TERMINATED = 143;
+
+const args = process.argv.slice(2);
+const json = wants('--json');
+const output = createOutput({ json, stdout: process.stdout, stderr: process.stderr, env: process.env });
+const stop = new AbortController();
+let listening = false;
+let interrupted = false;
+
+/** Flags after `--` are operands. */
+function wants(flag: string): boolean {
+  const end = args.indexOf('--');
+  return (end === -1 ? args : args.slice(0, end)).includes(flag);
+}
+
+/** A command that listens to the signal ends by itself; any other has nothing to tidy up. */
+function onSignal(status: number, asked: boolean): void {
+  if (!listening || stop.signal.aborted) process.exit(status);
+  interrupted ||= asked;
+  stop.abort(new PhtError('cancelled', 'stopped by a signal'));
+}
+
+function onBrokenPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  // The reader went away, as `head` does; that is no error of ours.
+  if (!listening) process.exit(process.exitCode ?? EXIT.done);
+  stop.abort(new PhtError('cancelled', 'nobody reads the output any more'));
+}
+
+/** The first operand, past the options of `pht` itself; `help X` asks for X. */
+function groupAsked(): string | undefined {
+  const words: string[] = [];
+  for (let at = 0; at < args.length; at++) {
+    const word = args[at] ?? '';
+    if (word === '--home') at++;
+    else if (!word.startsWith('-')) words.push(word);
+  }
+  return words[0] === 'help' ? words[1] : words[0];
+}
+
+async function run(version: string): Promise<void> {
+  const { Command } = await import('commander');
+  const { createFrame } = await import('./frame.ts');
+  const program = new Command('pht');
+  program
+    .description('A Personal Health Train: the analysis travels, the patients\u2019 data stays.')
+    .option('--home <dir>', "the member's directory (or PHT_HOME)")
+    .option('--json', 'answer in JSON, for programs')
+    .option('--debug', 'show the stack trace of an error')
+    .version(version, '-V, --version')
+    .configureHelp({ showGlobalOptions: true, helpWidth: Math.min(process.stdout.columns ?? 80, 100) })
+    .configureOutput({ writeErr: (text) => void (json || process.stderr.write(text)) })
+    .showHelpAfterError('(see --help)')
+    .exitOverride()
+    .addHelpText('after', EXAMPLES);
+  const frame = createFrame({
+    output,
+    env: process.env,
+    home: () => program.opts<{ home?: string }>().home,
+    signal: () => {
+      listening = true;
+      return stop.signal;
+    },
+  });
+  const asked = groupAsked();
+  for (const { name, summary, load } of GROUPS) {
+    if (name === asked) (await load()).register(program, frame);
+    else program.command(name).summary(summary).description(summary);
+  }
+  await program.parseAsync(args, { from: 'user' });
+}
+
+/** @returns the exit status */
+function fail(thrown: unknown): number {
+  if (isInterrupt(thrown)) return EXIT.interrupted;
+  const usage = fromCommander(thrown);
+  if (usage === 'shown') return EXIT.done;
+  const error = usage ?? asPhtError(thrown);
+  if (json) {
+    const { code, message, hint } = error;
+    output.result({ error: hint === undefined ? { code, message } : { code, message, hint } }, []);
+  } else if (usage === null) {
+    output.warn(`${error.message} [${error.code}]`);
+    const lines = [meaningOf(error.code), error.hint === undefined ? null : `Next: ${error.hint}`];
+    for (const line of lines) if (line !== null) process.stderr.write(`     ${line}\n`);
+  }
+  if (wants('--debug')) process.stderr.write(`${stackOf(thrown)}\n`);
+  return exitStatusOf(error.code);
+}
+
+function isInterrupt(thrown: unknown): boolean {
+  return interrupted || (thrown instanceof Error && thrown.constructor.name === 'Interrupted');
+}
+
+/** Commander has already printed its own words; help and version are no errors. */
+function fromCommander(thrown: unknown): PhtError | 'shown' | null {
+  if (!(thrown instanceof Error) || !('exitCode' in thrown) || !('code' in thrown)) return null;
+  if (!String(thrown.code).startsWith('commander.')) return null;
+  if (thrown.exitCode === 0) return 'shown';
+  const missing = thrown.code === 'commander.help';
+  const message = missing
+    ? 'a command is missing'
+    : thrown.message.replace(/^error: /, '').replaceAll('\n', ' ');
+  return new PhtError('usage.invalid', message, { hint: 'see --help' });
+}
+
+function stackOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const cause = thrown.cause === undefined ? '' : `\ncaused by: ${stackOf(thrown.cause)}`;
+  return `${thrown.stack ?? thrown.message}${cause}`;
+}
+
+/** Runs the command that the process was started for. @returns the exit status */
+export async function main(version: string): Promise<number> {
+  process.stdout.on('error', onBrokenPipe);
+  process.stderr.on('error', onBrokenPipe);
+  process.on('SIGINT', () => onSignal(EXIT.interrupted, true));
+  process.on('SIGTERM', () => onSignal(TERMINATED, false));
+  try {
+    await run(version);
+    return interrupted ? EXIT.interrupted : Number(process.exitCode ?? EXIT.done);
+  } catch (thrown) {
+    return fail(thrown);
+  }
+}

@@ -1,0 +1,145 @@
+import type { Command } from 'commander';
+import { readAdminConfig, readStationConfig } from '../adapters/home/config.ts';
+import type { Home } from '../adapters/home/member.ts';
+import { currentNetwork } from '../adapters/home/network-file.ts';
+import { connect } from '../adapters/wire/client.ts';
+import { AdminService, type InboxEntry } from '../gen/pht/v1/admin_pb.ts';
+import { type OpenedCase, openCase, signClearance } from '../journey/admin/case.ts';
+import { PhtError } from '../model/error.ts';
+import type { Client } from '../ports/wire.ts';
+import { type Frame, signerOf } from './frame.ts';
+import { caseLines } from './station-case.ts';
+import { adminSocketPath } from './station-files.ts';
+import { table } from './text.ts';
+
+type Socket = { socket?: string };
+
+/** What a person at the hospital does: look, approve, reject. */
+export function addStationAdmin(station: Command, frame: Frame): void {
+  const command = (name: string, summary: string, example: string): Command =>
+    station
+      .command(name)
+      .summary(summary)
+      .description(summary)
+      .option('--socket <path>', "the agent's admin socket (default: from config.yaml)")
+      .addHelpText('after', `\nExample:\n  $ pht --home admins/amsterdam station ${example}`);
+
+  command('inbox', 'trains that wait for a decision', 'inbox')
+    .option('--all', 'every train that came here, with how it ended')
+    .action((options: Socket & { all?: boolean }) => inbox(frame, options));
+  command('show <hop>', 'everything that a decision is about', 'show hop_0123456789abcdef01234567').action(
+    (hop: string, options: Socket) => show(frame, hop, options),
+  );
+  command(
+    'approve <hop>',
+    'let a train run once',
+    "approve hop_0123456789abcdef01234567 --reason 'ethics 2026-17'",
+  )
+    .requiredOption('--reason <text>', 'why; signed and kept with the decision')
+    .action((hop: string, options: Socket & { reason: string }) => decide(frame, hop, 'approve', options));
+  command('reject <hop>', 'refuse a train', "reject hop_0123456789abcdef01234567 --reason 'no ethics vote'")
+    .requiredOption('--reason <text>', 'why; the researcher reads it')
+    .action((hop: string, options: Socket & { reason: string }) => decide(frame, hop, 'reject', options));
+}
+
+async function withAgent<T>(
+  frame: Frame,
+  options: Socket,
+  work: (agent: Client<typeof AdminService>, home: Home) => Promise<T>,
+): Promise<T> {
+  const home = frame.openHome(['admin', 'station']);
+  const channel = connect({ address: `unix:${socketOf(home, options)}`, tls: null });
+  try {
+    return await work(channel.client(AdminService), home);
+  } finally {
+    channel.close();
+  }
+}
+
+function socketOf(home: Home, options: Socket): string {
+  if (options.socket !== undefined) return options.socket;
+  if (home.member.role === 'station') return adminSocketPath(home.dir, readStationConfig(home.dir));
+  const path = readAdminConfig(home.dir).adminSocket?.path;
+  if (path !== undefined) return path;
+  throw new PhtError('config.missing', "this home does not say where the station's admin socket is", {
+    hint: 'name it with --socket PATH, or as adminSocket.path in config.yaml',
+  });
+}
+
+async function inbox(frame: Frame, options: Socket & { all?: boolean }): Promise<void> {
+  await withAgent(frame, options, async (agent) => {
+    const { entries } = await agent.inbox({ all: options.all === true });
+    const status = await agent.status({});
+    const lines = [
+      ...(entries.length === 0 ? ['No train waits for a decision.'] : inboxTable(entries)),
+      ...(status.connected ? [] : [`The station has no connection to its dispatcher: ${status.problem}`]),
+    ];
+    frame.output.result(
+      { station: status.station, connected: status.connected, hops: entries.map(plain) },
+      lines,
+    );
+  });
+}
+
+function plain({ $typeName: _, receivedAtMs, ...entry }: InboxEntry): object {
+  return { ...entry, receivedAtMs: Number(receivedAtMs) };
+}
+
+function inboxTable(entries: InboxEntry[]): string[] {
+  return table(
+    ['hop', 'train', 'researcher', 'state'],
+    entries.map((entry) => [entry.hopId, entry.title, entry.researcher, entry.outcome || entry.state]),
+  );
+}
+
+async function show(frame: Frame, hopId: string, options: Socket): Promise<void> {
+  await withAgent(frame, options, async (agent, home) => {
+    const { opened, state, reasons, log } = await look(agent, home, hopId, frame.nowMs());
+    frame.output.result(
+      { hopId, state, reasons, case: opened.file, caseDigest: opened.digest, log },
+      caseLines({ hopId, opened, state, reasons, log }, frame.output),
+    );
+  });
+}
+
+type Looked = { opened: OpenedCase; state: string; reasons: string[]; log: string };
+
+async function look(
+  agent: Client<typeof AdminService>,
+  home: Home,
+  hopId: string,
+  nowMs: number,
+): Promise<Looked> {
+  const answer = await agent.show({ hopId });
+  const station = home.member.role === 'station' ? home.member.id : home.member.station;
+  if (station === undefined)
+    throw new PhtError('config.invalid', 'this home does not say whose admin it belongs to');
+  const opened = openCase(answer, { station, network: currentNetwork(home), nowMs });
+  return {
+    opened,
+    state: answer.state,
+    reasons: answer.reasons,
+    log: Buffer.from(answer.log).toString('utf8'),
+  };
+}
+
+async function decide(
+  frame: Frame,
+  hopId: string,
+  verdict: 'approve' | 'reject',
+  options: Socket & { reason: string },
+): Promise<void> {
+  frame.openHome(['admin']);
+  await withAgent(frame, options, async (agent, home) => {
+    const { opened } = await look(agent, home, hopId, frame.nowMs());
+    const signer = await signerOf(home, 'statement');
+    const admin = { id: home.member.id, network: currentNetwork(home), signer, nowMs: frame.nowMs() };
+    const clearance = signClearance(opened, { verdict, reason: options.reason }, admin);
+    await agent.decide({ hopId, clearance });
+    const said = verdict === 'approve' ? 'approved' : 'rejected';
+    frame.output.result({ hopId, verdict, caseDigest: opened.digest }, [
+      `${said} ${hopId}: ${opened.file.manifest.title}`,
+      `signed by ${home.member.id} over case ${opened.digest.slice(0, 16)}…`,
+    ]);
+  });
+}

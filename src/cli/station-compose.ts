@@ -1,0 +1,181 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { createDepot } from '../adapters/depot/files.ts';
+import { createSealer } from '../adapters/envelope/jwe.ts';
+import { createDockerExecutor } from '../adapters/executor/docker.ts';
+import type { StationConfig } from '../adapters/home/config.ts';
+import type { Home } from '../adapters/home/member.ts';
+import { currentNetwork } from '../adapters/home/network-file.ts';
+import { createLedger } from '../adapters/ledger/files.ts';
+import { createSpool } from '../adapters/spool/files.ts';
+import { createRunLogs } from '../adapters/spool/run-logs.ts';
+import { openStationStore } from '../adapters/store/station-store.ts';
+import { backoffMs } from '../adapters/wire/backoff.ts';
+import { bind } from '../adapters/wire/bind.ts';
+import type { Channel } from '../adapters/wire/client.ts';
+import { serve } from '../adapters/wire/server.ts';
+import { downloadBlob } from '../adapters/wire/transfer.ts';
+import { AdminService } from '../gen/pht/v1/admin_pb.ts';
+import { DepotService } from '../gen/pht/v1/depot_pb.ts';
+import { LedgerService } from '../gen/pht/v1/ledger_pb.ts';
+import { TrackService } from '../gen/pht/v1/tracks_pb.ts';
+import { createAdminService } from '../journey/station/admin.ts';
+import { type Agent, createAgent } from '../journey/station/agent.ts';
+import { createClear } from '../journey/station/clear.ts';
+import { createClose } from '../journey/station/close.ts';
+import { createCommitments } from '../journey/station/commit.ts';
+import { createDecide } from '../journey/station/decide.ts';
+import { createHold } from '../journey/station/hold.ts';
+import type { Steps } from '../journey/station/hop.ts';
+import { createInspect } from '../journey/station/inspect.ts';
+import { createLoad } from '../journey/station/load.ts';
+import { createRun } from '../journey/station/run.ts';
+import { createScreen } from '../journey/station/screen.ts';
+import { createSeal } from '../journey/station/seal.ts';
+import type { Station } from '../journey/station/stages.ts';
+import { createVisits } from '../journey/station/visits.ts';
+import { ledgerOrigin } from '../model/ledger/origin.ts';
+import { dialDispatcher } from './dial.ts';
+import { signerOf } from './frame.ts';
+import { adminSocketPath, openDatasets, policyReader } from './station-files.ts';
+
+export type RunningStation = { agent: Agent; socket: string; close(): Promise<void> };
+
+/** The one place where a station's parts are put together. */
+export async function composeStation(home: Home, config: StationConfig): Promise<RunningStation> {
+  const log = pino({ name: home.member.id, level: process.env['PHT_LOG'] ?? 'info' }, pino.destination(2));
+  const network = currentNetwork(home);
+  const store = openStationStore(join(home.dir, 'state.db'), home.member.id);
+  const signer = await signerOf(home, 'statement');
+  const sealer = createSealer();
+  const ledger = createLedger({
+    rows: store.ledgerRows,
+    dir: join(home.dir, 'ledger'),
+    origin: ledgerOrigin(network.id, home.member.id),
+    signer: await signerOf(home, 'log'),
+    warn: (line) => log.warn(line),
+  });
+  const { channel } = await dialDispatcher(home, config);
+  const executor = createDockerExecutor({
+    owner: home.member.id,
+    networkId: network.id,
+    ...(config.engine.socket === undefined ? {} : { socketPath: config.engine.socket }),
+    runAs: config.runAs,
+    log: (event, fields) => log.info(fields, event),
+  });
+  const datasets = openDatasets(home.dir, log);
+  const policy = policyReader(home.dir);
+  const runLogs = createRunLogs(join(home.dir, 'logs'));
+  const track = channel.client(TrackService);
+  const { hops, outbox, clearances } = store;
+  let problem = '';
+  const station: Station = {
+    id: home.member.id,
+    network: () => currentNetwork(home),
+    clock: { nowMs: () => Date.now() },
+    maxima: config.limits,
+    lifetimeMsMax: config.manifestLifetimeDaysMax * 86_400_000,
+    runAs: config.runAs,
+    acceptEngineRisks: config.engine.acceptEngineRisks,
+    explanations: config.explanations,
+    disclosure: () => config.disclosure,
+    highestMs: store.log.highestMs,
+    commitments: createCommitments(store.log.keepSalt),
+    note: (text, detail) => {
+      problem = text;
+      log.info(detail, text);
+    },
+  };
+  const leases = createHold(track, station);
+  const depot = createDepot(join(home.dir, 'depot'));
+  const spool = createSpool(resolve(home.dir, 'runs'));
+  const steps: Steps = {
+    inspect: createInspect(station, { hops, datasets }),
+    decide: createDecide(station, { hops, policy }),
+    clear: createClear(station, { hops, clearances }),
+    load: createLoad(station, {
+      hops,
+      executor,
+      depot,
+      leases,
+      blobs: blobSource(channel, depot),
+    }),
+    run: createRun(station, { hops, executor, spool, datasets, log: runLogs.write }),
+    screen: createScreen(station, { hops }),
+    seal: createSeal(station, { hops, signer, sealer, policy }),
+    close: createClose(station, { hops, signer, sealer }),
+  };
+  const visits = createVisits(station, {
+    hops,
+    steps,
+    runsAtOnceMax: config.runsAtOnceMax,
+    sealed: () => agent.nudge(),
+  });
+  const agent = createAgent(station, {
+    track,
+    ledgerClient: channel.client(LedgerService),
+    hops,
+    outbox,
+    log: store.log,
+    ledger,
+    ledgerRows: store.ledgerRows,
+    datasets,
+    executor,
+    visits,
+    software: softwareName(),
+    pause: (failures, signal) => pause(failures, signal),
+  });
+  const socket = adminSocketPath(home.dir, config);
+  const admin = createAdminService(station, {
+    hops,
+    clearances,
+    datasets,
+    policy,
+    connected: agent.connected,
+    problem: () => (agent.connected() ? '' : problem),
+    readLog: runLogs.read,
+    decided: visits.start,
+  });
+  const server = await serve({
+    listen: `unix:${socket}`,
+    tls: null,
+    network: station.network,
+    services: [bind(AdminService, admin, { roles: 'local' })],
+    log,
+  });
+  return {
+    agent,
+    socket,
+    close: async () => {
+      await server.close();
+      await executor.settle();
+      channel.close();
+      store.close();
+    },
+  };
+}
+
+function blobSource(
+  channel: Channel,
+  depot: ReturnType<typeof createDepot>,
+): Parameters<typeof createLoad>[1]['blobs'] {
+  const client = channel.client(DepotService);
+  return {
+    fetch: (trainId, digest, bytesTotal, signal) =>
+      downloadBlob(client, trainId, digest, bytesTotal, depot, { signal }),
+  };
+}
+
+async function pause(failures: number, signal: AbortSignal): Promise<void> {
+  await sleep(backoffMs(failures, Math.random), undefined, { signal }).catch((thrown: unknown) => {
+    if (!signal.aborted) throw thrown;
+  });
+}
+
+function softwareName(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const { name, version } = JSON.parse(text) as { name: string; version: string };
+  return `${name} ${version}`;
+}

@@ -1,0 +1,65 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { StationConfig } from '../adapters/home/config.ts';
+import { listDatasets, readDataset } from '../adapters/home/datasets.ts';
+import { readBounded } from '../adapters/home/files.ts';
+import { createSnapshot } from '../adapters/home/snapshot.ts';
+import { openPolicy } from '../adapters/policy/cedar.ts';
+import { asPhtError, PhtError } from '../model/error.ts';
+import type { Datasets } from '../ports/datasets.ts';
+import type { Policy } from '../ports/policy.ts';
+
+const POLICY_BYTES_MAX = 256 * 1024;
+
+export const policyPath = (dir: string): string => join(dir, 'policy.cedar');
+
+export const adminSocketPath = (dir: string, config: StationConfig): string =>
+  config.adminSocket.path ?? join(dir, 'admin.sock');
+
+/** The policy in force: parsed again only when its file has changed. */
+export function policyReader(dir: string): () => Policy {
+  let known: { stamp: string; policy: Policy } | null = null;
+  return () => {
+    const path = policyPath(dir);
+    const stamp = stampOf(path);
+    if (known?.stamp === stamp) return known.policy;
+    const policy = openPolicy(readBounded(path, POLICY_BYTES_MAX, 'the policy'));
+    known = { stamp, policy };
+    return policy;
+  };
+}
+
+function stampOf(path: string): string {
+  try {
+    const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return `${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+  } catch (cause) {
+    throw new PhtError('policy.missing', 'this station has no policy, so nothing runs', {
+      cause,
+      hint: `write ${path}; pht station policy check FILE tests it`,
+    });
+  }
+}
+
+type Log = { warn(details: object, message: string): void };
+
+/** What the home's `datasets/` folder offers now. */
+export function openDatasets(dir: string, log: Log): Datasets {
+  const snapshot = createSnapshot();
+  return {
+    list: async () =>
+      listDatasets(dir).flatMap((id) => {
+        try {
+          return [readDataset(dir, id).description];
+        } catch (thrown) {
+          const { code, message } = asPhtError(thrown);
+          log.warn({ id, code }, `a dataset is not offered: ${message}`);
+          return [];
+        }
+      }),
+    open: async (id) => {
+      const { description, files } = readDataset(dir, id);
+      return { description, files: [...files], snapshotDigest: await snapshot(files) };
+    },
+  };
+}

@@ -1,0 +1,54 @@
+import type { LedgerService } from '../../gen/pht/v1/ledger_pb.ts';
+import { asPhtError, PhtError } from '../../model/error.ts';
+import type { LogSource } from '../../ports/log-source.ts';
+import type { Client } from '../../ports/wire.ts';
+
+const CALL_DEADLINE_MS = 15_000;
+const STREAM_DEADLINE_MS = 120_000;
+/** Entries asked for at once: a whole number of bundles. */
+const RANGE_ENTRIES = 32 * 256;
+const LOGS_MAX = 2000;
+
+/** The ledgers as the dispatcher serves them: its own, and its mirror of each station's. */
+export function remoteLogs(client: Client<typeof LedgerService>, signal: AbortSignal): LogSource {
+  const call = { deadlineMs: CALL_DEADLINE_MS, signal };
+  return {
+    members: async () => {
+      const { members } = await client.logs({}, call);
+      return members.slice(0, LOGS_MAX);
+    },
+    checkpoint: async (member) => {
+      try {
+        const { checkpoint } = await client.checkpoint({ member }, call);
+        return checkpoint.byteLength === 0 ? null : checkpoint;
+      } catch (thrown) {
+        const error = asPhtError(thrown);
+        if (error.code === 'not-found') return null;
+        throw error;
+      }
+    },
+    entries: (member, first, end) => rangesOf(client, member, { first, end }, signal),
+    hashTile: null,
+    strangers: async () => [],
+  };
+}
+
+async function* rangesOf(
+  client: Client<typeof LedgerService>,
+  member: string,
+  { first, end }: { first: number; end: number },
+  signal: AbortSignal,
+): AsyncGenerator<readonly Uint8Array[]> {
+  for (let at = first; at < end; at += RANGE_ENTRIES) {
+    const wanted = Math.min(RANGE_ENTRIES, end - at);
+    const range = { member, firstIndex: BigInt(at), endIndex: BigInt(at + wanted) };
+    let given = 0;
+    for await (const { entries } of client.entries(range, { deadlineMs: STREAM_DEADLINE_MS, signal })) {
+      given += entries.length;
+      if (given > wanted) throw new PhtError('ledger.invalid', 'more entries were served than were asked for');
+      if (entries.length > 0) yield entries;
+    }
+    // Going on behind a gap would only hide where it begins.
+    if (given < wanted) return;
+  }
+}

@@ -1,0 +1,67 @@
+import type { BodyValue, EntryType, LedgerEntry } from '../../model/ledger/entry.ts';
+import type { Member } from '../../model/network.ts';
+import { textIn } from './trace-station.ts';
+
+/** One line in the life of a train. `index` is the entry in the log of `member`. */
+export type LifeEvent = {
+  readonly atMs: number;
+  readonly member: string;
+  readonly role: string;
+  readonly index: number;
+  readonly type: EntryType;
+  readonly hopId: string | null;
+  readonly text: string;
+  readonly body: Readonly<Record<string, BodyValue>>;
+};
+
+const DIGITS_SHOWN = 12;
+
+type Tell = (text: (name: string) => string, entry: LedgerEntry) => string;
+
+/** What each kind of entry says, in words. A kind that is missing here is shown by its name. */
+const TELL: Partial<Record<EntryType, Tell>> = {
+  'train.admitted': () => 'admitted the train',
+  'train.rejected': (text) => `rejected the train: ${text('code')}`,
+  'order.issued': (text) => `ordered a hop from ${text('station')}`,
+  'order.received': (_, { attempt }) => `took the order on (attempt ${attempt ?? '?'})`,
+  'manifest.verified': () => 'verified the signatures of the train',
+  'policy.decided': (text, { body }) => {
+    const rules = body['rules'];
+    return `policy says ${text('verdict')}${Array.isArray(rules) && rules.length > 0 ? ` (${rules.join(', ')})` : ''}`;
+  },
+  'clearance.recorded': (text) => (text('by') === 'policy' ? 'cleared by policy' : `cleared by ${text('by')} in person`),
+  'image.verified': (text) => `verified the image ${text('configDigest').slice(0, DIGITS_SHOWN)}`,
+  'run.started': () => 'started the run',
+  'run.ended': () => 'the run ended',
+  'output.screened': () => 'screened the output for disclosure',
+  'result.released': (text) => `released the sealed result ${text('jweDigest').slice(0, DIGITS_SHOWN)}`,
+  'receipt.issued': (text) => `signed the receipt: ${text('outcome')}${unlessSame(text('code'), text('outcome'))}`,
+  'receipt.received': (text) => `took the receipt of ${text('station')}: ${text('outcome')}`,
+  'result.fetched': () => 'handed a sealed result out',
+  'train.arrived': () => 'the train arrived',
+  'train.cancelled': () => 'the researcher cancelled the train',
+  'hop.unheard': (text) => `heard nothing of ${text('station')} in time`,
+};
+
+function unlessSame(code: string, outcome: string): string {
+  return code === outcome || code === '' ? '' : ` (${code})`;
+}
+
+/** All that the logs say of one train, in the order of their clocks; within one log always in the order of its entries. */
+export function lifeOf(entries: readonly { member: Member; index: number; entry: LedgerEntry }[]): LifeEvent[] {
+  const latest = new Map<string, number>();
+  const events = entries.map(({ member, index, entry }) => {
+    // A clock that was set back must not turn the order of one log round.
+    const sortMs = Math.max(latest.get(member.id) ?? 0, entry.ts);
+    latest.set(member.id, sortMs);
+    return { sortMs, event: eventOf(member, index, entry) };
+  });
+  return events.toSorted((a, b) => a.sortMs - b.sortMs).map(({ event }) => event);
+}
+
+function eventOf(member: Member, index: number, entry: LedgerEntry): LifeEvent {
+  const { ts, type, hopId, body } = entry;
+  const tell = TELL[type];
+  const text = tell === undefined ? type : tell((name) => textIn(body, name) ?? '', entry);
+  return { atMs: ts, member: member.id, role: member.role, index, type, hopId, text, body };
+}

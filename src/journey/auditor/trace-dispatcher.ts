@@ -1,0 +1,57 @@
+import type { LedgerEntry } from '../../model/ledger/entry.ts';
+import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
+import { contradictionIn, textIn } from './trace-station.ts';
+
+/** One order as its dispatcher put it on record, and the receipt that came back. */
+export type OrderTrace = {
+  readonly station: string | null;
+  readonly issued: number;
+  receipt: { index: number; digest: string; atMs: number } | null;
+};
+
+export type DispatcherTrace = {
+  take(index: number, entry: LedgerEntry): void;
+  /** By hop, which is derived from the order's digest. */
+  readonly orders: ReadonlyMap<string, OrderTrace>;
+  findings(): Finding[];
+};
+
+const FINDINGS_MAX = 1000;
+
+/** Follows a dispatcher's log: admission before orders, orders before receipts. */
+export function traceDispatcher(dispatcher: string): DispatcherTrace {
+  const admitted = new Set<string>();
+  const orders = new Map<string, OrderTrace>();
+  const found: Finding[] = [];
+  const wrong = (severity: Severity, code: FindingCode, index: number, text: string): void => {
+    if (found.length < FINDINGS_MAX) found.push(finding(severity, code, { log: dispatcher, index }, text));
+  };
+
+  const receive = (hopId: string, index: number, { body, ts }: LedgerEntry): void => {
+    const order = orders.get(hopId);
+    const digest = textIn(body, 'receiptDigest');
+    if (digest === null) wrong('error', 'entry.contradictory', index, `${hopId}: a receipt without its digest`);
+    else if (order === undefined) wrong('misconduct', 'receipt.unordered', index, `${hopId} was never ordered here`);
+    else if (order.receipt !== null) {
+      wrong('misconduct', 'receipt.duplicate', index, `${hopId} has a receipt already, at entry ${order.receipt.index}`);
+    } else order.receipt = { index, digest, atMs: ts };
+  };
+
+  return {
+    orders,
+    findings: () => found,
+    take: (index, entry) => {
+      const problem = contradictionIn(entry);
+      if (problem !== null) wrong('error', 'entry.contradictory', index, problem);
+      const { type, trainId, hopId } = entry;
+      if (type === 'train.admitted' && trainId !== null) admitted.add(trainId);
+      if (hopId === null) return;
+      if (type === 'order.issued') {
+        if (trainId === null || !admitted.has(trainId)) {
+          wrong('misconduct', 'order.unadmitted', index, `${hopId} was ordered before its train was admitted`);
+        }
+        if (!orders.has(hopId)) orders.set(hopId, { station: textIn(entry.body, 'station'), issued: index, receipt: null });
+      } else if (type === 'receipt.received') receive(hopId, index, entry);
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ResultResponseSchema } from '../../gen/pht/v1/journeys_pb.ts';
+import { PhtError } from '../../model/error.ts';
+import type { Stop, Train } from '../../ports/dispatcher-store.ts';
+import type { Desk } from './desk.ts';
+import { journeyOf } from './view.ts';
+
+/** Below the 4 MiB of one message; the largest single result has 2 MiB. */
+const PAGE_BYTES_MAX = 3 * 1024 * 1024;
+
+/** What the train brought back so far, in as many pages as it takes. The first page of each fetch goes on record. */
+export function resultPage(
+  train: Train,
+  pageToken: string,
+  desk: Desk,
+): MessageInitShape<typeof ResultResponseSchema> {
+  const stops = desk.store.stops.list({ trainId: train.trainId });
+  const first = firstOf(pageToken, stops);
+  if (first === 0) recordFetch(train, stops, desk);
+  const results = [];
+  let bytes = train.manifest.length;
+  let next = first;
+  for (const { hopId, station, order } of stops.slice(first)) {
+    const sealed = desk.store.stops.sealed(hopId);
+    const result = { station, order, receipt: sealed?.receipt ?? EMPTY, jwe: sealed?.jwe ?? EMPTY };
+    bytes += result.order.length + result.receipt.length + result.jwe.length;
+    if (bytes > PAGE_BYTES_MAX && results.length > 0) break;
+    results.push(result);
+    next += 1;
+  }
+  return {
+    journey: journeyOf(train, desk),
+    manifest: train.manifest,
+    results,
+    nextPageToken: next < stops.length ? String(next) : '',
+  };
+}
+
+const EMPTY = new Uint8Array();
+
+function firstOf(pageToken: string, stops: readonly Stop[]): number {
+  if (pageToken === '') return 0;
+  const first = /^[1-9][0-9]{0,3}$/.test(pageToken) ? Number(pageToken) : Number.NaN;
+  if (first < stops.length) return first;
+  throw new PhtError('input.malformed', 'this page token was not given by this dispatcher');
+}
+
+/** Once for each set of receipts that there was to fetch, so that asking again and again does not grow the ledger. */
+function recordFetch(train: Train, stops: readonly Stop[], desk: Desk): void {
+  const receipts = stops.filter(({ receiptDigest }) => receiptDigest !== null).length;
+  if (receipts === 0) return;
+  const { trainId, manifestDigest, researcher, state } = train;
+  const key = `${trainId} ${state} ${receipts}`;
+  desk.store.atomically(() => {
+    if (desk.store.replies.find(researcher, 'Result', key) !== null) return;
+    const atMs = desk.clock.nowMs();
+    desk.store.replies.put(researcher, 'Result', key, {
+      requestDigest: manifestDigest,
+      response: EMPTY,
+      atMs,
+    });
+    const head = { trainId, manifestDigest, hopId: null, attempt: null, epoch: null, prev: null };
+    desk.store.append([{ type: 'result.fetched', ...head, body: { researcher, receipts } }], atMs);
+    desk.publish();
+  });
+}

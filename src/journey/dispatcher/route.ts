@@ -1,0 +1,51 @@
+import type { StopState } from '../../model/hop.ts';
+import { OUTCOMES } from '../../model/receipt.ts';
+import type { Route } from '../../model/route.ts';
+import type { JourneyState } from '../../ports/dispatcher-store.ts';
+
+/** Where a train goes next and where it stands. Pure: the same journey always gives the same answer. */
+
+export type JourneyFacts = {
+  readonly route: Route;
+  readonly cancelled: boolean;
+  readonly stops: readonly { readonly station: string; readonly state: StopState }[];
+};
+
+/** `attempt` and `epoch` count from 1. */
+export type NextStop = { readonly station: string; readonly attempt: number; readonly epoch: number };
+
+/** `parallel`: every stop at once. A train that was taken back goes nowhere new. */
+export function nextStops({ route, cancelled, stops }: JourneyFacts): NextStop[] {
+  if (cancelled) return [];
+  const ordered = new Set(stops.map(({ station }) => station));
+  return route.stops
+    .filter((station) => !ordered.has(station))
+    .map((station) => ({ station, attempt: 1, epoch: 1 }));
+}
+
+const ENDS: ReadonlySet<StopState> = new Set([...OUTCOMES, 'unheard']);
+
+export function isEnded(state: StopState): boolean {
+  return ENDS.has(state);
+}
+
+/** A journey ends when nothing is left to order and every stop has ended; whoever took it back sees it cancelled. */
+export function journeyState(facts: JourneyFacts): Exclude<JourneyState, 'loading'> {
+  if (nextStops(facts).length > 0 || facts.stops.some(({ state }) => !isEnded(state))) return 'under-way';
+  if (facts.cancelled) return 'cancelled';
+  return releasedOf(facts) >= facts.route.minStations ? 'arrived' : 'failed';
+}
+
+export function releasedOf({ stops }: Pick<JourneyFacts, 'stops'>): number {
+  return stops.filter(({ state }) => state === 'released').length;
+}
+
+/** Progress in the order in which it is made; a report never moves a stop back. */
+const PROGRESS: readonly StopState[] = ['ordered', 'received', 'awaiting-clearance', 'cleared', 'running'];
+
+/** @returns whether `state` is progress that a station may report at all, and whether it is news after `known` */
+export function progressAfter(known: StopState, state: string): { valid: boolean; news: boolean } {
+  const at = PROGRESS.indexOf(state as StopState);
+  const before = PROGRESS.indexOf(known);
+  return { valid: at > 0, news: at > 0 && before >= 0 && at > before };
+}

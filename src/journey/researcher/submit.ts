@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import { parseEnvelope } from '../../model/dsse.ts';
+import { PhtError } from '../../model/error.ts';
+import type { TrainId } from '../../model/id.ts';
+import { assertCurrent } from '../../model/network.ts';
+import { type TrainImage, type VerifiedManifest, verifyManifest } from '../../model/train.ts';
+import type { Depot } from '../../ports/depot.ts';
+import type { PackedTrain, PackedTrains } from '../../ports/researcher-trains.ts';
+import { type JourneyClient, type JourneyView, journeyOf } from './journeys.ts';
+import { CALL_ATTEMPTS_MAX, type Researcher, type Retry } from './researcher.ts';
+
+export type SubmitPorts = {
+  client: JourneyClient;
+  trains: PackedTrains;
+  depot: Depot;
+  retry: Retry;
+  /** Resumes where the other end stands. */
+  upload(blob: { trainId: TrainId; digest: string; bytes: number }, signal: AbortSignal): Promise<void>;
+};
+
+/**
+ * Manifest first, then only the blobs that the dispatcher lacks, then the start. Killed anywhere and run again, it is
+ * the same submission.
+ *
+ * @throws PhtError `manifest.expired`, `replayed` for a train that has departed before, and the dispatcher's refusals
+ */
+export async function submit(
+  trainId: TrainId,
+  researcher: Researcher,
+  ports: SubmitPorts,
+  signal: AbortSignal,
+): Promise<JourneyView> {
+  const packed = ports.trains.find(trainId);
+  const network = researcher.network();
+  const nowMs = researcher.clock.nowMs();
+  assertCurrent(network, nowMs);
+  const manifest = verifyManifest(parseEnvelope(packed.manifest, 'the manifest'), network, nowMs);
+  try {
+    return await send(manifest, packed, keyFor(packed, ports.trains), researcher, ports, signal);
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError) || thrown.code !== 'image.missing') throw thrown;
+    // Blobs that were there at the first asking are gone: only a new question gets a new list of what is missing.
+    return send(manifest, packed, freshKey(packed, ports.trains), researcher, ports, signal);
+  }
+}
+
+async function send(
+  manifest: VerifiedManifest,
+  { trainId, manifest: envelope }: PackedTrain,
+  idempotencyKey: string,
+  researcher: Researcher,
+  ports: SubmitPorts,
+  signal: AbortSignal,
+): Promise<JourneyView> {
+  const call = <T>(attempt: () => Promise<T>): Promise<T> =>
+    ports.retry(attempt, { signal, attemptsMax: CALL_ATTEMPTS_MAX });
+  const admitted = await call(() => ports.client.submit({ idempotencyKey, manifest: envelope }, { signal }));
+  if (admitted.trainId !== trainId) {
+    throw new PhtError('conflict', 'the dispatcher gave the train another id than its manifest has');
+  }
+  await uploadAll(manifest, admitted.missingDigests, researcher, ports, signal);
+  const departed = await call(() => ports.client.depart({ idempotencyKey, trainId }, { signal }));
+  const journey = journeyOf(departed.journey);
+  ports.trains.mark(trainId, { idempotencyKey, departed: true });
+  return journey;
+}
+
+/** A submission that was seen to succeed is over: submitting once more is a new one, which the dispatcher judges. */
+function keyFor(packed: PackedTrain, trains: PackedTrains): string {
+  const { departure } = packed;
+  if (departure === null) return freshKey(packed, trains);
+  return departure.departed ? randomUUID() : departure.idempotencyKey;
+}
+
+function freshKey({ trainId }: PackedTrain, trains: PackedTrains): string {
+  const idempotencyKey = randomUUID();
+  trains.mark(trainId, { idempotencyKey, departed: false });
+  return idempotencyKey;
+}
+
+async function uploadAll(
+  manifest: VerifiedManifest,
+  missing: readonly string[],
+  researcher: Researcher,
+  ports: SubmitPorts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { trainId, predicate } = manifest;
+  const bytesOf = blobsOf(predicate.image);
+  for (const [at, digest] of [...new Set(missing)].entries()) {
+    const bytes = bytesOf.get(digest);
+    // Whatever else lies in this depot is nobody's business.
+    if (bytes === undefined) {
+      throw new PhtError('forbidden', 'the dispatcher asks for a blob that is no part of this train');
+    }
+    if (!(await ports.depot.status(digest)).complete) {
+      throw new PhtError('image.missing', 'a blob of this train is no longer in the depot of this home', {
+        hint: 'pack the train again',
+      });
+    }
+    researcher.tell(`uploading blob ${at + 1} of ${missing.length}, ${mebibytes(bytes)} MiB`);
+    await ports.upload({ trainId, digest, bytes }, signal);
+  }
+}
+
+export function blobsOf(image: TrainImage): Map<string, number> {
+  const blobs = new Map([[image.configDigest, image.configBytes]]);
+  for (const { diffId, bytes } of image.layers) blobs.set(diffId, bytes);
+  return blobs;
+}
+
+const mebibytes = (bytes: number): string => (bytes / 1024 ** 2).toFixed(1);

@@ -1,0 +1,37 @@
+import type { Arrival } from '../model/account.ts';
+import type { TrainId } from '../model/id.ts';
+import type { X25519PublicJwk } from '../model/schema.ts';
+
+/** One train's own key, both halves: what comes back is sealed to it alone. */
+export type TrainKey = X25519PublicJwk & { d: string };
+
+/**
+ * A packed train as it lies in the researcher's home. `manifest` is the signed envelope as it will travel. `key` is null
+ * once the train has arrived completely: what was sealed to it stays closed for ever.
+ */
+export type PackedTrain = {
+  readonly trainId: TrainId;
+  readonly manifest: Uint8Array;
+  readonly key: TrainKey | null;
+  readonly departure: Departure | null;
+};
+
+/** The idempotency key is on disk before the first byte is sent, so that a retry is the same submission. */
+export type Departure = { idempotencyKey: string; departed: boolean };
+
+/** Each call is durable when it returns; a crash leaves the old or the new, never a part. */
+export interface PackedTrains {
+  keep(train: PackedTrain & { key: TrainKey }): void;
+  /** @throws PhtError `not-found` */
+  find(trainId: TrainId): PackedTrain;
+  /** In no particular order. */
+  list(): TrainId[];
+  mark(trainId: TrainId, departure: Departure): void;
+}
+
+/** Verified results at rest, readable by their owner alone. */
+export interface Arrivals {
+  find(trainId: TrainId): Arrival | null;
+  /** Keeps a complete arrival and then deletes the train's private key (protocol, section 6). */
+  keep(arrival: Arrival): void;
+}
