@@ -10,6 +10,7 @@ import { check, Sha256Hex } from '../model/schema.ts';
 import type { Frame } from './frame.ts';
 import { type AdmitOptions, admit } from './network-admit.ts';
 import { initNetwork, type NetworkInitOptions } from './network-init.ts';
+import { addDatasets } from './network-datasets.ts';
 import { networkLines, networkView } from './network-view.ts';
 
 /** `pht network …`: the authority's commands, and what every member does with the file that the authority gives out. */
@@ -58,6 +59,8 @@ export function register(program: Command, frame: Frame): void {
     .description("Lists the members of this home's network.")
     .addHelpText('after', '\nExample:\n  $ pht --home ana network show --json')
     .action(() => show(frame));
+
+  addDatasets(network, frame);
 
   network
     .command('verify')

@@ -16,15 +16,20 @@ type Fake = { terminal: Terminal; type: (text: string) => void; shown: () => str
 /** A terminal that shows what was written to it and types what it is told to. */
 function terminal(options: { tty: boolean; env?: Record<string, string> }): Fake {
   const modes: boolean[] = [];
+  let shown = '';
   const stdin = Object.assign(new PassThrough(), {
     isTTY: options.tty,
-    setRawMode: (mode: boolean) => modes.push(mode),
+    setRawMode: (mode: boolean) => {
+      modes.push(mode);
+      if (mode) shown += '(raw)';
+    },
   });
-  const stderr = Object.assign(new PassThrough(), { isTTY: options.tty });
-  let shown = '';
-  stderr.on('data', (chunk: Buffer) => {
-    shown += chunk.toString();
-  });
+  const stderr = {
+    isTTY: options.tty,
+    write: (text: string) => {
+      shown += text;
+    },
+  };
   const fake = { stdin, stderr, env: options.env ?? {} } as unknown as Terminal;
   return { terminal: fake, type: (text) => void stdin.write(text), shown: () => shown, modes };
 }
@@ -71,7 +76,7 @@ test('what is typed is not shown, can be corrected, and raw mode ends', async ()
   fake.type('wrong\x15corrext\x7f\x7fct horse');
   fake.type('\r');
   expect(await asked).toBe('correct horse');
-  expect(fake.shown()).toBe('Passphrase: \n');
+  expect(fake.shown()).toBe('(raw)Passphrase: \n');
   expect(fake.modes).toStrictEqual([true, false]);
 });
 

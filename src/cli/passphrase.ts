@@ -72,9 +72,10 @@ async function prompt(terminal: Terminal, question: string): Promise<string> {
       hint: 'put it into a file of mode 0600 and name that file in PHT_PASSPHRASE_FILE',
     });
   }
-  stderr.write(question);
+  // Before the question appears: a fast typist's first letters must not show.
   stdin.setRawMode(true);
   try {
+    stderr.write(question);
     return (await readLine(stdin)).normalize('NFC');
   } finally {
     stdin.setRawMode(false);

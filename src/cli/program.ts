@@ -18,6 +18,8 @@ const GROUPS: readonly Group[] = [
   { name: 'network', summary: 'who is a member, with which keys', load: () => import('./network.ts') },
   { name: 'dispatcher', summary: 'run the hub that routes trains', load: () => import('./dispatcher.ts') },
   { name: 'station', summary: 'run and govern a station', load: () => import('./station.ts') },
+  { name: 'train', summary: 'send an analysis to stations', load: () => import('./train.ts') },
+  { name: 'audit', summary: 'prove what happened from the signed logs', load: () => import('./audit.ts') },
 ];
 
 const EXAMPLES = `

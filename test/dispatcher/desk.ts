@@ -8,11 +8,7 @@ import { createLedger } from '../../src/adapters/ledger/files.ts';
 import { openDispatcherStore } from '../../src/adapters/store/dispatcher-store.ts';
 import { UploadRequestSchema } from '../../src/gen/pht/v1/depot_pb.ts';
 import type { Journey } from '../../src/gen/pht/v1/journeys_pb.ts';
-import {
-  DepartRequestSchema,
-  JourneySchema,
-  SubmitRequestSchema,
-} from '../../src/gen/pht/v1/journeys_pb.ts';
+import { DepartRequestSchema, JourneySchema, SubmitRequestSchema } from '../../src/gen/pht/v1/journeys_pb.ts';
 import { PullRequestSchema, ReportRequestSchema } from '../../src/gen/pht/v1/tracks_pb.ts';
 import { QUOTAS, type Quotas } from '../../src/journey/dispatcher/desk.ts';
 import { type Dispatcher, openDispatcher } from '../../src/journey/dispatcher/service.ts';
@@ -41,7 +37,7 @@ export type World = {
   restart(): Promise<void>;
   as(id: string, signal?: AbortSignal): CallContext;
   entries(): LedgerEntry[];
-  close(): void;
+  close(): Promise<void>;
 };
 
 export const NOW_MS = 1_800_000_000_000;
@@ -111,7 +107,8 @@ export async function makeWorld(quotas: Partial<Quotas> = {}): Promise<World> {
       signal,
     }),
     entries: () => world.store.ledgerRows.read(0, world.store.ledgerRows.size()).map(decodeEntry),
-    close: () => {
+    close: async () => {
+      await world.dispatcher.settle();
       world.store.close();
       rmSync(dir, { recursive: true, force: true });
     },

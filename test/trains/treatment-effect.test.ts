@@ -45,7 +45,8 @@ const raw: Record<string, PhtResult> = {};
 
 async function describeStation(station: string): Promise<z.infer<typeof DatasetDescription>> {
   const yaml = await readFile(path.join(ROOT, 'stations', station, 'datasets/cgd.yaml'), 'utf8');
-  return DatasetDescription.parse(parse(yaml));
+  const { file, ...described } = z.looseObject({ file: z.string() }).parse(parse(yaml));
+  return DatasetDescription.parse({ id: 'cgd', files: [file], ...described });
 }
 
 async function runStation(

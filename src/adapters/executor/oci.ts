@@ -102,7 +102,7 @@ async function writeLayer(archive: Pack, diffId: string, bytes: number, from: As
   }
   if (seen !== bytes || hash.digest('hex') !== diffId) throw mismatch();
   const closed = once(entry, 'close');
-  entry.end();
+  entry.end(undefined);
   await closed;
 }
 

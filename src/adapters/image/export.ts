@@ -104,7 +104,7 @@ async function unpack(archive: NodeJS.ReadableStream, directory: string, signal?
       if (type === 'file' && size <= SMALL_BYTES_MAX) {
         smallBytes += size;
         if (smallBytes > SMALL_TOTAL_BYTES_MAX) throw malformed('it has more metadata than an image has');
-        contents.small.set(name, Buffer.concat(await Array.fromAsync(bytesOf(entry))));
+        contents.small.set(name, await gather(bytesOf(entry)));
       } else if (type === 'file') {
         contents.layers.set(name, await storeLayer(directory, bytesOf(entry)));
       } else {
@@ -161,6 +161,12 @@ function find(contents: Contents, name: string): Buffer | StoredBlob | undefined
 
 async function* bytesOf(entry: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
   for await (const chunk of entry) if (chunk instanceof Uint8Array) yield chunk;
+}
+
+async function gather(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  for await (const chunk of chunks) parts.push(chunk);
+  return Buffer.concat(parts);
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {

@@ -64,7 +64,7 @@ export function layerCheck(): LayerCheck {
       assertSound();
     },
     async finish(): Promise<LayerSummary> {
-      reader.end();
+      reader.end(undefined);
       await closed;
       assertSound();
       return summary;

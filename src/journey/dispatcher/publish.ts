@@ -17,10 +17,13 @@ export function createPublisher(
 ): Publisher {
   let timer: NodeJS.Timeout | null = null;
   let running: Promise<void> = Promise.resolve();
+  let settled = false;
+
+  const cover = async (): Promise<void> => ledger.covered(rows.size());
 
   const run = (): void => {
     timer = null;
-    running = ledger.covered(rows.size()).catch((thrown: unknown) => {
+    running = cover().catch((thrown: unknown) => {
       // The next entry, the next auditor or the next start tries again.
       note('the ledger could not be published', { code: asPhtError(thrown).code, err: thrown });
     });
@@ -28,13 +31,14 @@ export function createPublisher(
 
   return {
     soon: () => {
-      timer ??= setTimeout(run, BATCH_MS);
+      if (!settled) timer ??= setTimeout(run, BATCH_MS);
     },
     settle: async () => {
+      settled = true;
       if (timer !== null) clearTimeout(timer);
       timer = null;
       await running;
-      await ledger.covered(rows.size());
+      await cover();
     },
   };
 }

@@ -112,15 +112,15 @@ async function accountsOf(
 /** The dispatcher's word alone: no receipt was shown. */
 function claimed(station: string, journey: JourneyView): StationAccount {
   const stop = journey.stops.find((candidate) => candidate.station === station);
-  const base = { station, reasons: [], receiptDigest: null, snapshotDigest: null, result: null } as const;
+  const base = { station, receiptDigest: null, snapshotDigest: null, result: null };
   if (stop === undefined) {
     const text = 'the dispatcher says nothing of this stop';
-    return { ...base, word: 'claimed', state: 'unheard', code: '', text, atMs: null };
+    return { ...base, word: 'claimed', state: 'unheard', code: '', text, reasons: [], atMs: null };
   }
   const { state, code, changedAtMs } = stop;
   if (state === 'released') {
     const error = new PhtError('receipt.invalid', 'the dispatcher says that it released, and shows no receipt of it');
     return { ...unverified(station, error), atMs: changedAtMs };
   }
-  return { ...base, word: 'claimed', state, code, text: '', atMs: changedAtMs };
+  return { ...base, word: 'claimed', state, code, text: '', reasons: [], atMs: changedAtMs };
 }

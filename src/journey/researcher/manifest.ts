@@ -55,7 +55,7 @@ export function draftManifest(
     title: file.title,
     purpose: file.purpose,
     dataset: choices.dataset ?? file.dataset,
-    parameters: withChoices(file.parameters, choices.parameters),
+    parameters: applyChoices(file.parameters, choices.parameters),
     route: { pattern, stops: [...choices.stops], minStations, deadlineMs },
     limits: file.limits,
     outputs: { schema: 'pht-result/v1', ...file.outputs },
@@ -84,7 +84,7 @@ function assertStation(network: Network, id: string): void {
 type Parameters = Manifest['parameters'];
 
 /** A parameter keeps its type: `event=1` stays the text "1" where the file has a text. */
-function withChoices(parameters: Parameters, choices: readonly string[]): Parameters {
+export function applyChoices(parameters: Parameters, choices: readonly string[]): Parameters {
   const chosen: Parameters = { ...parameters };
   for (const choice of choices) {
     const at = choice.indexOf('=');

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { parseEnvelope } from '../../model/dsse.ts';
+import { parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import type { TrainId } from '../../model/id.ts';
-import { assertCurrent } from '../../model/network.ts';
-import { type TrainImage, type VerifiedManifest, verifyManifest } from '../../model/train.ts';
+import { readStatement } from '../../model/statement.ts';
+import { Manifest, type TrainImage } from '../../model/train.ts';
 import type { Depot } from '../../ports/depot.ts';
 import type { PackedTrain, PackedTrains } from '../../ports/researcher-trains.ts';
 import { type JourneyClient, type JourneyView, journeyOf } from './journeys.ts';
@@ -22,7 +22,7 @@ export type SubmitPorts = {
  * Manifest first, then only the blobs that the dispatcher lacks, then the start. Killed anywhere and run again, it is
  * the same submission.
  *
- * @throws PhtError `manifest.expired`, `replayed` for a train that has departed before, and the dispatcher's refusals
+ * @throws PhtError `not-found`, `replayed` for a train that has departed before, and the dispatcher's refusals
  */
 export async function submit(
   trainId: TrainId,
@@ -31,22 +31,21 @@ export async function submit(
   signal: AbortSignal,
 ): Promise<JourneyView> {
   const packed = ports.trains.find(trainId);
-  const network = researcher.network();
-  const nowMs = researcher.clock.nowMs();
-  assertCurrent(network, nowMs);
-  const manifest = verifyManifest(parseEnvelope(packed.manifest, 'the manifest'), network, nowMs);
+  const payload = payloadOf(parseEnvelope(packed.manifest, 'the manifest'));
+  // Read, not verified: dispatcher and stations are the judges of it, and their reasons are the ones to show.
+  const { image } = readStatement('manifest', Manifest, payload).predicate;
   try {
-    return await send(manifest, packed, keyFor(packed, ports.trains), researcher, ports, signal);
+    return await send(image, packed, keyFor(packed, ports.trains), researcher, ports, signal);
   } catch (thrown) {
     if (!(thrown instanceof PhtError) || thrown.code !== 'image.missing') throw thrown;
     // Blobs that were there at the first asking are gone: only a new question gets a new list of what is missing.
-    return send(manifest, packed, freshKey(packed, ports.trains), researcher, ports, signal);
+    return send(image, packed, freshKey(packed, ports.trains), researcher, ports, signal);
   }
 }
 
 async function send(
-  manifest: VerifiedManifest,
-  { trainId, manifest: envelope }: PackedTrain,
+  image: TrainImage,
+  { trainId, manifest }: PackedTrain,
   idempotencyKey: string,
   researcher: Researcher,
   ports: SubmitPorts,
@@ -54,11 +53,11 @@ async function send(
 ): Promise<JourneyView> {
   const call = <T>(attempt: () => Promise<T>): Promise<T> =>
     ports.retry(attempt, { signal, attemptsMax: CALL_ATTEMPTS_MAX });
-  const admitted = await call(() => ports.client.submit({ idempotencyKey, manifest: envelope }, { signal }));
+  const admitted = await call(() => ports.client.submit({ idempotencyKey, manifest }, { signal }));
   if (admitted.trainId !== trainId) {
     throw new PhtError('conflict', 'the dispatcher gave the train another id than its manifest has');
   }
-  await uploadAll(manifest, admitted.missingDigests, researcher, ports, signal);
+  await uploadAll(trainId, image, admitted.missingDigests, researcher, ports, signal);
   const departed = await call(() => ports.client.depart({ idempotencyKey, trainId }, { signal }));
   const journey = journeyOf(departed.journey);
   ports.trains.mark(trainId, { idempotencyKey, departed: true });
@@ -79,14 +78,14 @@ function freshKey({ trainId }: PackedTrain, trains: PackedTrains): string {
 }
 
 async function uploadAll(
-  manifest: VerifiedManifest,
+  trainId: TrainId,
+  image: TrainImage,
   missing: readonly string[],
   researcher: Researcher,
   ports: SubmitPorts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { trainId, predicate } = manifest;
-  const bytesOf = blobsOf(predicate.image);
+  const bytesOf = blobsOf(image);
   for (const [at, digest] of [...new Set(missing)].entries()) {
     const bytes = bytesOf.get(digest);
     // Whatever else lies in this depot is nobody's business.
@@ -103,7 +102,7 @@ async function uploadAll(
   }
 }
 
-export function blobsOf(image: TrainImage): Map<string, number> {
+function blobsOf(image: TrainImage): Map<string, number> {
   const blobs = new Map([[image.configDigest, image.configBytes]]);
   for (const { diffId, bytes } of image.layers) blobs.set(diffId, bytes);
   return blobs;

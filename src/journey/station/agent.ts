@@ -7,6 +7,7 @@ import type { EngineReport, Executor } from '../../ports/executor.ts';
 import type { Ledger, LedgerRows } from '../../ports/ledger.ts';
 import type { HopStore, Outbox, StationLog } from '../../ports/station-store.ts';
 import type { Client } from '../../ports/wire.ts';
+import { createBell } from './bell.ts';
 import { deliver } from './deliver.ts';
 import { acceptOrder, cancelledHops } from './intake.ts';
 import { mirror } from './mirror.ts';
@@ -152,36 +153,18 @@ async function pull(
       { ordersMax: PULL_ORDERS_MAX },
       { deadlineMs: CALL_DEADLINE_MS, signal },
     );
+    let news = 0;
     for (const pulled of answer.orders.slice(0, PULL_ORDERS_MAX)) {
-      const hopId = acceptOrder(pulled, station, ports);
-      if (hopId !== null) ports.visits.start(hopId);
+      const taken = acceptOrder(pulled, station, ports);
+      if (taken === null) continue;
+      if (taken.isNew) news++;
+      ports.visits.start(taken.hopId);
     }
     for (const cancellation of answer.cancellations.slice(0, PULL_ORDERS_MAX)) {
       for (const hopId of cancelledHops(cancellation, station, ports.hops)) ports.visits.cancel(hopId);
     }
     nudge();
-    if (answer.orders.length < PULL_ORDERS_MAX) return;
+    // A dispatcher that offers the same, or nothing sound, over and over is asked again only at its next wake-up.
+    if (answer.orders.length < PULL_ORDERS_MAX || news === 0) return;
   }
-}
-
-/** Rings are not counted: whoever waits looks at everything there is. */
-function createBell(): { ring(): void; wait(signal: AbortSignal): Promise<void> } {
-  let rung = false;
-  let wake: (() => void) | null = null;
-  return {
-    ring: () => {
-      rung = true;
-      wake?.();
-    },
-    wait: async (signal) => {
-      if (!rung) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-          signal.addEventListener('abort', () => resolve(), { once: true });
-        });
-      }
-      wake = null;
-      rung = false;
-    },
-  };
 }

@@ -1,9 +1,26 @@
 import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
-import { asPhtError } from '../../model/error.ts';
+import { asPhtError, type ErrorCode } from '../../model/error.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import type { Message, Outbox } from '../../ports/station-store.ts';
 import type { Client } from '../../ports/wire.ts';
 import type { Station } from './stages.ts';
+
+/**
+ * What a dispatcher refuses for good would block everything behind it; the receipt stays in this station's ledger. Any
+ * other refusal may pass, as that of a dispatcher whose network file is old, and a receipt is never dropped for it.
+ */
+const FINAL: ReadonlySet<ErrorCode> = new Set([
+  'receipt.invalid',
+  'statement.malformed',
+  'statement.type',
+  'signature.invalid',
+  'input.malformed',
+  'input.too-large',
+  'not-found',
+  'stale.epoch',
+  'conflict',
+  'replayed',
+]);
 
 const BATCH_MAX = 16;
 const REPORT_DEADLINE_MS = 30_000;
@@ -21,10 +38,12 @@ export async function deliver(
   for (;;) {
     const messages = outbox.waiting(BATCH_MAX);
     if (messages.length === 0) return;
-    for (const message of messages) {
+    for (const [at, message] of messages.entries()) {
       signal.throwIfAborted();
       if (message.kind === 'receipt') await ledger.covered(message.ledgerSize);
-      await report(track, message, station, signal);
+      // Progress that a later message has overtaken is no news.
+      const overtaken = messages.slice(at + 1).some(({ hopId }) => hopId === message.hopId);
+      if (message.kind === 'receipt' || !overtaken) await report(track, message, station, signal);
       outbox.done(message.key, station.clock.nowMs());
     }
   }
@@ -51,8 +70,7 @@ async function report(
     );
   } catch (thrown) {
     const { code } = asPhtError(thrown);
-    // What a dispatcher refuses for good would block everything behind it; the receipt stays in this station's ledger.
-    if (code === 'unreachable' || code === 'timed-out' || code === 'internal') throw thrown;
+    if (!FINAL.has(code)) throw thrown;
     station.note('the dispatcher refused a report', { hopId, key, code });
   }
 }

@@ -3,7 +3,7 @@ import { type HopState, hopEntryHead, isSealed } from '../../model/hop.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
 import { isPassing } from './close.ts';
 import type { Cleared, Collected, Decided, Inspected, Loaded, Screened, Station } from './stages.ts';
-import type { Turns } from './turns.ts';
+import type { Turn } from './turns.ts';
 
 /** The steps of a hop. Each is a stranger to the others; they meet only here. */
 export type Steps = {
@@ -32,7 +32,7 @@ export type Ended = { is: 'sealed'; hop: HopRecord } | { is: 'waiting' } | { is:
 export async function visit(
   hopId: string,
   steps: Steps,
-  ports: { hops: HopStore; station: Station; whenFree: Turns },
+  ports: { hops: HopStore; station: Station; whenFree: Turn },
   signal: AbortSignal,
 ): Promise<Ended> {
   const { hops, station } = ports;

@@ -1,12 +1,12 @@
 import { verifyCancellation } from '../../model/cancellation.ts';
-import { parseEnvelope } from '../../model/dsse.ts';
+import { type Envelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { asPhtError } from '../../model/error.ts';
 import { isSealed } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
-import { verifyOrder } from '../../model/order.ts';
+import { type VerifiedOrder, verifyOrder } from '../../model/order.ts';
 import { readStatement } from '../../model/statement.ts';
 import { Manifest } from '../../model/train.ts';
-import type { HopStore, StationLog } from '../../ports/station-store.ts';
+import type { HopRecord, HopStore, StationLog } from '../../ports/station-store.ts';
 import type { Station } from './stages.ts';
 
 const MANIFEST_BYTES_MAX = 1024 * 1024;
@@ -19,12 +19,11 @@ export function acceptOrder(
   pulled: { order: Uint8Array; manifest: Uint8Array },
   station: Station,
   ports: { hops: HopStore; log: StationLog },
-): string | null {
+): { hopId: string; isNew: boolean } | null {
   const nowMs = station.clock.nowMs();
+  let order: VerifiedOrder;
   try {
-    const order = verifyOrder(parseEnvelope(pulled.order, 'order'), station.network(), station.id);
-    const manifest = pulled.manifest.byteLength > MANIFEST_BYTES_MAX ? new Uint8Array() : pulled.manifest;
-    return ports.hops.accept(order, manifest, order.subject, nowMs).hopId;
+    order = verifyOrder(parseEnvelope(pulled.order, 'order'), station.network(), station.id);
   } catch (thrown) {
     const { code } = asPhtError(thrown);
     station.note('an order was not taken on', { code, orderDigest: digestOf(pulled.order) });
@@ -32,28 +31,38 @@ export function acceptOrder(
     ports.log.append([{ type: 'rejects.counted', ...head, body: { what: 'order', code, count: 1 } }], nowMs);
     return null;
   }
+  // Too much to be a manifest ends as one that is empty: in a receipt.
+  const manifest = pulled.manifest.byteLength > MANIFEST_BYTES_MAX ? new Uint8Array() : pulled.manifest;
+  const isNew = ports.hops.find(order.hopId) === null;
+  const { hopId } = ports.hops.accept(order, manifest, order.subject, nowMs);
+  return { hopId, isNew };
 }
 
 /** @returns the open hops that the researcher's own signed word cancels */
 export function cancelledHops(cancellation: Uint8Array, station: Station, hops: HopStore): string[] {
-  const envelope = parseEnvelope(cancellation, 'cancellation');
-  const open = hops.list('open').filter(({ state }) => !isSealed(state));
-  const cancelled: string[] = [];
-  for (const hop of open) {
-    const manifest = parseEnvelope(hop.manifest, 'manifest');
-    try {
-      const { predicate } = readStatement('manifest', Manifest, Buffer.from(manifest.payload, 'base64'));
-      verifyCancellation(envelope, station.network(), {
-        digest: hop.manifestDigest,
-        researcher: predicate.issuer,
-      });
-      cancelled.push(hop.hopId);
-    } catch (thrown) {
-      station.note('a cancellation does not fit this hop', {
-        hopId: hop.hopId,
-        code: asPhtError(thrown).code,
-      });
-    }
+  let envelope: Envelope;
+  try {
+    envelope = parseEnvelope(cancellation, 'cancellation');
+  } catch (thrown) {
+    station.note('a cancellation is not legible', { code: asPhtError(thrown).code });
+    return [];
   }
-  return cancelled;
+  const open = hops.list('open').filter(({ state }) => !isSealed(state));
+  return open.filter((hop) => cancels(envelope, hop, station)).map(({ hopId }) => hopId);
+}
+
+function cancels(envelope: Envelope, hop: HopRecord, station: Station): boolean {
+  try {
+    const manifest = payloadOf(parseEnvelope(hop.manifest, 'manifest'));
+    const { predicate } = readStatement('manifest', Manifest, manifest);
+    const train = { digest: hop.manifestDigest, researcher: predicate.issuer };
+    verifyCancellation(envelope, station.network(), train);
+    return true;
+  } catch (thrown) {
+    station.note('a cancellation does not fit this hop', {
+      hopId: hop.hopId,
+      code: asPhtError(thrown).code,
+    });
+    return false;
+  }
 }

@@ -1,12 +1,14 @@
 /** Work under a limit of how much goes on at once. */
-export type Turns = <T>(signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
+export type Turn = <T>(signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
+export type Turns = { whenFree: Turn; /** Until then whoever asks waits. */ open(): void };
 
 /** At most `max` at once, first come first served. Whoever aborts while waiting leaves the queue at once. */
 export function createTurns(max: number): Turns {
-  let free = max;
+  let free = 0;
+  let opened = false;
   const waiting = new Set<() => void>();
 
-  const turn = (signal: AbortSignal): Promise<void> =>
+  const waitForTurn = (signal: AbortSignal): Promise<void> =>
     new Promise((resolve, reject) => {
       const admit = (): void => {
         signal.removeEventListener('abort', leave);
@@ -21,16 +23,27 @@ export function createTurns(max: number): Turns {
       waiting.add(admit);
     });
 
-  return async (signal, work) => {
-    signal.throwIfAborted();
-    if (free > 0) free--;
-    else await turn(signal);
-    try {
-      return await work();
-    } finally {
-      const [next] = waiting;
-      if (next === undefined) free++;
-      else next();
-    }
+  const giveBack = (): void => {
+    const [next] = waiting;
+    if (next === undefined) free++;
+    else next();
+  };
+
+  return {
+    whenFree: async (signal, work) => {
+      signal.throwIfAborted();
+      if (free > 0) free--;
+      else await waitForTurn(signal);
+      try {
+        return await work();
+      } finally {
+        giveBack();
+      }
+    },
+    open: () => {
+      if (opened) return;
+      opened = true;
+      for (let turn = 0; turn < max; turn++) giveBack();
+    },
   };
 }

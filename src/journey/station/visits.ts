@@ -10,6 +10,8 @@ const RETRY_MS = 5_000;
 export type Visits = {
   /** Starts the visit of a hop, or lets one that waits look again. */
   start(hopId: string): void;
+  /** Lets trains run; until then visits look and decide only. */
+  open(): void;
   /** Ends a hop with a receipt, wherever it stands. */
   cancel(hopId: string): void;
   /** Ends every visit where it stands; after a restart each goes on from its last durable state. */
@@ -28,7 +30,7 @@ export function createVisits(
 ): Visits {
   const active = new Map<string, Active>();
   const timers = new Map<string, NodeJS.Timeout>();
-  const whenFree = createTurns(ports.runsAtOnceMax);
+  const { whenFree, open } = createTurns(ports.runsAtOnceMax);
   let stopping = false;
 
   const start = (hopId: string): void => {
@@ -76,6 +78,7 @@ export function createVisits(
 
   return {
     start,
+    open,
     cancel: (hopId) => {
       const reason = new PhtError('cancelled', 'the researcher cancelled the train');
       const running = active.get(hopId);

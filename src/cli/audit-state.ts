@@ -1,0 +1,86 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readBounded, writeAtomic } from '../adapters/home/files.ts';
+import { type Finding, finding } from '../journey/auditor/findings.ts';
+import type { Anchor } from '../journey/auditor/verify-log.ts';
+import { PhtError } from '../model/error.ts';
+import { openCheckpoint } from '../model/ledger/checkpoint.ts';
+import { ledgerOrigin, logKey } from '../model/ledger/origin.ts';
+import type { Network } from '../model/network.ts';
+import { parseWith, Sha256Hex, Slug } from '../model/schema.ts';
+
+/**
+ * `audit/state.json`: the signed checkpoint of each log that the last audit verified. Every one carries its member's
+ * signature, so that whoever alters the file is found out by the next audit.
+ */
+
+const STATE_BYTES_MAX = 8 * 1024 * 1024;
+
+const State = z.strictObject({
+  v: z.literal(1),
+  networkId: Sha256Hex,
+  logs: z.record(Slug, z.string().min(1).max(10_000)),
+});
+type State = z.infer<typeof State>;
+
+export type Memory = {
+  anchors: ReadonlyMap<string, Anchor>;
+  findings: Finding[];
+  /** Signed checkpoints by member. Null when the file is damaged: then it is evidence and stays as it is. */
+  checkpoints: ReadonlyMap<string, string> | null;
+};
+
+export const auditDir = (home: string): string => join(home, 'audit');
+export const archiveDir = (home: string): string => join(auditDir(home), 'logs');
+const statePath = (home: string): string => join(auditDir(home), 'state.json');
+
+export function readMemory(home: string, network: Network): Memory {
+  const path = statePath(home);
+  if (!existsSync(path)) {
+    const lost = existsSync(archiveDir(home));
+    const text = `${path} is not there, though logs were archived`;
+    const findings = lost ? [finding('warning', 'state.missing', { log: null }, text)] : [];
+    return { anchors: new Map(), findings, checkpoints: new Map() };
+  }
+  try {
+    const state = parseWith(State, readBounded(path, STATE_BYTES_MAX, "the auditor's memory"), {
+      bytesMax: STATE_BYTES_MAX,
+      what: path,
+    });
+    return remembered(state, path, network);
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError)) throw thrown;
+    return { anchors: new Map(), findings: [damaged(thrown.message)], checkpoints: null };
+  }
+}
+
+function remembered({ networkId, logs }: State, path: string, network: Network): Memory {
+  if (networkId !== network.id) throw new PhtError('input.malformed', `${path} is of another network`);
+  const anchors = new Map<string, Anchor>();
+  const findings: Finding[] = [];
+  for (const [member, signed] of Object.entries(logs)) {
+    const jwk = network.members.get(member)?.keys.log;
+    // Of a member who has left nothing can be verified any more, and nothing is read.
+    if (jwk === undefined) continue;
+    const origin = ledgerOrigin(network.id, member);
+    try {
+      const trust = { origin, logKeys: [logKey(origin, jwk)], witnessKeys: [] };
+      anchors.set(member, openCheckpoint(signed, trust).checkpoint);
+    } catch (thrown) {
+      if (!(thrown instanceof PhtError)) throw thrown;
+      findings.push(damaged(`${path}: ${member}: ${thrown.message}`, member));
+    }
+  }
+  return { anchors, findings, checkpoints: findings.length > 0 ? null : new Map(Object.entries(logs)) };
+}
+
+function damaged(text: string, member: string | null = null): Finding {
+  return finding('error', 'state.damaged', { log: member }, text);
+}
+
+/** Remembers what verified; what did not keeps its older checkpoint. The folder is there already. */
+export function writeMemory(home: string, network: Network, checkpoints: ReadonlyMap<string, string>): void {
+  const state: State = { v: 1, networkId: network.id, logs: Object.fromEntries(checkpoints) };
+  writeAtomic(statePath(home), `${JSON.stringify(state, null, 2)}\n`);
+}

@@ -1,0 +1,137 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createDepot } from '../adapters/depot/files.ts';
+import { createOpener } from '../adapters/envelope/jwe.ts';
+import { readVisitorConfig } from '../adapters/home/config.ts';
+import { lockHome } from '../adapters/home/lock.ts';
+import type { Home } from '../adapters/home/member.ts';
+import { currentNetwork } from '../adapters/home/network-file.ts';
+import { createArrivals, createPackedTrains } from '../adapters/home/trains.ts';
+import { retrying } from '../adapters/wire/backoff.ts';
+import type { Channel } from '../adapters/wire/client.ts';
+import { uploadBlob } from '../adapters/wire/transfer.ts';
+import { DepotService } from '../gen/pht/v1/depot_pb.ts';
+import { JourneyService } from '../gen/pht/v1/journeys_pb.ts';
+import type { ArrivePorts } from '../journey/researcher/arrive.ts';
+import type { JourneyClient } from '../journey/researcher/journeys.ts';
+import type { Researcher, Retry } from '../journey/researcher/researcher.ts';
+import type { SubmitPorts } from '../journey/researcher/submit.ts';
+import { PhtError } from '../model/error.ts';
+import { check } from '../model/schema.ts';
+import { type TrainId, TrainIdText } from '../model/id.ts';
+import type { Role } from '../model/network.ts';
+import type { Depot } from '../ports/depot.ts';
+import type { PackedTrains } from '../ports/researcher-trains.ts';
+import { dialDispatcher } from './dial.ts';
+import type { Frame } from './frame.ts';
+
+/** A researcher's parts, put together. Nothing is dialled before it is needed, and what was dialled is closed. */
+export type Traveller = {
+  readonly home: Home;
+  readonly researcher: Researcher;
+  readonly trains: PackedTrains;
+  readonly depot: Depot;
+  readonly retry: Retry;
+  readonly signal: AbortSignal;
+  client(): Promise<JourneyClient>;
+  submitPorts(): Promise<SubmitPorts>;
+  arrivePorts(): ArrivePorts;
+};
+
+/** @param options `timeoutMs` bounds the whole of `body` */
+export async function travel<T>(
+  frame: Frame,
+  options: { roles?: readonly Role[]; timeoutMs?: number | undefined },
+  body: (traveller: Traveller) => Promise<T>,
+): Promise<T> {
+  const home = frame.openHome(options.roles ?? ['researcher']);
+  const bell = new AbortController();
+  const timer =
+    options.timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => bell.abort(new PhtError('timed-out', 'the time given with --timeout is over')), options.timeoutMs);
+  let dialled: Promise<Channel> | undefined;
+  const channel = (): Promise<Channel> => {
+    dialled ??= dialDispatcher(home, readVisitorConfig(home.dir)).then((dial) => dial.channel);
+    return dialled;
+  };
+  try {
+    return await body(compose(frame, home, channel, AbortSignal.any([frame.signal, bell.signal])));
+  } finally {
+    clearTimeout(timer);
+    // Dialling that failed has been thrown already.
+    if (dialled !== undefined) await dialled.then((open) => open.close()).catch(() => undefined);
+  }
+}
+
+function compose(frame: Frame, home: Home, channel: () => Promise<Channel>, signal: AbortSignal): Traveller {
+  const trains = createPackedTrains(home.dir);
+  const depot = createDepot(join(home.dir, 'depot'));
+  const client = async (): Promise<JourneyClient> => (await channel()).client(JourneyService);
+  return {
+    home,
+    trains,
+    depot,
+    signal,
+    retry: retrying,
+    client,
+    researcher: {
+      id: home.member.id,
+      network: () => currentNetwork(home),
+      clock: { nowMs: () => frame.nowMs() },
+      tell: (line) => frame.output.progress(line),
+    },
+    submitPorts: async () => {
+      const blobs = (await channel()).client(DepotService);
+      const upload: SubmitPorts['upload'] = ({ trainId, digest, bytes }, stop) =>
+        uploadBlob(blobs, trainId, digest, bytes, depot, { signal: stop });
+      return { client: await client(), trains, depot, retry: retrying, upload };
+    },
+    arrivePorts: () => ({
+      client,
+      trains,
+      arrivals: createArrivals(home.dir),
+      retry: retrying,
+      openerOf: createOpener,
+    }),
+  };
+}
+
+/** @throws PhtError `usage.invalid` */
+export function parseTrainId(text: string): TrainId {
+  return check(TrainIdText, text, 'the train id', 'usage.invalid');
+}
+
+const LOCK_WAIT_MS = 250;
+
+/**
+ * Depot, spool and sandbox of a home belong to one process at a time; another one waits. What a killed process left
+ * behind in clear is removed before anything else.
+ */
+export async function alone<T>(traveller: Traveller, body: (place: { spoolDir: string; dir: string }) => Promise<T>): Promise<T> {
+  const dir = join(traveller.home.dir, 'sandbox');
+  const spoolDir = join(dir, 'spool');
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const release = await lock(dir, traveller);
+  try {
+    rmSync(spoolDir, { recursive: true, force: true });
+    return await body({ spoolDir, dir });
+  } finally {
+    release();
+  }
+}
+
+async function lock(dir: string, { researcher, signal }: Traveller): Promise<() => void> {
+  for (let tries = 0; ; tries++) {
+    signal.throwIfAborted();
+    try {
+      return lockHome(dir);
+    } catch (thrown) {
+      if (!(thrown instanceof PhtError) || thrown.code !== 'home.locked') throw thrown;
+      if (tries === 0) researcher.tell('another pht of this home is packing or combining; waiting for it');
+    }
+    // The loop's first line throws the reason of an abort.
+    await sleep(LOCK_WAIT_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
