@@ -15,7 +15,7 @@ type Part = { name: string; about: string; check(): Promise<Outcome> };
 
 const PARTS: readonly Part[] = [
   { name: 'types', about: 'tsc, strict', check: () => run('tsc', ['--noEmit', '-p', '.']) },
-  { name: 'style', about: 'Biome: format and lint', check: () => run('biome', ['ci', '--error-on-warnings', '.']) },
+  { name: 'style', about: 'Biome: format and lint', check: () => run('biome', ['ci', '--colors=off', '--error-on-warnings', '.']) },
   { name: 'wire', about: 'buf lint', check: () => run('buf', ['lint']) },
   { name: 'generated', about: 'src/gen is what buf generate makes of proto/', check: generated },
   { name: 'dead code', about: 'knip: files, exports, dependencies', check: () => run('knip', ['--no-progress']) },

@@ -36,16 +36,13 @@ export async function showTrain(frame: Frame, train: string, options: { logs?: s
     const believed = events.filter(({ member }) => sound.has(member));
     const dropped = events.length - believed.length;
     const serious = report.findings.filter(({ severity }) => severity !== 'warning');
-    frame.output.result(
-      { trainId, events: believed, unverifiedEvents: dropped, findings: report.findings },
-      [
-        trainId,
-        '',
-        ...table(['TIME (UTC)', 'WHO', 'WHAT'], believed.map(row)),
-        '',
-        ...wrap(verdict(dropped, serious.length)),
-      ],
-    );
+    frame.output.result({ trainId, events: believed, unverifiedEvents: dropped, findings: report.findings }, [
+      trainId,
+      '',
+      ...table(['TIME (UTC)', 'WHO', 'WHAT'], believed.map(row)),
+      '',
+      ...wrap(verdict(dropped, serious.length)),
+    ]);
     if (report.failed) process.exitCode = EXIT.unverified;
   });
 }

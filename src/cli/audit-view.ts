@@ -85,7 +85,10 @@ function openLines({ openHops }: AuditReport): string[] {
 
 const STYLE: Readonly<Record<Severity, Style>> = { misconduct: 'red', error: 'red', warning: 'yellow' };
 
-function findingLines({ severity, code, log, index, text, means }: Finding, paint: Output['paint']): string[] {
+function findingLines(
+  { severity, code, log, index, text, means }: Finding,
+  paint: Output['paint'],
+): string[] {
   const place = `${log ?? 'this auditor'}${index === null ? '' : `, entry ${index}`}`;
   return [
     `${paint(STYLE[severity], severity.toUpperCase())} ${code} (${clean(place)})`,
@@ -101,7 +104,11 @@ function conclusion(report: AuditReport, { audited, compared }: Context): string
   const verified = logs.filter(({ head }) => head?.sound === true).length;
   const bad = findings.filter(({ severity }) => severity !== 'warning').length + report.omitted;
   if (report.failed) return `NOT SOUND: ${bad} findings. ${verified} of ${logs.length} logs verified.`;
-  const first = compared ? '' : audited.live ? ' This is the first audit here; the next one compares with it.' : '';
+  const first = compared
+    ? ''
+    : audited.live
+      ? ' This is the first audit here; the next one compares with it.'
+      : '';
   const warnings = findings.length === 0 ? '' : ` ${findings.length} warnings.`;
   return `SOUND: ${entries} entries in ${verified} of ${logs.length} logs verified.${warnings}${first}`;
 }

@@ -6,7 +6,9 @@ import type { Frame } from './frame.ts';
 /** `pht audit …`: what anybody with the network file can prove, without trusting who keeps the logs. */
 export function register(program: Command, frame: Frame): void {
   const audit = program.command('audit').summary('prove what happened from the signed logs');
-  audit.description('Checks the ledgers of the dispatcher and of every station, as the dispatcher serves them.');
+  audit.description(
+    'Checks the ledgers of the dispatcher and of every station, as the dispatcher serves them.',
+  );
 
   audit
     .command('verify')

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { arms, type Journey, makeJourney } from './harness.ts';
-import { slowTrain } from './slow-train.ts';
 import { ok, type Server, start, until } from './processes.ts';
+import { slowTrain } from './slow-train.ts';
 
 type Stop = { station: string; state: string; hopId: string };
 type Listed = { journeys: { trainId: string; state: string; stops: Stop[] }[] };
@@ -22,7 +22,13 @@ describe('a journey survives kill -9', () => {
     await journey.online(1);
   };
   const submit = async (train: string): Promise<string> => {
-    const { trainId } = await ok<{ trainId: string }>(journey.home('lee'), ['train', 'submit', train, '--stop', 'north']);
+    const { trainId } = await ok<{ trainId: string }>(journey.home('lee'), [
+      'train',
+      'submit',
+      train,
+      '--stop',
+      'north',
+    ]);
     return trainId;
   };
   const stopOf = async (trainId: string): Promise<Stop | undefined> => {
@@ -30,7 +36,9 @@ describe('a journey survives kill -9', () => {
     return journeys.find((each) => each.trainId === trainId)?.stops[0];
   };
   const reached = (trainId: string, ...states: string[]): Promise<unknown> =>
-    until(`${trainId} to be ${states.join(' or ')}`, async () => states.includes((await stopOf(trainId))?.state ?? ''));
+    until(`${trainId} to be ${states.join(' or ')}`, async () =>
+      states.includes((await stopOf(trainId))?.state ?? ''),
+    );
   const kill = async (member: string): Promise<void> => {
     const server = journey.servers.get(member) as Server;
     await server.kill();
@@ -94,5 +102,31 @@ describe('a journey survives kill -9', () => {
     await watch.kill();
     await ok(journey.home('lee'), ['train', 'watch', trainId]);
     await endsWell(trainId);
+  }, 180_000);
+
+  it("of one of two stations, which leaves the other station's run alone", async () => {
+    journey = await makeJourney([
+      { id: 'north', policy: 'permit', ...arms(61, 62) },
+      { id: 'south', policy: 'permit', ...arms(40, 43) },
+    ]);
+    await journey.startDispatcher();
+    await Promise.all([journey.startStation('north'), journey.startStation('south')]);
+    await journey.online(2);
+    const { trainId } = await ok<{ trainId: string }>(journey.home('lee'), [
+      ...['train', 'submit', await slowTrain(journey.dir), '--stop', 'north', '--stop', 'south'],
+    ]);
+    const both = await until('both to run', async () => {
+      const running = await journey.containers();
+      return running.length === 2 && running;
+    });
+    const south = both.find(({ owner }) => owner.endsWith('south'));
+    await kill('north');
+    await journey.startStation('north');
+    expect(await journey.containers()).toContainEqual(south);
+    await ok(journey.home('lee'), ['train', 'watch', trainId]);
+    const result = await ok<Result>(journey.home('lee'), ['train', 'result', trainId]);
+    expect(result.stations).toMatchObject([{ state: 'released' }, { state: 'released' }]);
+    expect(await journey.runs('south')).toBe(1);
+    expect(await journey.runs('north')).toBe(2);
   }, 180_000);
 });

@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import Docker from 'dockerode';
 import { ok, type Server, start, until } from './processes.ts';
 
 /** A whole network on this machine: one directory and one process per member, loopback only. */
@@ -23,11 +25,16 @@ export type Journey = {
   startDispatcher(): Promise<void>;
   startStation(id: string, env?: Record<string, string>): Promise<void>;
   online(count: number): Promise<void>;
+  /** How often trains were started at a station, as its own ledger has it. */
+  runs(station: string): Promise<number>;
+  /** Trains that run now, of this network alone. */
+  containers(): Promise<{ id: string; owner: string }[]>;
   close(): Promise<void>;
 };
 
 const POLICIES = {
-  permit: '@id("any") @explain("any train of this network")\npermit (principal, action == Action::"Run", resource);\n',
+  permit:
+    '@id("any") @explain("any train of this network")\npermit (principal, action == Action::"Run", resource);\n',
   ask: '@id("ask") @explain("an admin looks first")\npermit (principal, action == Action::"RunIfApproved", resource);\n',
   none: '',
 };
@@ -35,7 +42,10 @@ const POLICIES = {
 /** The engine of a test machine may be an old one; its admin says so in so many words. */
 const CONFIG = `engine:\n  acceptEngineRisks: [runc-break-outs]\n`;
 
-export async function makeJourney(stations: readonly StationSpec[], dispatcherPort?: number): Promise<Journey> {
+export async function makeJourney(
+  stations: readonly StationSpec[],
+  dispatcherPort?: number,
+): Promise<Journey> {
   const dir = mkdtempSync(join(tmpdir(), 'pht-'));
   const home = (member: string): string => join(dir, member);
   const port = dispatcherPort ?? (await freePort());
@@ -46,13 +56,33 @@ export async function makeJourney(stations: readonly StationSpec[], dispatcherPo
     dir,
     home,
     servers,
-    startDispatcher: async () => void servers.set('dispatcher', await start(home('dispatcher'), ['dispatcher', 'serve'])),
+    startDispatcher: async () =>
+      void servers.set('dispatcher', await start(home('dispatcher'), ['dispatcher', 'serve'])),
     startStation: async (id, env) => void servers.set(id, await start(home(id), ['station', 'serve'], env)),
     online: async (count) => {
       await until(`${count} stations online`, async () => {
-        const { stations: seen } = await ok<{ stations: { online: boolean }[] }>(home('lee'), ['network', 'datasets']);
+        const { stations: seen } = await ok<{ stations: { online: boolean }[] }>(home('lee'), [
+          'network',
+          'datasets',
+        ]);
         return seen.filter((station) => station.online).length >= count;
       });
+    },
+    runs: async (station) => {
+      const database = new DatabaseSync(join(home(station), 'state.db'), { readOnly: true });
+      try {
+        const sql = `SELECT count(*) AS n FROM ledger_entries WHERE instr(CAST(bytes AS TEXT), '"type":"run.started"')`;
+        return Number(database.prepare(sql).get()?.['n']);
+      } finally {
+        database.close();
+      }
+    },
+    containers: async () => {
+      const { networkId } = await ok<{ networkId: string }>(home('net'), ['network', 'show']);
+      const running = await new Docker().listContainers({ filters: { label: ['signalbox.hop'] } });
+      return running
+        .filter(({ Labels }) => Labels['signalbox.owner']?.startsWith(networkId.slice(0, 12)))
+        .map(({ Id, Labels }) => ({ id: Id, owner: Labels['signalbox.owner'] ?? '' }));
     },
     close: async () => {
       await Promise.all([...servers.values()].map((server) => server.stop()));
@@ -61,12 +91,28 @@ export async function makeJourney(stations: readonly StationSpec[], dispatcherPo
   };
 }
 
-async function makeHomes(stations: readonly StationSpec[], home: (id: string) => string, address: string): Promise<void> {
+async function makeHomes(
+  stations: readonly StationSpec[],
+  home: (id: string) => string,
+  address: string,
+): Promise<void> {
   await ok(home('net'), ['network', 'init', '--title', 'Test network', '--no-passphrase']);
   const network = join(home('net'), 'network.json');
   const organisation = ['--organisation', 'Example University', '--network', network];
   const member = (role: string, id: string, more: string[] = []): Promise<unknown> =>
-    ok(home(id), ['init', '--role', role, '--id', id, '--title', id, ...organisation, '--dispatcher', address, ...more]);
+    ok(home(id), [
+      'init',
+      '--role',
+      role,
+      '--id',
+      id,
+      '--title',
+      id,
+      ...organisation,
+      '--dispatcher',
+      address,
+      ...more,
+    ]);
   await Promise.all([
     member('dispatcher', 'dispatcher'),
     member('researcher', 'lee', ['--no-passphrase']),
@@ -99,7 +145,7 @@ export function arms(placebo: number, treated: number): Pick<StationSpec, 'csv' 
   const rows = [...Array<string>(placebo).fill('placebo'), ...Array<string>(treated).fill('rIFN-g')];
   return {
     csv: `treat\n${rows.join('\n')}\n`,
-    columns: "  - { name: treat, type: category, levels: [placebo, rIFN-g] }",
+    columns: '  - { name: treat, type: category, levels: [placebo, rIFN-g] }',
   };
 }
 
@@ -110,8 +156,4 @@ export async function freePort(): Promise<number> {
   await new Promise<void>((resolve) => server.close(() => resolve()));
   if (address === null || typeof address === 'string') throw new Error('no port');
   return address.port;
-}
-
-export async function readText(path: string): Promise<string> {
-  return readFile(path, 'utf8');
 }

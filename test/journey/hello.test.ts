@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { arms, type Journey, makeJourney } from './harness.ts';
 import { ok, pht } from './processes.ts';
 
-type Result = { stations: { station: string; state: string; code: string; result: { outputs: unknown[] } | null }[] };
+type Result = {
+  stations: { station: string; state: string; code: string; result: { outputs: unknown[] } | null }[];
+};
 
 describe('hello at one station', () => {
   let journey: Journey;

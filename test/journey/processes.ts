@@ -12,7 +12,10 @@ const READY_MS_MAX = 60_000;
 export type Answer<T> = { status: number | null; value: T; stdout: string; stderr: string };
 
 /** Runs one command to its end with `--json`. */
-export async function pht<T = Record<string, unknown>>(home: string, args: readonly string[]): Promise<Answer<T>> {
+export async function pht<T = Record<string, unknown>>(
+  home: string,
+  args: readonly string[],
+): Promise<Answer<T>> {
   const child = spawn(PHT, ['--home', home, ...args, '--json'], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -64,7 +67,11 @@ export type Server = {
 };
 
 /** Starts a server and waits for its ready line. */
-export async function start(home: string, args: readonly string[], env: Record<string, string> = {}): Promise<Server> {
+export async function start(
+  home: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Server> {
   const child = spawn(PHT, ['--home', home, ...args, '--json'], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -94,7 +101,11 @@ function ready(child: ChildProcess, log: () => string, args: readonly string[]):
 }
 
 /** Looks again until it holds; a condition, never a sleep of a guessed length. */
-export async function until<T>(what: string, look: () => Promise<T | null | false>, msMax = 60_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | null | false>,
+  msMax = 60_000,
+): Promise<T> {
   const endMs = Date.now() + msMax;
   for (;;) {
     const seen = await look();

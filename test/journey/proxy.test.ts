@@ -44,7 +44,10 @@ describe('a station behind a proxy', () => {
     ]);
     await journey.startDispatcher();
     // A stray variable of the environment points nowhere and must not be followed.
-    await journey.startStation('north', { https_proxy: 'http://127.0.0.1:9', grpc_proxy: 'http://127.0.0.1:9' });
+    await journey.startStation('north', {
+      https_proxy: 'http://127.0.0.1:9',
+      grpc_proxy: 'http://127.0.0.1:9',
+    });
     await journey.online(1);
   }, 120_000);
   afterAll(async () => {
@@ -60,7 +63,11 @@ describe('a station behind a proxy', () => {
     const { trainId } = await ok<{ trainId: string }>(journey.home('lee'), [
       ...['train', 'submit', 'trains/hello', '--stop', 'north', '--wait'],
     ]);
-    const result = await ok<{ stations: { state: string }[] }>(journey.home('lee'), ['train', 'result', trainId]);
+    const result = await ok<{ stations: { state: string }[] }>(journey.home('lee'), [
+      'train',
+      'result',
+      trainId,
+    ]);
     expect(result.stations).toMatchObject([{ state: 'released' }]);
     expect(proxy.tunnels().length).toBe(before);
   }, 180_000);

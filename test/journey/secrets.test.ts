@@ -16,7 +16,9 @@ describe('what the dispatcher holds', () => {
 
   const everythingUnder = async (dir: string): Promise<Buffer> => {
     const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-    const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+    const files = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
     return Buffer.concat(await Promise.all(files.map((file) => readFile(file))));
   };
 

@@ -39,8 +39,12 @@ describe('an image travels as blobs', () => {
       await docker.getImage(image.Id).remove({ force: true });
     }
   };
-  const imageOf = async (packed: Packed): Promise<{ configDigest: string; layers: { diffId: string; bytes: number }[] }> => {
-    const envelope = JSON.parse(await readFile(join(packed.dir, 'manifest.dsse.json'), 'utf8')) as { payload: string };
+  const imageOf = async (
+    packed: Packed,
+  ): Promise<{ configDigest: string; layers: { diffId: string; bytes: number }[] }> => {
+    const envelope = JSON.parse(await readFile(join(packed.dir, 'manifest.dsse.json'), 'utf8')) as {
+      payload: string;
+    };
     const statement = JSON.parse(Buffer.from(envelope.payload, 'base64').toString()) as {
       predicate: { image: { configDigest: string; layers: { diffId: string; bytes: number }[] } };
     };

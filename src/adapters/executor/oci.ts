@@ -36,6 +36,7 @@ export function ociManifest(image: TrainImage): Buffer {
 /** @param tag `repository:tag` that the engine gives to the image */
 export function ociArchive(source: ImageSource, tag: string): Readable {
   const archive = pack();
+  archive.on('error', () => undefined); // thrown to whoever reads; until somebody does, it is nobody's
   writeArchive(archive, source, tag).then(
     () => archive.finalize(),
     (thrown: unknown) => archive.destroy(thrown instanceof Error ? thrown : new Error(String(thrown))),
@@ -94,6 +95,7 @@ async function writeLayer(archive: Pack, diffId: string, bytes: number, from: As
   const entry = archive.entry({ name: blobPath(diffId), size: bytes, mtime: new Date(0), mode: 0o644 });
   const gone = new AbortController();
   entry.once('close', () => gone.abort()); // the engine hung up: nobody drains any more
+  entry.on('error', () => gone.abort()); // the reason reaches the reader through the archive itself
   for await (const chunk of from) {
     seen += chunk.byteLength;
     if (seen > bytes) throw mismatch();

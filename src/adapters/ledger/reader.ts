@@ -28,7 +28,10 @@ export async function openLogFolder(dir: string): Promise<LogSource> {
   });
   if (!at.isDirectory()) throw new PhtError('usage.invalid', `${dir} is not a folder`);
   if ((await names(dir)).includes('checkpoint')) {
-    throw new PhtError('usage.invalid', `${dir} is one log; name the folder above, which holds one folder a member`);
+    throw new PhtError(
+      'usage.invalid',
+      `${dir} is one log; name the folder above, which holds one folder a member`,
+    );
   }
   return {
     members: () => names(dir),
@@ -115,7 +118,8 @@ async function readFile(path: string, bytesMax: number): Promise<Uint8Array | nu
   try {
     const stat = await file.stat();
     if (!stat.isFile()) throw new PhtError('ledger.invalid', `${path} is not a regular file`);
-    if (stat.size > bytesMax) throw new PhtError('ledger.invalid', `${path} is larger than ${bytesMax} bytes`);
+    if (stat.size > bytesMax)
+      throw new PhtError('ledger.invalid', `${path} is larger than ${bytesMax} bytes`);
     const bytes = Buffer.alloc(stat.size);
     const { bytesRead } = await file.read(bytes, 0, stat.size, 0);
     return bytes.subarray(0, bytesRead);

@@ -79,7 +79,10 @@ export async function audit(ports: AuditPorts, scope: AuditScope): Promise<Audit
   for (const trace of [...stations.values()].map(({ trace }) => trace)) addAll(trace.findings(), findings);
   for (const trace of dispatchers.values()) addAll(trace.findings(), findings);
   const dispatchersComplete = dispatchers.size === membersOf(scope.network, 'dispatcher').length;
-  addAll(joinLogs({ dispatchers, stations, dispatchersComplete, asOfMs: scope.nowMs ?? newestOf(logs) }), findings);
+  addAll(
+    joinLogs({ dispatchers, stations, dispatchersComplete, asOfMs: scope.nowMs ?? newestOf(logs) }),
+    findings,
+  );
 
   return {
     logs: [...logs.values()],
@@ -103,7 +106,9 @@ async function readLog(member: Member, offered: boolean, reading: Reading): Prom
   const log: AuditedLog = { member: member.id, role, origin, head: null, missing: false };
   const pinned = pinnedLog(member, origin);
   if (pinned === null) {
-    findings.add(finding('error', 'key.missing', { log: member.id }, `${member.id} has no log key in the network file`));
+    findings.add(
+      finding('error', 'key.missing', { log: member.id }, `${member.id} has no log key in the network file`),
+    );
     return log;
   }
   const signed = offered ? await ports.source.checkpoint(member.id) : null;
@@ -157,7 +162,14 @@ function reportUnknown(offered: readonly string[], audited: readonly Member[], f
   const known = new Set(audited.map(({ id }) => id));
   for (const name of offered) {
     if (known.has(name)) continue;
-    findings.add(finding('warning', 'log.unknown', { log: name.slice(0, 40) }, `a log is offered under the name ${name}`));
+    findings.add(
+      finding(
+        'warning',
+        'log.unknown',
+        { log: name.slice(0, 40) },
+        `a log is offered under the name ${name}`,
+      ),
+    );
   }
 }
 
@@ -165,7 +177,8 @@ function reportUnknown(offered: readonly string[], audited: readonly Member[], f
 function reportMissing(logs: Logs, traces: Traces, scope: AuditScope, findings: Findings): void {
   const heard = new Set(scope.anchors.keys());
   for (const { orders } of traces.dispatchers.values()) {
-    for (const { station, receipt } of orders.values()) if (station !== null && receipt !== null) heard.add(station);
+    for (const { station, receipt } of orders.values())
+      if (station !== null && receipt !== null) heard.add(station);
   }
   for (const { member, role, missing } of logs.values()) {
     if (!missing) continue;
@@ -179,7 +192,10 @@ function soundOnes<T>(logs: Logs, traces: ReadonlyMap<string, T>): Map<string, T
   return new Map([...traces].filter(([member]) => logs.get(member)?.head?.sound === true));
 }
 
-function soundStations(logs: Logs, traces: Traces): Map<string, { trace: StationTrace; newestMs: number | null }> {
+function soundStations(
+  logs: Logs,
+  traces: Traces,
+): Map<string, { trace: StationTrace; newestMs: number | null }> {
   const entries = [...soundOnes(logs, traces.stations)];
   return new Map(
     entries.map(([member, trace]) => [member, { trace, newestMs: logs.get(member)?.head?.newestMs ?? null }]),

@@ -42,7 +42,12 @@ function orderFinding(station: string, hop: HopTrace, order: OrderTrace | undefi
   if (hop.received === null) return null;
   const place = { log: station, index: hop.received };
   if (order === undefined) {
-    return finding('misconduct', 'order.unissued', place, `the order of ${hop.hopId} is in no dispatcher's log`);
+    return finding(
+      'misconduct',
+      'order.unissued',
+      place,
+      `the order of ${hop.hopId} is in no dispatcher's log`,
+    );
   }
   if (order.station === station) return null;
   const text = `${hop.hopId} was ordered from ${order.station ?? 'nobody'} at entry ${order.issued}`;
@@ -67,7 +72,12 @@ function receiptFinding(
   }
   // Two clocks are compared, so only what lies beyond their skew proves anything.
   if (log.newestMs !== null && log.newestMs > receipt.atMs + SKEW_MS) {
-    return finding('misconduct', 'receipt.unmatched', place, `${hopId}: the log of ${station} goes on without that receipt`);
+    return finding(
+      'misconduct',
+      'receipt.unmatched',
+      place,
+      `${hopId}: the log of ${station} goes on without that receipt`,
+    );
   }
   const late = logs.asOfMs - receipt.atMs > MIRROR_LAG_MS;
   const text = `${hopId}: the mirrored log of ${station} ends before the receipt that it delivered`;

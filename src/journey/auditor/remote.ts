@@ -45,7 +45,8 @@ async function* rangesOf(
     let given = 0;
     for await (const { entries } of client.entries(range, { deadlineMs: STREAM_DEADLINE_MS, signal })) {
       given += entries.length;
-      if (given > wanted) throw new PhtError('ledger.invalid', 'more entries were served than were asked for');
+      if (given > wanted)
+        throw new PhtError('ledger.invalid', 'more entries were served than were asked for');
       if (entries.length > 0) yield entries;
     }
     // Going on behind a gap would only hide where it begins.

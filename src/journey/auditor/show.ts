@@ -29,13 +29,15 @@ const TELL: Partial<Record<EntryType, Tell>> = {
     const rules = body['rules'];
     return `policy says ${text('verdict')}${Array.isArray(rules) && rules.length > 0 ? ` (${rules.join(', ')})` : ''}`;
   },
-  'clearance.recorded': (text) => (text('by') === 'policy' ? 'cleared by policy' : `cleared by ${text('by')} in person`),
+  'clearance.recorded': (text) =>
+    text('by') === 'policy' ? 'cleared by policy' : `cleared by ${text('by')} in person`,
   'image.verified': (text) => `verified the image ${text('configDigest').slice(0, DIGITS_SHOWN)}`,
   'run.started': () => 'started the run',
   'run.ended': () => 'the run ended',
   'output.screened': () => 'screened the output for disclosure',
   'result.released': (text) => `released the sealed result ${text('jweDigest').slice(0, DIGITS_SHOWN)}`,
-  'receipt.issued': (text) => `signed the receipt: ${text('outcome')}${unlessSame(text('code'), text('outcome'))}`,
+  'receipt.issued': (text) =>
+    `signed the receipt: ${text('outcome')}${unlessSame(text('code'), text('outcome'))}`,
   'receipt.received': (text) => `took the receipt of ${text('station')}: ${text('outcome')}`,
   'result.fetched': () => 'handed a sealed result out',
   'train.arrived': () => 'the train arrived',
@@ -48,7 +50,9 @@ function unlessSame(code: string, outcome: string): string {
 }
 
 /** All that the logs say of one train, in the order of their clocks; within one log always in the order of its entries. */
-export function lifeOf(entries: readonly { member: Member; index: number; entry: LedgerEntry }[]): LifeEvent[] {
+export function lifeOf(
+  entries: readonly { member: Member; index: number; entry: LedgerEntry }[],
+): LifeEvent[] {
   const latest = new Map<string, number>();
   const events = entries.map(({ member, index, entry }) => {
     // A clock that was set back must not turn the order of one log round.

@@ -27,7 +27,14 @@ export async function compareTiles(
     const at = stored === null || stored.length !== bytes.length ? -1 : firstDifference(stored, bytes);
     if (at >= 0 && tile.level === 0) {
       const index = tile.index * TILE_WIDTH + at;
-      found(finding('error', 'entry.altered', { log: member, index }, `entry ${index} does not have its hash in ${path}`));
+      found(
+        finding(
+          'error',
+          'entry.altered',
+          { log: member, index },
+          `entry ${index} does not have its hash in ${path}`,
+        ),
+      );
     } else {
       const what = stored === null ? 'is missing' : 'does not hold the hashes of the entries';
       found(finding('error', 'file.damaged', { log: member }, `${path} ${what}`));

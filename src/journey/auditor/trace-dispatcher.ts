@@ -30,10 +30,17 @@ export function traceDispatcher(dispatcher: string): DispatcherTrace {
   const receive = (hopId: string, index: number, { body, ts }: LedgerEntry): void => {
     const order = orders.get(hopId);
     const digest = textIn(body, 'receiptDigest');
-    if (digest === null) wrong('error', 'entry.contradictory', index, `${hopId}: a receipt without its digest`);
-    else if (order === undefined) wrong('misconduct', 'receipt.unordered', index, `${hopId} was never ordered here`);
+    if (digest === null)
+      wrong('error', 'entry.contradictory', index, `${hopId}: a receipt without its digest`);
+    else if (order === undefined)
+      wrong('misconduct', 'receipt.unordered', index, `${hopId} was never ordered here`);
     else if (order.receipt !== null) {
-      wrong('misconduct', 'receipt.duplicate', index, `${hopId} has a receipt already, at entry ${order.receipt.index}`);
+      wrong(
+        'misconduct',
+        'receipt.duplicate',
+        index,
+        `${hopId} has a receipt already, at entry ${order.receipt.index}`,
+      );
     } else order.receipt = { index, digest, atMs: ts };
   };
 
@@ -48,9 +55,15 @@ export function traceDispatcher(dispatcher: string): DispatcherTrace {
       if (hopId === null) return;
       if (type === 'order.issued') {
         if (trainId === null || !admitted.has(trainId)) {
-          wrong('misconduct', 'order.unadmitted', index, `${hopId} was ordered before its train was admitted`);
+          wrong(
+            'misconduct',
+            'order.unadmitted',
+            index,
+            `${hopId} was ordered before its train was admitted`,
+          );
         }
-        if (!orders.has(hopId)) orders.set(hopId, { station: textIn(entry.body, 'station'), issued: index, receipt: null });
+        if (!orders.has(hopId))
+          orders.set(hopId, { station: textIn(entry.body, 'station'), issued: index, receipt: null });
       } else if (type === 'receipt.received') receive(hopId, index, entry);
     },
   };

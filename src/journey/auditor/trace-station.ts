@@ -42,27 +42,50 @@ export function traceStation(station: string, isAdmin: (member: string) => boole
   };
 
   const release = (hop: HopTrace, index: number): void => {
-    for (const { code, text } of brokenSteps(hop, isAdmin)) wrong('misconduct', code, index, `${hop.hopId}: ${text}`);
+    for (const { code, text } of brokenSteps(hop, isAdmin))
+      wrong('misconduct', code, index, `${hop.hopId}: ${text}`);
     if (hop.receipt !== null) {
-      wrong('misconduct', 'receipt.contradictory', index, `${hop.hopId} was released after its receipt ${at(hop.receipt)}`);
+      wrong(
+        'misconduct',
+        'receipt.contradictory',
+        index,
+        `${hop.hopId} was released after its receipt ${at(hop.receipt)}`,
+      );
     }
     // This version knows one step and one round, so the manifest alone names the visit.
     const visit = hop.manifestDigest ?? hop.hopId;
     const first = releases.get(visit);
     if (first === undefined) releases.set(visit, index);
-    else wrong('misconduct', 'release.duplicate', index, `${hop.trainId ?? hop.hopId} was released before, ${at(first)}`);
+    else
+      wrong(
+        'misconduct',
+        'release.duplicate',
+        index,
+        `${hop.trainId ?? hop.hopId} was released before, ${at(first)}`,
+      );
     hop.released = index;
   };
 
   const receipt = (hop: HopTrace, index: number, { body }: LedgerEntry): void => {
-    if (hop.received === null) wrong('misconduct', 'receipt.unordered', index, `${hop.hopId} was never received here`);
+    if (hop.received === null)
+      wrong('misconduct', 'receipt.unordered', index, `${hop.hopId} was never received here`);
     if (hop.receipt !== null) {
-      wrong('misconduct', 'receipt.duplicate', index, `${hop.hopId} has a receipt already, ${at(hop.receipt)}`);
+      wrong(
+        'misconduct',
+        'receipt.duplicate',
+        index,
+        `${hop.hopId} has a receipt already, ${at(hop.receipt)}`,
+      );
       return;
     }
     if ((textIn(body, 'outcome') === 'released') !== (hop.released !== null)) {
       const fact = hop.released === null ? 'nothing was released' : `it was released ${at(hop.released)}`;
-      wrong('misconduct', 'receipt.contradictory', index, `${hop.hopId}: outcome ${textIn(body, 'outcome')}, but ${fact}`);
+      wrong(
+        'misconduct',
+        'receipt.contradictory',
+        index,
+        `${hop.hopId}: outcome ${textIn(body, 'outcome')}, but ${fact}`,
+      );
     }
     hop.receipt = index;
     hop.receiptDigest = textIn(body, 'receiptDigest');
@@ -84,7 +107,9 @@ export function traceStation(station: string, isAdmin: (member: string) => boole
       else note(hop, index, entry);
     },
     findings: () => {
-      const unreceipted = [...hops.values()].filter(({ released, receipt }) => released !== null && receipt === null);
+      const unreceipted = [...hops.values()].filter(
+        ({ released, receipt }) => released !== null && receipt === null,
+      );
       const missing = unreceipted
         .slice(0, FINDINGS_MAX)
         .map(({ hopId, released }) =>
@@ -164,16 +189,29 @@ function brokenSteps(hop: HopTrace, isAdmin: (member: string) => boolean): Broke
     if (!holds) broken.push({ code, text });
   };
   demand('release.without-order', received !== null, 'no order was received');
-  demand('release.without-verification', follows(received, verified), 'the manifest was not verified after the order');
+  demand(
+    'release.without-verification',
+    follows(received, verified),
+    'the manifest was not verified after the order',
+  );
   const permitted = verdict === 'permit' || verdict === 'ask';
   const inTime = started === null || follows(decided, started);
-  const last = decided === null ? 'no policy decision' : `the last decision ${at(decided)} is ${verdict ?? 'unreadable'}`;
-  demand('release.without-permit', decided !== null && permitted && inTime, inTime ? last : `${last}, after the run began`);
+  const last =
+    decided === null
+      ? 'no policy decision'
+      : `the last decision ${at(decided)} is ${verdict ?? 'unreadable'}`;
+  demand(
+    'release.without-permit',
+    decided !== null && permitted && inTime,
+    inTime ? last : `${last}, after the run began`,
+  );
   if (verdict === 'ask') {
     const between = follows(decided, cleared) && (started === null || follows(cleared, started));
     const person = clearedBy !== null && isAdmin(clearedBy);
     const who = clearedBy === null ? 'nobody' : clearedBy;
-    const text = person ? 'no clearance between decision and run' : `${who} cleared it, who is no admin of this station`;
+    const text = person
+      ? 'no clearance between decision and run'
+      : `${who} cleared it, who is no admin of this station`;
     demand('release.without-clearance', between && person, text);
   }
   demand('release.without-run', follows(started, ended), 'no run was started and ended');
@@ -194,7 +232,12 @@ export function textIn(body: Readonly<Record<string, BodyValue>>, name: string):
   return typeof value === 'string' ? value : null;
 }
 
-const OF_A_HOP: ReadonlySet<EntryType> = new Set([...FOLLOWED, 'order.issued', 'image.verified', 'receipt.received']);
+const OF_A_HOP: ReadonlySet<EntryType> = new Set([
+  ...FOLLOWED,
+  'order.issued',
+  'image.verified',
+  'receipt.received',
+]);
 
 /** Ids are derived from digests, so an entry can be held against itself. @returns what does not fit, or null */
 export function contradictionIn(entry: LedgerEntry): string | null {

@@ -5,7 +5,13 @@ import { decodeEntry, type LedgerEntry } from '../../model/ledger/entry.ts';
 import { EMPTY_ROOT, rangeRoot } from '../../model/ledger/merkle.ts';
 import { parseNote } from '../../model/ledger/note.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
-import { encodeBundle, encodeTile, partialTiles, TILE_WIDTH, type TileFile } from '../../model/ledger/tile.ts';
+import {
+  encodeBundle,
+  encodeTile,
+  partialTiles,
+  TILE_WIDTH,
+  type TileFile,
+} from '../../model/ledger/tile.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
 import { SKEW_MS } from '../../model/train.ts';
 import type { LogCopy, LogSource } from '../../ports/log-source.ts';
@@ -49,7 +55,11 @@ const STRANGERS_MAX = 20;
  * @returns null when there is no head to verify against
  * @throws PhtError `unreachable`, `timed-out`, `cancelled`, `forbidden`: those say nothing about the log
  */
-export async function verifyLog(source: LogSource, signed: Uint8Array, reading: LogReading): Promise<LogHead | null> {
+export async function verifyLog(
+  source: LogSource,
+  signed: Uint8Array,
+  reading: LogReading,
+): Promise<LogHead | null> {
   const { member } = reading.log;
   const checkpoint = openHead(signed, reading);
   if (checkpoint === null) return null;
@@ -60,14 +70,20 @@ export async function verifyLog(source: LogSource, signed: Uint8Array, reading: 
   };
   judgeSize(checkpoint, reading, wrong);
   for (const path of await source.strangers(member, checkpoint.size, STRANGERS_MAX)) {
-    reading.found(finding('warning', 'file.unknown', { log: member }, `${path} is no file of a log of this size`));
+    reading.found(
+      finding('warning', 'file.unknown', { log: member }, `${path} is no file of a log of this size`),
+    );
   }
   try {
-    const range = await recompute(source, head, reading, wrong);
+    const { range, forked } = await recompute(source, head, reading, wrong);
     if (range.size < checkpoint.size) {
       wrong('error', 'entries.missing', `${range.size} entries are there; ${checkpoint.size} were signed`);
     } else if (!sameBytes(rangeRoot(range), checkpoint.root)) {
       wrong('error', 'entries.altered', `the root over ${checkpoint.size} entries is not the signed one`);
+    } else if (forked) {
+      // Only now is it the member's own word, and not that of whoever serves the log.
+      const text = `the first ${reading.anchor?.size} entries are not those that an earlier audit saw`;
+      wrong('misconduct', 'log.forked', text);
     }
   } catch (thrown) {
     if (!isAboutTheLog(thrown)) throw thrown;
@@ -103,18 +119,18 @@ function originOf(signed: Uint8Array): string | null {
   }
 }
 
-function judgeSize(
-  { size, root }: Checkpoint,
-  { anchor, nowMs }: LogReading,
-  wrong: Wrong,
-): void {
+function judgeSize({ size, root }: Checkpoint, { anchor, nowMs }: LogReading, wrong: Wrong): void {
   if (anchor === null) return;
   if (size < anchor.size) {
     const text = `${size} entries; an earlier audit saw ${anchor.size}`;
     // An old copy is no roll-back, but it cannot be tied to what was seen later either.
     wrong(nowMs === null ? 'warning' : 'error', nowMs === null ? 'log.older-copy' : 'log.rolled-back', text);
   } else if (size === anchor.size && !sameBytes(root, anchor.root)) {
-    wrong('misconduct', 'log.forked', `two different checkpoints of ${size} entries carry the member's signature`);
+    wrong(
+      'misconduct',
+      'log.forked',
+      `two different checkpoints of ${size} entries carry the member's signature`,
+    );
   }
 }
 
@@ -127,11 +143,23 @@ function isAboutTheLog(thrown: unknown): thrown is PhtError {
 type Wrong = (severity: Severity, code: FindingCode, text: string) => void;
 
 /** Streams the log once. @returns the tree over what was served, at most as many entries as were signed */
-async function recompute(source: LogSource, head: LogHead, reading: LogReading, wrong: Wrong): Promise<TreeEdge['range']> {
+async function recompute(
+  source: LogSource,
+  head: LogHead,
+  reading: LogReading,
+  wrong: Wrong,
+): Promise<{ range: TreeEdge['range']; forked: boolean }> {
   const { size } = head.checkpoint;
   const { log, anchor, copy } = reading;
   const judge = createEntryJudge(head, reading);
   let edge = EMPTY_EDGE;
+  let forked = false;
+  const compare = (root: Uint8Array): void => {
+    if (edge.range.size !== anchor?.size) return;
+    if (sameBytes(root, anchor.root)) head.continues = anchor.size;
+    // For equal sizes the two signed checkpoints were compared already.
+    else forked = size > anchor.size;
+  };
   const keep = async (files: readonly TileFile[]): Promise<void> => {
     if (copy !== null) await copy.write(files);
     if (await compareTiles(source, log.member, files, reading.found)) head.sound = false;
@@ -141,10 +169,10 @@ async function recompute(source: LogSource, head: LogHead, reading: LogReading, 
     for (const [at, bytes] of entries.entries()) judge(edge.range.size + at, bytes);
     const appended: Appended = appendEntries(edge, entries);
     edge = appended.edge;
-    if (edge.range.size === anchor?.size) judgeContinuation(appended.root, anchor, head, wrong);
+    compare(appended.root);
     await keep(appended.files.filter(({ tile }) => tile.width === TILE_WIDTH));
   };
-  if (anchor?.size === 0) judgeContinuation(EMPTY_ROOT, anchor, head, wrong);
+  compare(EMPTY_ROOT);
   for await (const batch of source.entries(log.member, 0, size)) {
     const wanted = batch.slice(0, size - edge.range.size);
     // The root at the size last seen is taken on the way, which costs nothing and needs no proof from anybody.
@@ -158,15 +186,7 @@ async function recompute(source: LogSource, head: LogHead, reading: LogReading, 
     }
   }
   if (edge.range.size === size) await keep(openFiles(edge));
-  return edge.range;
-}
-
-function judgeContinuation(root: Uint8Array, anchor: Anchor, head: LogHead, wrong: Wrong): void {
-  if (sameBytes(root, anchor.root)) head.continues = anchor.size;
-  // For equal sizes the two signed checkpoints were compared already.
-  else if (head.checkpoint.size > anchor.size) {
-    wrong('misconduct', 'log.forked', `the first ${anchor.size} entries are not those that an earlier audit saw`);
-  }
+  return { range: edge.range, forked };
 }
 
 /** The tiles that are not full, as they stand at the end. */
@@ -191,7 +211,8 @@ function createEntryJudge(head: LogHead, reading: LogReading): (index: number, b
     }
     const wrong = (severity: Severity, code: FindingCode, text: string): void =>
       found(finding(severity, code, { log: member, index }, text));
-    if (entry.actor !== member) wrong('misconduct', 'entry.foreign', `the entry names ${entry.actor} as its author`);
+    if (entry.actor !== member)
+      wrong('misconduct', 'entry.foreign', `the entry names ${entry.actor} as its author`);
     if (head.newestMs !== null && entry.ts < head.newestMs - SKEW_MS) {
       const minutes = Math.round((head.newestMs - entry.ts) / 60_000);
       wrong('error', 'clock.backwards', `the entry is dated ${minutes} min before one that precedes it`);

@@ -1,0 +1,255 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createDepot } from '../../src/adapters/depot/files.ts';
+import { createOpener, createSealer } from '../../src/adapters/envelope/jwe.ts';
+import { createLedger } from '../../src/adapters/ledger/files.ts';
+import { createSigner } from '../../src/adapters/signer/ed25519.ts';
+import { createSpool } from '../../src/adapters/spool/files.ts';
+import { openStationStore, type StationStore } from '../../src/adapters/store/station-store.ts';
+import { policyReader } from '../../src/cli/station-files.ts';
+import type { AdminService } from '../../src/gen/pht/v1/admin_pb.ts';
+import type { TrackService } from '../../src/gen/pht/v1/tracks_pb.ts';
+import { createAdminService } from '../../src/journey/station/admin.ts';
+import { createClear } from '../../src/journey/station/clear.ts';
+import { createClose } from '../../src/journey/station/close.ts';
+import { createCommitments } from '../../src/journey/station/commit.ts';
+import { createDecide } from '../../src/journey/station/decide.ts';
+import { deliver } from '../../src/journey/station/deliver.ts';
+import { type Ended, type Steps, visit } from '../../src/journey/station/hop.ts';
+import { createInspect } from '../../src/journey/station/inspect.ts';
+import { acceptOrder } from '../../src/journey/station/intake.ts';
+import { createLoad } from '../../src/journey/station/load.ts';
+import { createRun } from '../../src/journey/station/run.ts';
+import { createScreen } from '../../src/journey/station/screen.ts';
+import { createSeal } from '../../src/journey/station/seal.ts';
+import type { Station } from '../../src/journey/station/stages.ts';
+import { parseEnvelope } from '../../src/model/dsse.ts';
+import { decodeEntry, type LedgerEntry } from '../../src/model/ledger/entry.ts';
+import { ledgerOrigin } from '../../src/model/ledger/origin.ts';
+import type { Network } from '../../src/model/network.ts';
+import { type Receipt, verifyReceipt } from '../../src/model/receipt.ts';
+import { type DisclosureSettings, PRESETS } from '../../src/model/result/settings.ts';
+import type { Ledger } from '../../src/ports/ledger.ts';
+import type { Leases } from '../../src/ports/track.ts';
+import type { Client, Service } from '../../src/ports/wire.ts';
+import { type CrashPlan, createFragile, type Fragile } from './crash.ts';
+import { createFakeBlobs, createFakeDatasets, type FakeDatasets } from './datasets.ts';
+import { createFakeExecutor, type FakeExecutor } from './executor.ts';
+import { type FakeNetwork, memberIn } from './network.ts';
+import { type FakeImage, makeImage } from './trains.ts';
+
+/** Everything of the station `north` but the engine and the wire: real steps, store, ledger, policy, gate and keys. */
+
+export const PERMIT = `@id("permit-all") @explain("any train") permit (principal, action == Action::"Run", resource);`;
+export const ASK = `@id("ask-all") @explain("an admin decides") permit (principal, action == Action::"RunIfApproved", resource);`;
+
+/** What the dispatcher has been handed, each key once. */
+export type Handed = {
+  key: string;
+  hopId: string;
+  progress?: string;
+  receipt?: Uint8Array;
+  jwe?: Uint8Array;
+};
+
+export type Rig = {
+  readonly fake: FakeNetwork;
+  readonly dir: string;
+  readonly clock: { ms: number };
+  readonly image: FakeImage;
+  /** What the dispatcher answers for each digest. */
+  readonly blobs: Map<string, Uint8Array>;
+  readonly executor: FakeExecutor;
+  readonly datasets: FakeDatasets;
+  readonly handed: Map<string, Handed>;
+  readonly notes: { text: string; detail: Record<string, unknown> }[];
+  settings: { network: Network; lifetimeMsMax: number; disclosure: DisclosureSettings; acceptEngineRisks: string[] };
+  /** null removes the file. */
+  policy(text: string | null): void;
+  lease: Leases['hold'];
+  /** A process of the station over the same files; one at a time. */
+  start(plan?: CrashPlan | null): Process;
+  close(): void;
+};
+
+export type Process = {
+  readonly store: StationStore;
+  readonly station: Station;
+  readonly steps: Steps;
+  readonly ledger: Ledger;
+  readonly fragile: Fragile;
+  readonly admin: Service<typeof AdminService>;
+  accept(pulled: { order: Uint8Array; manifest: Uint8Array }): string | null;
+  visit(hopId: string, signal?: AbortSignal): Promise<Ended>;
+  /** Hands the outbox to the dispatcher. */
+  post(): Promise<void>;
+  entries(): LedgerEntry[];
+  stop(): void;
+};
+
+export function makeStation(fake: FakeNetwork, nowMs: number): Rig {
+  const dir = mkdtempSync(join(tmpdir(), 'station-'));
+  mkdirSync(join(dir, 'ledger'), { recursive: true });
+  const image = makeImage();
+  let current: Process | null = null;
+  const rig: Rig = {
+    fake,
+    dir,
+    clock: { ms: nowMs },
+    image,
+    blobs: new Map(image.blobs),
+    executor: createFakeExecutor(),
+    datasets: createFakeDatasets({ cgd: 'status\n1\n0\n' }),
+    handed: new Map(),
+    notes: [],
+    settings: {
+      network: fake.network,
+      lifetimeMsMax: 30 * 86_400_000,
+      disclosure: PRESETS.sacro,
+      acceptEngineRisks: [],
+    },
+    policy: (text) => {
+      const path = join(dir, 'policy.cedar');
+      if (text === null) rmSync(path, { force: true });
+      else writeFileSync(path, text);
+    },
+    lease: async () => undefined,
+    start: (plan = null) => {
+      current?.stop();
+      current = startProcess(rig, plan);
+      return current;
+    },
+    close: () => {
+      current?.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+  rig.policy(PERMIT);
+  return rig;
+}
+
+function startProcess(rig: Rig, plan: CrashPlan | null): Process {
+  const { fake, dir } = rig;
+  const fragile = createFragile(plan);
+  const store = openStationStore(join(dir, 'state.db'), 'north');
+  const keys = memberIn(fake, 'north').keys;
+  const ports = {
+    hops: fragile.wrap(store.hops),
+    clearances: fragile.wrap(store.clearances),
+    outbox: fragile.wrap(store.outbox),
+    log: fragile.wrap(store.log),
+    executor: fragile.wrap(rig.executor),
+    datasets: fragile.wrap(rig.datasets),
+    spool: fragile.wrap(createSpool(join(dir, 'runs'))),
+    signer: fragile.wrap(createSigner(keys.statement)),
+    sealer: fragile.wrap(createSealer()),
+  };
+  const ledger = createLedger({
+    rows: fragile.wrap(store.ledgerRows),
+    dir: join(dir, 'ledger'),
+    origin: ledgerOrigin(fake.network.id, 'north'),
+    signer: createSigner(keys.log),
+  });
+  const station = stationOf(rig, store);
+  const depot = createDepot(join(dir, 'depot'));
+  const policy = policyReader(dir);
+  const steps: Steps = {
+    inspect: createInspect(station, ports),
+    decide: createDecide(station, { hops: ports.hops, policy }),
+    clear: createClear(station, ports),
+    load: createLoad(station, {
+      ...ports,
+      depot,
+      blobs: fragile.wrap(createFakeBlobs(depot, rig.blobs)),
+      leases: { hold: (...parameters) => rig.lease(...parameters) },
+    }),
+    run: createRun(station, { ...ports, log: () => () => undefined }),
+    screen: createScreen(station, ports),
+    seal: createSeal(station, { ...ports, policy }),
+    close: createClose(station, ports),
+  };
+  const admin = createAdminService(station, {
+    ...ports,
+    policy,
+    connected: () => true,
+    problem: () => '',
+    readLog: async () => new Uint8Array(),
+    decided: () => undefined,
+  });
+  const track = { report: reportTo(rig, store) } as Partial<Client<typeof TrackService>> as Client<typeof TrackService>;
+  let stopped = false;
+  return {
+    store,
+    station,
+    steps,
+    ledger,
+    fragile,
+    admin,
+    accept: (pulled) => acceptOrder(pulled, station, ports)?.hopId ?? null,
+    visit: (hopId, signal = new AbortController().signal) =>
+      visit(hopId, steps, { hops: ports.hops, station, whenFree: (_signal, work) => work() }, signal),
+    post: () => deliver(fragile.wrap(track), station, { outbox: ports.outbox, ledger }, new AbortController().signal),
+    entries: () => store.ledgerRows.read(0, store.ledgerRows.size()).map(decodeEntry),
+    stop: () => {
+      if (!stopped) store.close();
+      stopped = true;
+    },
+  };
+}
+
+function stationOf(rig: Rig, store: StationStore): Station {
+  return {
+    id: 'north',
+    network: () => rig.settings.network,
+    clock: { nowMs: () => rig.clock.ms },
+    maxima: {
+      memoryBytesMax: 1024 ** 3,
+      cpuMillis: 2000,
+      pidsMax: 256,
+      wallMsMax: 3_600_000,
+      outputBytesMax: 1024 * 1024,
+      scratchBytesMax: 256 * 1024 * 1024,
+    },
+    lifetimeMsMax: rig.settings.lifetimeMsMax,
+    runAs: '65534:65534',
+    acceptEngineRisks: rig.settings.acceptEngineRisks,
+    explanations: 'full',
+    disclosure: () => rig.settings.disclosure,
+    highestMs: store.log.highestMs,
+    commitments: createCommitments(store.log.keepSalt),
+    note: (text, detail) => void rig.notes.push({ text, detail }),
+  };
+}
+
+/** Holds promise 8 at every hand-over: a receipt comes after the signed checkpoint over its entries. */
+function reportTo(rig: Rig, store: StationStore): Client<typeof TrackService>['report'] {
+  return async (request) => {
+    const { idempotencyKey: key = '', hopId = '', body } = request;
+    if (body?.case === 'receipt') {
+      const ledgerSize = store.hops.find(hopId)?.sealed?.ledgerSize ?? Number.POSITIVE_INFINITY;
+      const size = Number(readFileSync(join(rig.dir, 'ledger', 'checkpoint'), 'utf8').split('\n')[1]);
+      if (!(size >= ledgerSize)) throw new Error(`a receipt left before checkpoint ${ledgerSize}; it stands at ${size}`);
+      const { receipt = new Uint8Array(), jwe = new Uint8Array() } = body.value;
+      const before = rig.handed.get(key);
+      if (before?.receipt !== undefined && !Buffer.from(before.receipt).equals(receipt)) throw new Error('another receipt');
+      rig.handed.set(key, { key, hopId, receipt, jwe });
+    } else if (body?.case === 'progress') rig.handed.set(key, { key, hopId, progress: body.value });
+    return { $typeName: 'pht.v1.ReportResponse' };
+  };
+}
+
+/** The receipts that the dispatcher was handed for a hop, verified. */
+export function receiptsOf(rig: Rig, hopId?: string): (Receipt & { jwe: Uint8Array })[] {
+  return [...rig.handed.values()].flatMap(({ receipt, jwe, hopId: of }) => {
+    if (receipt === undefined || (hopId !== undefined && of !== hopId)) return [];
+    const verified = verifyReceipt(parseEnvelope(receipt, 'receipt'), rig.fake.network, 'north');
+    return [{ ...verified.predicate, jwe: jwe ?? new Uint8Array() }];
+  });
+}
+
+/** What a recipient reads in a sealed envelope: the station's signed statement. */
+export async function openSealed(rig: Rig, jwe: Uint8Array, reader = 'rosa'): Promise<ReturnType<typeof parseEnvelope>> {
+  const opened = await createOpener(memberIn(rig.fake, reader).keys.encryption).open(jwe);
+  return parseEnvelope(opened, 'sealed statement');
+}
