@@ -22,8 +22,24 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      { test: { name: 'engine', include: ENGINE, ...ONE_BY_ONE, ...NEEDS_ENGINE, sequence: { groupOrder: 1 } } },
-      { test: { name: 'journey', include: JOURNEY, ...ONE_BY_ONE, ...NEEDS_ENGINE, sequence: { groupOrder: 2 } } },
+      {
+        test: {
+          name: 'engine',
+          include: ENGINE,
+          ...ONE_BY_ONE,
+          ...NEEDS_ENGINE,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'journey',
+          include: JOURNEY,
+          ...ONE_BY_ONE,
+          ...NEEDS_ENGINE,
+          sequence: { groupOrder: 2 },
+        },
+      },
     ],
   },
 });

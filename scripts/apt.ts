@@ -13,7 +13,9 @@ export const RELEASE = 'bookworm';
  */
 export async function hostAptSources(): Promise<string> {
   const format = '$(REPO_URI) $(RELEASE) $(COMPONENT)';
-  const listed = await run('apt-get', ['indextargets', '--format', format, 'Created-By: Packages']).catch(() => undefined);
+  const listed = await run('apt-get', ['indextargets', '--format', format, 'Created-By: Packages']).catch(
+    () => undefined,
+  );
   return sourcesFrom(listed?.stdout ?? '');
 }
 

@@ -15,12 +15,17 @@ const MERGED_HOOK = '/usr/share/mmdebstrap/hooks/merged-usr';
 
 /** The base image: as it is, or pulled, or made from Debian's packages where no registry can be reached. */
 export async function ensureBase(docker: Docker, say: (line: string) => void): Promise<void> {
-  const there = await docker.getImage(BASE_TAG).inspect().catch(() => undefined);
+  const there = await docker
+    .getImage(BASE_TAG)
+    .inspect()
+    .catch(() => undefined);
   if (there !== undefined) return;
   say(`${BASE_TAG}: pulling`);
   const refusal = await pull(docker);
   if (refusal === undefined) return;
-  say(`${BASE_TAG}: cannot be pulled (${refusal.slice(0, 120)}); making it from Debian's packages (about 20 s)`);
+  say(
+    `${BASE_TAG}: cannot be pulled (${refusal.slice(0, 120)}); making it from Debian's packages (about 20 s)`,
+  );
   await bootstrap(docker, say);
 }
 
@@ -37,7 +42,10 @@ async function pull(docker: Docker): Promise<string | undefined> {
       const failed = /"error":"([^"]*)"/.exec(line);
       if (failed !== null) return failed[1] ?? 'refused';
     }
-    const there = await docker.getImage(BASE_TAG).inspect().catch(() => undefined);
+    const there = await docker
+      .getImage(BASE_TAG)
+      .inspect()
+      .catch(() => undefined);
     return there === undefined ? 'the registry sent no image' : undefined;
   } catch (thrown) {
     return thrown instanceof Error ? thrown.message.replace(/\s+/g, ' ') : String(thrown);
@@ -50,12 +58,23 @@ async function bootstrap(docker: Docker, say: (line: string) => void): Promise<v
   await ensureMmdebstrap(say);
   const sources = await hostAptSources();
   const left = ['doc', 'man', 'info', 'locale'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
-  const options = ['--quiet', '--variant=minbase', '--dpkgopt=force-unsafe-io', '--aptopt=Acquire::Languages "none"', ...left];
+  const options = [
+    '--quiet',
+    '--variant=minbase',
+    '--dpkgopt=force-unsafe-io',
+    '--aptopt=Acquire::Languages "none"',
+    ...left,
+  ];
   // Without it, the system of merged directories is made by a package that brings all of Perl.
   const merged = existsSync(MERGED_HOOK) ? [`--hook-dir=${MERGED_HOOK}`, '--include=usr-is-merged'] : [];
   const arguments_ = [...options, ...merged, '--format=tar', RELEASE, '-', ...(sources === '' ? [] : ['-'])];
-  const making = spawn('mmdebstrap', arguments_, { stdio: ['pipe', 'pipe', 'pipe'], timeout: BOOTSTRAP_MS_MAX });
-  const ended = new Promise<number | null>((resolve, reject) => making.once('error', reject).once('close', resolve));
+  const making = spawn('mmdebstrap', arguments_, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: BOOTSTRAP_MS_MAX,
+  });
+  const ended = new Promise<number | null>((resolve, reject) =>
+    making.once('error', reject).once('close', resolve),
+  );
   let words = '';
   making.stderr.on('data', (chunk: Buffer) => {
     words = (words + chunk.toString()).slice(-2000);
@@ -80,7 +99,8 @@ async function bootstrap(docker: Docker, say: (line: string) => void): Promise<v
  * Device nodes, which every station refuses and every engine makes itself, and what a slim image leaves out: path
  * excludes of dpkg do not reach the packages that mmdebstrap unpacks before dpkg runs.
  */
-const LEFT_OUT = /^(\.\/)?(dev|usr\/share\/(doc|man|info|locale)|var\/cache\/apt|var\/lib\/apt\/lists|var\/log)\/./;
+const LEFT_OUT =
+  /^(\.\/)?(dev|usr\/share\/(doc|man|info|locale)|var\/cache\/apt|var\/lib\/apt\/lists|var\/log)\/./;
 
 async function slimmed(from: NodeJS.ReadableStream, to: PassThrough): Promise<void> {
   const kept = pack();
@@ -100,12 +120,17 @@ async function ensureMmdebstrap(say: (line: string) => void): Promise<void> {
   if (spawnSync('mmdebstrap', ['--version']).status === 0) return;
   const debian = spawnSync('apt-get', ['--version']).status === 0;
   if (!debian || process.getuid?.() !== 0) {
-    throw new Error(`no registry can be reached and mmdebstrap is not installed; as root: apt-get install mmdebstrap`);
+    throw new Error(
+      `no registry can be reached and mmdebstrap is not installed; as root: apt-get install mmdebstrap`,
+    );
   }
   say('installing mmdebstrap');
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   spawnSync('apt-get', ['update', '-q'], { env: environment });
   const packages = ['mmdebstrap', 'debian-archive-keyring'];
-  const installed = spawnSync('apt-get', ['install', '-qy', '--no-install-recommends', ...packages], { env: environment });
-  if (installed.status !== 0) throw new Error(`mmdebstrap could not be installed: ${installed.stderr.toString().slice(-1000)}`);
+  const installed = spawnSync('apt-get', ['install', '-qy', '--no-install-recommends', ...packages], {
+    env: environment,
+  });
+  if (installed.status !== 0)
+    throw new Error(`mmdebstrap could not be installed: ${installed.stderr.toString().slice(-1000)}`);
 }

@@ -15,10 +15,18 @@ type Part = { name: string; about: string; check(): Promise<Outcome> };
 
 const PARTS: readonly Part[] = [
   { name: 'types', about: 'tsc, strict', check: () => run('tsc', ['--noEmit', '-p', '.']) },
-  { name: 'style', about: 'Biome: format and lint', check: () => run('biome', ['ci', '--colors=off', '--error-on-warnings', '.']) },
+  {
+    name: 'style',
+    about: 'Biome: format and lint',
+    check: () => run('biome', ['ci', '--colors=off', '--error-on-warnings', '.']),
+  },
   { name: 'wire', about: 'buf lint', check: () => run('buf', ['lint']) },
   { name: 'generated', about: 'src/gen is what buf generate makes of proto/', check: generated },
-  { name: 'dead code', about: 'knip: files, exports, dependencies', check: () => run('knip', ['--no-progress']) },
+  {
+    name: 'dead code',
+    about: 'knip: files, exports, dependencies',
+    check: () => run('knip', ['--no-progress']),
+  },
   { name: 'shell', about: 'sh -n of every shell script', check: shell },
 ];
 
@@ -54,7 +62,9 @@ async function generated(): Promise<Outcome> {
 }
 
 function filesBelow(folder: string): Map<string, string> {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
   return new Map(
     entries.map(({ parentPath, name }) => {
       const path = join(parentPath, name);
@@ -72,7 +82,9 @@ async function main(): Promise<void> {
       const { ok, said } = await part.check();
       const seconds = ((Date.now() - startedMs) / 1000).toFixed(1);
       if (!ok) failed.push(part.name);
-      process.stdout.write(`${ok ? 'ok    ' : 'FAILED'} ${part.name.padEnd(10)} ${seconds.padStart(5)} s  ${part.about}\n`);
+      process.stdout.write(
+        `${ok ? 'ok    ' : 'FAILED'} ${part.name.padEnd(10)} ${seconds.padStart(5)} s  ${part.about}\n`,
+      );
       if (!ok) process.stdout.write(`${said.replace(/^/gm, '       ')}\n`);
     }
   };

@@ -20,7 +20,9 @@ async function main(): Promise<void> {
   const docker = connectEngine();
   const wanted = IMAGES.map((name) => {
     const directory = fileURLToPath(new URL(`../images/${name}/`, import.meta.url));
-    const digest = createHash('sha256').update(readFileSync(`${directory}/Dockerfile`)).digest('hex');
+    const digest = createHash('sha256')
+      .update(readFileSync(`${directory}/Dockerfile`))
+      .digest('hex');
     return { tag: `signalbox/${name}:1`, directory, digest };
   });
   const present = await Promise.all(wanted.map(({ tag, digest }) => isCurrent(docker, tag, digest)));
@@ -46,11 +48,18 @@ async function main(): Promise<void> {
   }
 }
 
-async function isCurrent(docker: ReturnType<typeof connectEngine>, tag: string, digest: string): Promise<boolean> {
-  const found = await docker.getImage(tag).inspect().catch((thrown: { statusCode?: number }) => {
-    if (thrown.statusCode === 404) return undefined;
-    throw thrown;
-  });
+async function isCurrent(
+  docker: ReturnType<typeof connectEngine>,
+  tag: string,
+  digest: string,
+): Promise<boolean> {
+  const found = await docker
+    .getImage(tag)
+    .inspect()
+    .catch((thrown: { statusCode?: number }) => {
+      if (thrown.statusCode === 404) return undefined;
+      throw thrown;
+    });
   return found?.Config.Labels?.[LABEL] === digest;
 }
 

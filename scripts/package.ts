@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -27,13 +36,19 @@ function copyAssets(): void {
 /** @returns what is left of package.json for somebody who installs it */
 function shippedPackage(): Json {
   const { private: _, scripts: __, devDependencies: ___, ...kept } = readJson('package.json');
-  return { ...kept, bin: { pht: 'bin/pht' }, files: ['bin', 'dist', ...EXAMPLES.filter((name) => existsSync(join(ROOT, name)))] };
+  return {
+    ...kept,
+    bin: { pht: 'bin/pht' },
+    files: ['bin', 'dist', ...EXAMPLES.filter((name) => existsSync(join(ROOT, name)))],
+  };
 }
 
 /** The same lock without what only development needs, so that a second machine gets the very same packages. */
 function shippedLock(shipped: Json): Json {
   const lock = readJson('package-lock.json');
-  const packages = Object.entries(lock['packages'] as Record<string, Json>).filter(([, entry]) => entry['dev'] !== true);
+  const packages = Object.entries(lock['packages'] as Record<string, Json>).filter(
+    ([, entry]) => entry['dev'] !== true,
+  );
   const { files: _, ...root } = shipped;
   return { ...lock, packages: { ...Object.fromEntries(packages), '': root } };
 }
@@ -58,7 +73,9 @@ function main(): void {
   });
   const name = `signalbox-${String(shipped['version'])}.tgz`;
   const kib = Math.round(statSync(join(destination, name)).size / 1024);
-  const files = readdirSync(STAGE, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).length;
+  const files = readdirSync(STAGE, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  ).length;
   process.stdout.write(`${join(destination, name)}: ${files} files, ${kib} KiB\n`);
   process.stdout.write(`Next, on the other machine: npm install --global ${name}\n`);
 }

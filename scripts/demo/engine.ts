@@ -19,7 +19,12 @@ export async function exportCgd(): Promise<Record<string, string>> {
     User: '65534:65534',
     AttachStdout: true,
     AttachStderr: true,
-    HostConfig: { Binds: [`${script}:/export.R:ro`], NetworkMode: 'none', ReadonlyRootfs: true, Tmpfs: { '/tmp': '' } },
+    HostConfig: {
+      Binds: [`${script}:/export.R:ro`],
+      NetworkMode: 'none',
+      ReadonlyRootfs: true,
+      Tmpfs: { '/tmp': '' },
+    },
   });
   try {
     const stream = await container.attach({ stream: true, stdout: true, stderr: true });
@@ -66,12 +71,14 @@ export async function leftOvers(networkId: string): Promise<string[]> {
 export async function sweepEngine(networkId: string): Promise<void> {
   for (const left of await leftOvers(networkId)) {
     const [kind, name = ''] = left.split(' ');
-    if (kind === 'container') await engine.getContainer(name.replace(/^\//, '')).remove({ force: true, v: true });
+    if (kind === 'container')
+      await engine.getContainer(name.replace(/^\//, '')).remove({ force: true, v: true });
     else await engine.getVolume(name).remove({ force: true });
   }
   for (const { RepoTags } of await engine.listImages()) {
     for (const tag of RepoTags ?? []) {
-      if (tag.startsWith(`signalbox/${prefixOf(networkId)}/`)) await engine.getImage(tag).remove({ noprune: false });
+      if (tag.startsWith(`signalbox/${prefixOf(networkId)}/`))
+        await engine.getImage(tag).remove({ noprune: false });
     }
   }
 }
@@ -79,7 +86,9 @@ export async function sweepEngine(networkId: string): Promise<void> {
 /** The network of a demo's home, or undefined where none was founded yet. */
 export function networkIn(networkHome: string): string | undefined {
   try {
-    const member = JSON.parse(readFileSync(join(networkHome, 'member.json'), 'utf8')) as { networkId: string };
+    const member = JSON.parse(readFileSync(join(networkHome, 'member.json'), 'utf8')) as {
+      networkId: string;
+    };
     return member.networkId;
   } catch (thrown) {
     if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return undefined;

@@ -46,11 +46,24 @@ export function placesIn(home: string): Places {
   };
 }
 
-type NewMember = { home: string; role: string; id: string; title: string; organisation: string; station?: string };
+type NewMember = {
+  home: string;
+  role: string;
+  id: string;
+  title: string;
+  organisation: string;
+  station?: string;
+};
 
 function membersOf(places: Places): NewMember[] {
   const hospitals = STATIONS.flatMap((name) => [
-    { home: places.stations[name], role: 'station', id: name, title: TITLES[name], organisation: TITLES[name] },
+    {
+      home: places.stations[name],
+      role: 'station',
+      id: name,
+      title: TITLES[name],
+      organisation: TITLES[name],
+    },
     {
       home: places.admins[name],
       role: 'admin',
@@ -61,7 +74,12 @@ function membersOf(places: Places): NewMember[] {
     },
   ]);
   const lee = { role: 'researcher', id: 'dr-lee', title: 'Dr Lee', organisation: ORGANISATION };
-  const dpo = { role: 'auditor', id: 'auditor', title: 'Data protection office', organisation: 'Example Audit' };
+  const dpo = {
+    role: 'auditor',
+    id: 'auditor',
+    title: 'Data protection office',
+    organisation: 'Example Audit',
+  };
   const hub = { role: 'dispatcher', id: 'dispatcher', title: 'Dispatcher', organisation: 'Example Network' };
   return [
     { home: places.dispatcher, ...hub },
@@ -99,7 +117,11 @@ export async function makeHome(member: NewMember, networkFile: string, dispatche
 }
 
 /** Dataset, description, policy and configuration of each station, as its admin would put them there. */
-export async function furnish(places: Places, csv: Record<string, string>, risks: readonly string[]): Promise<void> {
+export async function furnish(
+  places: Places,
+  csv: Record<string, string>,
+  risks: readonly string[],
+): Promise<void> {
   for (const name of STATIONS) {
     const home = places.stations[name];
     cpSync(join(ROOT, 'stations', name, 'datasets'), join(home, 'datasets'), { recursive: true });
@@ -112,7 +134,9 @@ export async function furnish(places: Places, csv: Record<string, string>, risks
     const accepted = `\nengine:\n  acceptEngineRisks: [${risks.join(', ')}]\n`;
     if (risks.length > 0) await appendFile(join(home, 'config.yaml'), accepted);
     const socket = JSON.stringify(join(home, 'admin.sock'));
-    writeFileSync(join(places.admins[name], 'config.yaml'), `adminSocket:\n  path: ${socket}\n`, { mode: 0o600 });
+    writeFileSync(join(places.admins[name], 'config.yaml'), `adminSocket:\n  path: ${socket}\n`, {
+      mode: 0o600,
+    });
   }
 }
 
@@ -121,6 +145,7 @@ async function freePort(): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (address === null || typeof address === 'string') throw new Error('no free port on the loopback interface');
+  if (address === null || typeof address === 'string')
+    throw new Error('no free port on the loopback interface');
   return address.port;
 }

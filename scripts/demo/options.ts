@@ -10,8 +10,11 @@ export const USAGE = `Usage: npm run demo [-- [--keep] [--home DIR] | --stop [--
   --keep      leave everything running, and say what to try
   --stop      end a kept demo, and remove its directory`;
 
-/** @returns null when only help was asked for; throws with one line for wrong use */
-export function parseOptions(args: readonly string[], root: string): DemoOptions | null {
+/**
+ * @param cwd where a relative `--home` starts
+ * @returns null when only help was asked for; throws with one line for wrong use
+ */
+export function parseOptions(args: readonly string[], cwd: string, root: string): DemoOptions | null {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -24,5 +27,6 @@ export function parseOptions(args: readonly string[], root: string): DemoOptions
   if (values.help) return null;
   if (values.keep && values.stop) throw new TypeError('--keep and --stop exclude each other');
   if (values.home === '') throw new TypeError('--home needs a directory');
-  return { home: resolve(root, values.home ?? '.state/demo'), keep: values.keep, stop: values.stop };
+  const home = values.home === undefined ? resolve(root, '.state/demo') : resolve(cwd, values.home);
+  return { home, keep: values.keep, stop: values.stop };
 }

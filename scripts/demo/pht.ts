@@ -41,7 +41,9 @@ function collect(stream: NodeJS.ReadableStream): () => string {
 export async function ask<T>(home: string, args: readonly string[], signal?: AbortSignal): Promise<T> {
   const ended = await run(home, [...args, '--json'], signal);
   if (ended.status === 0) return JSON.parse(ended.stdout) as T;
-  throw new Error(`pht ${args.join(' ')} (${home}) ended with ${ended.status}:\n${ended.stdout}${ended.stderr}`);
+  throw new Error(
+    `pht ${args.join(' ')} (${home}) ended with ${ended.status}:\n${ended.stdout}${ended.stderr}`,
+  );
 }
 
 /** @returns how a command failed; throws when it succeeded */
@@ -55,12 +57,17 @@ export async function refusal(home: string, args: readonly string[]): Promise<Fa
 /** @returns the lines that a person would read; throws unless it succeeded */
 export async function read(home: string, args: readonly string[]): Promise<string[]> {
   const ended = await run(home, args);
-  if (ended.status !== 0) throw new Error(`pht ${args.join(' ')} ended with ${ended.status}:\n${ended.stderr}`);
+  if (ended.status !== 0)
+    throw new Error(`pht ${args.join(' ')} ended with ${ended.status}:\n${ended.stderr}`);
   return ended.stdout.trimEnd().split('\n');
 }
 
 /** Runs all, at most `atOnce` at a time: a command is one process, and there may be two cores. */
-export async function each<T>(items: readonly T[], work: (item: T) => Promise<unknown>, atOnce = 3): Promise<void> {
+export async function each<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<unknown>,
+  atOnce = 3,
+): Promise<void> {
   const waiting = [...items];
   const lane = async (): Promise<void> => {
     for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
@@ -69,7 +76,11 @@ export async function each<T>(items: readonly T[], work: (item: T) => Promise<un
 }
 
 /** Looks again until there is something to see; a condition, never a guessed time. */
-export async function until<T>(what: string, look: () => Promise<T | undefined>, msMax = 120_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined>,
+  msMax = 120_000,
+): Promise<T> {
   const endMs = Date.now() + msMax;
   for (;;) {
     const seen = await look();

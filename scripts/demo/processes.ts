@@ -32,17 +32,35 @@ function startedAtByPs(pid: number): string | undefined {
   }
 }
 
-export function isAlive({ pid, startedAt: since }: Server): boolean {
+/** This process, as `isAlive` knows it. */
+export function self(): Omit<Server, 'name' | 'home'> {
+  return { pid: process.pid, startedAt: startedAt(process.pid) ?? '' };
+}
+
+export function isAlive({ pid, startedAt: since }: Omit<Server, 'name' | 'home'>): boolean {
   return startedAt(pid) === since;
+}
+
+let starting = true;
+
+/** From now on nothing is started: what is being torn down must not grow behind one's back. */
+export function startNoMore(): void {
+  starting = false;
 }
 
 /** Starts `pht … serve` for one member; its words go to `logs/<name>.log` below the demo's home. */
 export function startServer(demoHome: string, name: string, args: readonly string[]): Server {
+  if (!starting) throw new Error(`${name} is not started any more`);
   mkdirSync(join(demoHome, 'logs'), { recursive: true });
   mkdirSync(RUNNING, { recursive: true });
   const log = openSync(logOf(demoHome, name), 'a', 0o600);
   const env = { ...process.env, PHT_HOME: '', NO_COLOR: '1' };
-  const child = spawn(PHT, [...args, '--json'], { cwd: ROOT, detached: true, stdio: ['ignore', log, log], env });
+  const child = spawn(PHT, [...args, '--json'], {
+    cwd: ROOT,
+    detached: true,
+    stdio: ['ignore', log, log],
+    env,
+  });
   closeSync(log);
   child.unref();
   const { pid } = child;

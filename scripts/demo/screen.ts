@@ -48,6 +48,7 @@ export function say(text: string, indent = 2): void {
 /** Lines as a command printed them; none is wrapped or cut. */
 export function verbatim(lines: readonly string[], indent = 0): void {
   quiet();
-  for (const line of lines) process.stdout.write(`${' '.repeat(indent)}${clean(line)}`.trimEnd().concat('\n'));
+  for (const line of lines)
+    process.stdout.write(`${' '.repeat(indent)}${clean(line)}`.trimEnd().concat('\n'));
   if (process.stderr.isTTY === true) doing(current);
 }

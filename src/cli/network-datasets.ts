@@ -37,21 +37,19 @@ function linesOf(offers: readonly Offer[], withColumns: boolean): string[] {
   return withColumns ? [...lines, ...offers.flatMap(columnLines)] : lines;
 }
 
+/** Levels are what an author copies from here, so they are wrapped and never cut. */
 function columnLines({ station, datasets: offered }: Offer): string[] {
-  return offered.flatMap(({ id, columns }) => [
-    '',
-    `${station}: ${id}`,
-    ...table(
-      ['COLUMN', 'TYPE', 'UNIT', 'TITLE', 'LEVELS'],
-      columns.map(({ name, type, unit, title, levels }) => [
-        name,
-        type,
-        unit ?? '',
-        title ?? '',
-        levels?.join(', ') ?? '',
-      ]),
-    ).flatMap((line) => wrap(line)),
-  ]);
+  return offered.flatMap(({ id, title, columns }) => {
+    const widest = Math.max(...columns.map(({ name }) => name.length));
+    return ['', ...wrap(`${station}: ${id}, ${title}`), ...columns.flatMap((column) => columnOf(column, widest))];
+  });
+}
+
+function columnOf({ name, type, unit, title, levels }: Offer['datasets'][number]['columns'][number], widest: number): string[] {
+  const head = `  ${name.padEnd(widest)}  ${type.padEnd('category'.length)}  `;
+  const said = [unit === undefined ? '' : `in ${unit}`, title ?? '', levels === undefined ? '' : `levels: ${levels.join(', ')}`];
+  const [first = '', ...rest] = wrap(said.filter((part) => part !== '').join('; '), head.length);
+  return [`${head}${first.trimStart()}`.trimEnd(), ...rest];
 }
 
 const dayOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ');

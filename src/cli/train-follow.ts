@@ -8,7 +8,7 @@ import { check } from '../model/schema.ts';
 import { readStatement } from '../model/statement.ts';
 import { Manifest } from '../model/train.ts';
 import { type Frame, signerOf } from './frame.ts';
-import { table } from './text.ts';
+import { table, truncate } from './text.ts';
 import { parseTrainId, travel, type Traveller } from './train-compose.ts';
 
 /** `pht train list`, `watch` and `cancel`: what the dispatcher claims of journeys. */
@@ -21,6 +21,8 @@ type Listed = {
   stops: JourneyView['stops'];
 };
 
+const TITLE_COLUMNS = 16;
+
 export async function listTrains(frame: Frame): Promise<void> {
   await travel(frame, {}, async (traveller) => {
     const journeys = await listJourneys(await traveller.client(), traveller.retry, traveller.signal);
@@ -30,9 +32,10 @@ export async function listTrains(frame: Frame): Promise<void> {
     const rows = trains.map(({ trainId, title, state, submittedAtMs, stops }) => [
       trainId,
       state,
-      submittedAtMs === null ? '-' : new Date(submittedAtMs).toISOString().slice(0, 16).replace('T', ' '),
+      submittedAtMs === null ? '-' : new Date(submittedAtMs).toISOString().slice(0, 10),
       stops.length === 0 ? '-' : `${stops.filter((stop) => stop.state === 'released').length} of ${stops.length}`,
-      title,
+      // What can be copied must stay whole, so the title gives way alone.
+      truncate(title, TITLE_COLUMNS),
     ]);
     const lines = rows.length === 0 ? ['no trains yet'] : table(['TRAIN', 'STATE', 'SUBMITTED', 'RELEASED', 'TITLE'], rows);
     frame.output.result({ trains }, lines);

@@ -66,21 +66,21 @@ async function pool(frame: Frame, traveller: Traveller, arrival: Arrival, manife
   }
 }
 
+const WORDS: Readonly<Record<StationAccount['word'], string>> = {
+  attested: 'the station, signed',
+  claimed: 'dispatcher alone',
+  unverified: 'does not verify',
+};
+
 function accountLines(arrival: Arrival): string[] {
   const { stations, minStations, title, trainId, state } = arrival;
   const released = releasedIn(arrival).length;
-  const rows = stations.map(({ station, word, state: is, code, atMs }) => [
-    station,
-    is,
-    word === 'attested' ? 'the station, signed' : word === 'claimed' ? 'the dispatcher alone' : 'nobody: it does not verify',
-    code === is ? '' : code,
-    atMs === null ? '' : new Date(atMs).toISOString().slice(0, 16).replace('T', ' '),
-  ]);
+  const rows = stations.map(({ station, word, state: is, code }) => [station, is, WORDS[word], code === is ? '' : code]);
   return [
     ...wrap(`${title} (${trainId})`),
     `${state}: ${released} of ${stations.length} stations released a result; ${minStations} needed`,
     '',
-    ...table(['STATION', 'STATE', 'ON WHOSE WORD', 'CODE', 'SINCE'], rows),
+    ...table(['STATION', 'STATE', 'ON WHOSE WORD', 'CODE'], rows),
     ...stations.flatMap(whyLines),
   ];
 }

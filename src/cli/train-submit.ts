@@ -13,13 +13,13 @@ import { present } from './train-result.ts';
 export async function submitTrain(frame: Frame, what: string, options: PackOptions & SubmitFlags): Promise<void> {
   await travel(frame, { timeoutMs: options.timeout }, async (traveller) => {
     const trainId = await packedId(frame, traveller, what, options);
-    const journey = await submit(trainId, traveller.researcher, await traveller.submitPorts(), traveller.signal);
+    const { journey, uploadedBytes } = await submit(trainId, traveller.researcher, await traveller.submitPorts(), traveller.signal);
     if (options.wait === true) {
       await waitFor(frame, traveller, trainId);
       return present(frame, traveller, trainId, options.combine);
     }
     const stops = journey.stops.map(({ station }) => station);
-    frame.output.result({ trainId, journey }, [
+    frame.output.result({ trainId, journey, uploadedBytes }, [
       `submitted ${trainId}: ${journey.title}`,
       `  stops  ${stops.join(', ')}`,
       `Next: pht train watch ${trainId}, then: pht train result ${trainId}`,

@@ -16,7 +16,13 @@ const bytes = (config: unknown, more: Record<string, unknown> = {}): Buffer =>
       ...more,
     }),
   );
-const SOUND = { Entrypoint: ['/bin/sh'], Cmd: ['-c', 'true'], Env: ['PATH=/bin'], WorkingDir: '/srv', Labels: { a: 'b' } };
+const SOUND = {
+  Entrypoint: ['/bin/sh'],
+  Cmd: ['-c', 'true'],
+  Env: ['PATH=/bin'],
+  WorkingDir: '/srv',
+  Labels: { a: 'b' },
+};
 const imageOf = (config: Buffer): TrainImage => ({
   configDigest: digestOf(config),
   configBytes: config.byteLength,
@@ -57,17 +63,26 @@ describe('the config of an image', () => {
     const config = bytes(SOUND);
     const mismatch = expect.objectContaining({ code: 'image.mismatch' });
     expect(verifyImageConfig(config, imageOf(config)).workingDir).toBe('/srv');
-    expect(() => verifyImageConfig(Buffer.concat([config, Buffer.from(' ')]), imageOf(config))).toThrow(mismatch);
-    expect(() => verifyImageConfig(config, { ...imageOf(config), platform: 'linux/arm64' })).toThrow(mismatch);
-    expect(() => verifyImageConfig(config, { ...imageOf(config), layers: [{ diffId: 'cd'.repeat(32), bytes: 1 }] })).toThrow(
+    expect(() => verifyImageConfig(Buffer.concat([config, Buffer.from(' ')]), imageOf(config))).toThrow(
       mismatch,
     );
+    expect(() => verifyImageConfig(config, { ...imageOf(config), platform: 'linux/arm64' })).toThrow(
+      mismatch,
+    );
+    expect(() =>
+      verifyImageConfig(config, { ...imageOf(config), layers: [{ diffId: 'cd'.repeat(32), bytes: 1 }] }),
+    ).toThrow(mismatch);
     const twice = imageOf(config);
-    expect(() => verifyImageConfig(config, { ...twice, layers: [...twice.layers, ...twice.layers] })).toThrow(mismatch);
+    expect(() => verifyImageConfig(config, { ...twice, layers: [...twice.layers, ...twice.layers] })).toThrow(
+      mismatch,
+    );
   });
 
   it('is never half-read from anything else', () => {
-    const anything = fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.json().map((text) => Buffer.from(text)));
+    const anything = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.json().map((text) => Buffer.from(text)),
+    );
     fc.assert(
       fc.property(anything, (noise) => {
         expect(() => readImageConfig(noise)).toThrow(PhtError);

@@ -28,7 +28,10 @@ const ConfigBlob = z.looseObject({
     .nullish(),
   rootfs: z.looseObject({
     type: z.literal('layers'),
-    diff_ids: z.array(z.string().regex(/^sha256:[0-9a-f]{64}$/)).min(1).max(128),
+    diff_ids: z
+      .array(z.string().regex(/^sha256:[0-9a-f]{64}$/))
+      .min(1)
+      .max(128),
   }),
 });
 
@@ -54,13 +57,16 @@ export function readImageConfig(bytes: Uint8Array): ImageConfig {
   const config = blob.config ?? {};
   const unsafe = (why: string): PhtError => new PhtError('image.unsafe', `the image is refused: ${why}`);
   const workingDir = config.WorkingDir || '/';
-  if (!isPlainPath(workingDir)) throw unsafe('its working directory is not a plain absolute path outside /proc and /sys');
-  if (Object.keys(config.Volumes ?? {}).length > 0) throw unsafe('it declares volumes, which have no size limit');
+  if (!isPlainPath(workingDir))
+    throw unsafe('its working directory is not a plain absolute path outside /proc and /sys');
+  if (Object.keys(config.Volumes ?? {}).length > 0)
+    throw unsafe('it declares volumes, which have no size limit');
   if ((config.OnBuild ?? []).length > 0) throw unsafe('it declares build triggers');
   const entrypoint = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
   if (entrypoint.length === 0 || entrypoint[0] === '') throw unsafe('it names no program to run');
   const env = config.Env ?? [];
-  if ([...entrypoint, ...env].some((word) => word.includes('\0'))) throw unsafe('its command or environment holds a NUL');
+  if ([...entrypoint, ...env].some((word) => word.includes('\0')))
+    throw unsafe('its command or environment holds a NUL');
   if (env.some((line) => !/^[^=]+=/.test(line))) throw unsafe('its environment has an entry without a name');
   return {
     entrypoint,
@@ -84,7 +90,10 @@ export function verifyImageConfig(bytes: Uint8Array, image: TrainImage): ImageCo
   }
   const config = readImageConfig(bytes);
   if (config.platform !== image.platform) {
-    throw new PhtError('image.mismatch', `the image is for ${config.platform}, the manifest says ${image.platform}`);
+    throw new PhtError(
+      'image.mismatch',
+      `the image is for ${config.platform}, the manifest says ${image.platform}`,
+    );
   }
   const signed = image.layers.map((layer) => layer.diffId);
   if (signed.length !== config.diffIds.length || signed.some((diffId, at) => diffId !== config.diffIds[at])) {
@@ -101,7 +110,9 @@ function parseBlob(bytes: Uint8Array): z.infer<typeof ConfigBlob> {
     if (parsed.success) return parsed.data;
     throw parsed.error;
   } catch (cause) {
-    throw new PhtError('image.mismatch', 'the image’s config is not a config of the OCI image format', { cause });
+    throw new PhtError('image.mismatch', 'the image’s config is not a config of the OCI image format', {
+      cause,
+    });
   }
 }
 

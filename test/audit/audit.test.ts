@@ -220,11 +220,11 @@ describe('a dispatcher that serves something else', () => {
 });
 
 describe('against what was seen before', () => {
-  const before = (): Served =>
+  const earlier = (): Served =>
     serve(fake, { ...honestLines(), north: [...releasedHop('t', 'north'), ...filler(300)] });
 
   it('the same logs, grown, continue', async () => {
-    const anchors = anchorsOf(before());
+    const anchors = anchorsOf(earlier());
     const north = [...releasedHop('t', 'north'), ...filler(600)];
     const report = await auditedLines({ ...honestLines(), north }, { anchors });
     expect(report.findings).toEqual([]);
@@ -232,36 +232,36 @@ describe('against what was seen before', () => {
   });
 
   it('a roll-back', async () => {
-    const report = await auditedLines(honestLines(), { anchors: anchorsOf(before()) });
+    const report = await auditedLines(honestLines(), { anchors: anchorsOf(earlier()) });
     expect(report.findings).toMatchObject([{ code: 'log.rolled-back', severity: 'error', log: 'north' }]);
   });
 
   it('an older copy is not taken for a roll-back, and says so', async () => {
-    const report = await auditedLines(honestLines(), { anchors: anchorsOf(before()), nowMs: null });
+    const report = await auditedLines(honestLines(), { anchors: anchorsOf(earlier()), nowMs: null });
     expect(report.findings).toMatchObject([{ code: 'log.older-copy', severity: 'warning' }]);
     expect(report.failed).toBe(false);
   });
 
   it('a split view of the same size', async () => {
     const other = [...releasedHop('t', 'north'), ...filler(300, START_MS + 300_001)];
-    const report = await auditedLines({ ...honestLines(), north: other }, { anchors: anchorsOf(before()) });
+    const report = await auditedLines({ ...honestLines(), north: other }, { anchors: anchorsOf(earlier()) });
     expect(report.findings).toMatchObject([{ code: 'log.forked', severity: 'misconduct', log: 'north' }]);
   });
 
   it('a rewritten past behind a longer log', async () => {
     const other = [...releasedHop('t', 'north'), ...filler(400, START_MS + 300_001)];
-    const report = await auditedLines({ ...honestLines(), north: other }, { anchors: anchorsOf(before()) });
+    const report = await auditedLines({ ...honestLines(), north: other }, { anchors: anchorsOf(earlier()) });
     expect(report.findings).toMatchObject([{ code: 'log.forked', severity: 'misconduct', log: 'north' }]);
   });
 
   it('an alteration by whoever serves the log is not laid at the door of the member', async () => {
     const served = serve(fake, { ...honestLines(), north: [...releasedHop('t', 'north'), ...filler(400)] });
     logOf(served, 'north').entries[3] = logOf(served, 'north').entries[4] ?? new Uint8Array();
-    expect(codes(await audited(served, { anchors: anchorsOf(before()) }))).toEqual(['entries.altered']);
+    expect(codes(await audited(served, { anchors: anchorsOf(earlier()) }))).toEqual(['entries.altered']);
   });
 
   it('a log that is gone', async () => {
-    const served = before();
+    const served = earlier();
     const anchors = anchorsOf(served);
     served.delete('north');
     expect((await audited(served, { anchors })).findings).toMatchObject([

@@ -105,6 +105,13 @@ describe('an upload', () => {
     await expect(upload(world, departed, digestOf(LAYER), LAYER)).rejects.toMatchObject({ code: 'conflict' });
   });
 
+  it('is known to be complete after the departure, too', async () => {
+    const trainId = await underWay(world);
+    expect(await offset(trainId, digestOf(LAYER))).toEqual({ offset: BigInt(LAYER.length), complete: true });
+    rmSync(join(world.dir, 'depot', 'rosa', 'blobs', 'sha256', digestOf(LAYER)));
+    await expect(offset(trainId, digestOf(LAYER))).rejects.toMatchObject({ code: 'conflict' });
+  });
+
   it('does not show what another researcher uploaded', async () => {
     await underWay(world);
     const manifest = manifestFor(world, { issuer: 'otto', recipients: [{ member: 'otto' }] });

@@ -47,7 +47,7 @@ function checkpointOf(entries: readonly Uint8Array[], station = 'north', signer 
 async function publish(
   first: number,
   entries: Uint8Array[],
-  checkpoint = new Uint8Array(),
+  checkpoint: Uint8Array = new Uint8Array(),
   caller = 'north',
 ) {
   const message = request(PublishRequestSchema, { firstIndex: BigInt(first), entries, checkpoint });

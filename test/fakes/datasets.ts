@@ -44,7 +44,8 @@ export function createFakeBlobs(depot: Depot, blobs: ReadonlyMap<string, Uint8Ar
       if (complete) return;
       const bytes = blobs.get(digest);
       if (bytes === undefined) throw new PhtError('unreachable', 'the dispatcher does not send this blob');
-      await depot.write(digest, bytesTotal, 0, once(bytes));
+      const written = await depot.write(digest, bytesTotal, 0, once(bytes));
+      if (!written.complete) throw new PhtError('unreachable', 'the blob broke off');
     },
   };
 }

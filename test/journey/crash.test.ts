@@ -4,7 +4,7 @@ import { ok, type Server, start, until } from './processes.ts';
 import { slowTrain } from './slow-train.ts';
 
 type Stop = { station: string; state: string; hopId: string };
-type Listed = { journeys: { trainId: string; state: string; stops: Stop[] }[] };
+type Listed = { trains: { trainId: string; state: string; stops: Stop[] }[] };
 type Result = { stations: { station: string; state: string; result: unknown }[] };
 
 /**
@@ -32,8 +32,8 @@ describe('a journey survives kill -9', () => {
     return trainId;
   };
   const stopOf = async (trainId: string): Promise<Stop | undefined> => {
-    const { journeys } = await ok<Listed>(journey.home('lee'), ['train', 'list']);
-    return journeys.find((each) => each.trainId === trainId)?.stops[0];
+    const { trains } = await ok<Listed>(journey.home('lee'), ['train', 'list']);
+    return trains.find((each) => each.trainId === trainId)?.stops[0];
   };
   const reached = (trainId: string, ...states: string[]): Promise<unknown> =>
     until(`${trainId} to be ${states.join(' or ')}`, async () =>

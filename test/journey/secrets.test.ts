@@ -31,7 +31,6 @@ describe('what the dispatcher holds', () => {
     const held = await everythingUnder(journey.home('dispatcher'));
     expect(held.includes('ECDH-ES+A256KW') || held.includes('ciphertext')).toBe(true);
     expect(held.includes('43215')).toBe(false);
-    expect(held.includes('pht-result/v1","outputs"')).toBe(false);
     const station = await everythingUnder(journey.home('north'));
     expect(station.includes('43215')).toBe(false);
   }, 120_000);

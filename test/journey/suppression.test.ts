@@ -35,7 +35,7 @@ describe('a suppressed cell', () => {
   const released = async (csv: string): Promise<string> => {
     await writeFile(join(journey.home('north'), 'data', 'cgd.csv'), csv);
     const { trainId } = await ok<{ trainId: string }>(journey.home('lee'), [
-      ...['train', 'submit', join(journey.dir, 'groups'), '--stop', 'north', '--wait'],
+      ...['train', 'submit', join(journey.dir, 'groups'), '--stop', 'north', '--min-stations', '1', '--wait'],
     ]);
     const { stations } = await ok<Result>(journey.home('lee'), ['train', 'result', trainId, '--no-combine']);
     expect(stations).toMatchObject([{ state: 'released' }]);

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { arms, type Journey, makeJourney } from './harness.ts';
 import { ok } from './processes.ts';
 
-type Packed = { trainId: string; dir: string };
+type Packed = { trainId: string; directory: string };
 type Blobs = Map<string, number>;
 
 /**
@@ -42,7 +42,7 @@ describe('an image travels as blobs', () => {
   const imageOf = async (
     packed: Packed,
   ): Promise<{ configDigest: string; layers: { diffId: string; bytes: number }[] }> => {
-    const envelope = JSON.parse(await readFile(join(packed.dir, 'manifest.dsse.json'), 'utf8')) as {
+    const envelope = JSON.parse(await readFile(join(packed.directory, 'manifest.dsse.json'), 'utf8')) as {
       payload: string;
     };
     const statement = JSON.parse(Buffer.from(envelope.payload, 'base64').toString()) as {
@@ -68,9 +68,9 @@ describe('an image travels as blobs', () => {
     const received = total(await blobs('north')) + total(await blobs('south'));
     expect(received).toBeGreaterThanOrEqual(layerBytes);
 
-    const { uploadedBytes } = await ok<{ uploadedBytes: number }>(journey.home('lee'), [
-      ...['train', 'submit', second.trainId, '--wait'],
-    ]);
+    const submit = ['train', 'submit', second.trainId];
+    const { uploadedBytes } = await ok<{ uploadedBytes: number }>(journey.home('lee'), submit);
+    await ok(journey.home('lee'), ['train', 'watch', second.trainId]);
     expect(uploadedBytes).toBe(0);
     expect(total(await blobs('dispatcher'))).toBe(total(atDispatcher));
     expect(total(await blobs('north')) + total(await blobs('south'))).toBe(received);

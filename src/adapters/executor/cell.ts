@@ -17,7 +17,10 @@ const ARCHITECTURES = { x86_64: 'x64', amd64: 'x64', aarch64: 'arm64', arm64: 'a
 export async function cellImage(architecture: string): Promise<ImageSource> {
   const known = Object.entries(ARCHITECTURES).find(([name]) => name === architecture)?.[1];
   if (known === undefined) {
-    throw new PhtError('engine.unsafe', `the container engine runs on ${architecture}; only x86-64 and arm64 can be proved`);
+    throw new PhtError(
+      'engine.unsafe',
+      `the container engine runs on ${architecture}; only x86-64 and arm64 can be proved`,
+    );
   }
   const program = readFileSync(new URL(`./cell/cell-${known}`, import.meta.url));
   return imageOf(program, known === 'x64' ? 'amd64' : 'arm64');

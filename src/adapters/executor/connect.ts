@@ -6,11 +6,17 @@ export function connectEngine(address?: string): Docker {
   if (address === undefined) return new Docker();
   if (address.startsWith('unix://') || address.startsWith('/')) {
     // Named with `host: undefined`: the library would let a stray DOCKER_HOST win over a configured socket.
-    return new Docker({ socketPath: address.replace(/^unix:\/\//, ''), host: undefined } as Docker.DockerOptions);
+    return new Docker({
+      socketPath: address.replace(/^unix:\/\//, ''),
+      host: undefined,
+    } as Docker.DockerOptions);
   }
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url === undefined || !['tcp:', 'http:', 'https:'].includes(url.protocol) || url.port === '') {
-    throw new PhtError('config.invalid', `the engine's address is not unix:///path or tcp://host:port: ${address}`);
+    throw new PhtError(
+      'config.invalid',
+      `the engine's address is not unix:///path or tcp://host:port: ${address}`,
+    );
   }
   const protocol = url.protocol === 'https:' ? 'https' : 'http';
   return new Docker({ host: url.hostname, port: Number(url.port), protocol });
@@ -52,6 +58,30 @@ export type Refusal = Error & { statusCode: number };
 
 export function isRefusal(thrown: unknown): thrown is Refusal {
   return thrown instanceof Error && 'statusCode' in thrown && typeof thrown.statusCode === 'number';
+}
+
+/**
+ * What goes out of this adapter is a PhtError. The engine's own words may name files of this machine and stay in the
+ * cause.
+ */
+export function asEngineError(thrown: unknown): unknown {
+  if (!isRefusal(thrown)) return thrown;
+  if (/no such image/i.test(thrown.message)) {
+    return new PhtError('image.missing', 'the container engine no longer has the image', { cause: thrown });
+  }
+  if (thrown.statusCode === 404) {
+    return new PhtError('engine.unreachable', 'what was running has been removed from the container engine', {
+      cause: thrown,
+    });
+  }
+  return new PhtError(
+    'engine.unsafe',
+    `the container engine refused what was asked (status ${thrown.statusCode})`,
+    {
+      cause: thrown,
+      hint: 'its own words are in this process’s log',
+    },
+  );
 }
 
 export function isAbsent(thrown: unknown): boolean {

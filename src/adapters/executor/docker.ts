@@ -1,7 +1,7 @@
 import { PhtError } from '../../model/error.ts';
-import type { EngineReport, Executor, ImageSource, LoadedImage, RunOutcome, RunSpec } from '../../ports/executor.ts';
+import type { EngineReport, Executor, RunOutcome, RunSpec } from '../../ports/executor.ts';
 import { cellImage } from './cell.ts';
-import { bounded, connectEngine } from './connect.ts';
+import { asEngineError, bounded, connectEngine } from './connect.ts';
 import { backgroundWork, type Engine, type Log } from './engine.ts';
 import { type HolderPool, holderPool } from './holder.ts';
 import { type Identity, identify } from './identity.ts';
@@ -87,39 +87,41 @@ export function createDockerExecutor(options: DockerExecutorOptions): Executor {
   }
 
   return {
-    probe,
-    async load(image: ImageSource): Promise<LoadedImage> {
-      return loadImage(docker, image, owned.repository);
-    },
-    async run(spec: RunSpec, signal: AbortSignal): Promise<RunOutcome> {
-      assertUser(spec.runAs);
-      const { engine, pool } = await parts();
-      const ready = assertStillProved();
-      ready.catch(() => undefined); // awaited before the start
-      const [holder, env] = await Promise.all([
-        pool.take(spec.limits.outputBytesMax, spec.runAs),
-        imageEnv(spec.image.engineId),
-      ]);
-      try {
-        return await runContained(engine, spec, holder, env, signal, ready);
-      } finally {
-        background.start('remove a volume', async () => {
-          await pool.giveBack(holder);
-          pool.prepare(spec.limits.outputBytesMax, spec.runAs);
-        });
-      }
-    },
-    async sweep(hop?: string): Promise<number> {
-      const pool = (await opened?.parts)?.pool;
-      if (hop === undefined) await pool?.drain();
-      return sweep(docker, owned, pool?.known() ?? new Set(), hop);
-    },
+    probe: () => outward(probe()),
+    load: (image) => outward(loadImage(docker, image, owned.repository)),
+    run: (spec, signal) => outward(run(spec, signal)),
+    sweep: (hop) => outward(sweepOwned(hop)),
     async settle(): Promise<void> {
       await background.settled();
-      await (await opened?.parts)?.pool.drain();
+      await outward((await opened?.parts)?.pool.drain() ?? Promise.resolve());
       await background.settled();
     },
   };
+
+  async function run(spec: RunSpec, signal: AbortSignal): Promise<RunOutcome> {
+    assertUser(spec.runAs);
+    const { engine, pool } = await parts();
+    const ready = assertStillProved();
+    ready.catch(() => undefined); // awaited before the start
+    const [holder, env] = await Promise.all([
+      pool.take(spec.limits.outputBytesMax, spec.runAs),
+      imageEnv(spec.image.engineId),
+    ]);
+    try {
+      return await runContained(engine, spec, holder, env, signal, ready);
+    } finally {
+      background.start('remove a volume', async () => {
+        await pool.giveBack(holder);
+        pool.prepare(spec.limits.outputBytesMax, spec.runAs);
+      });
+    }
+  }
+
+  async function sweepOwned(hop: string | undefined): Promise<number> {
+    const pool = (await opened?.parts)?.pool;
+    if (hop === undefined) await pool?.drain();
+    return sweep(docker, owned, pool?.known() ?? new Set(), hop);
+  }
 
   async function imageEnv(engineId: string): Promise<readonly string[]> {
     const known = imageEnvs.get(engineId);
@@ -128,6 +130,14 @@ export function createDockerExecutor(options: DockerExecutorOptions): Executor {
     const env = info.Config.Env ?? [];
     imageEnvs.set(engineId, env);
     return env;
+  }
+}
+
+async function outward<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (thrown) {
+    throw asEngineError(thrown);
   }
 }
 

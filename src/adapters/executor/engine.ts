@@ -1,10 +1,12 @@
 import type Docker from 'dockerode';
 import type { LoadedImage } from '../../ports/executor.ts';
-import { bounded, isAbsent } from './connect.ts';
+import { bounded, isAbsent, isRefusal } from './connect.ts';
 import type { Ownership } from './labels.ts';
 import type { EngineTraits } from './settings.ts';
 
 export type Log = (event: string, fields: Record<string, unknown>) => void;
+
+const IN_USE_MS_MAX = 5_000;
 
 /** What the parts of this adapter share. */
 export type Engine = {
@@ -36,12 +38,26 @@ export function backgroundWork(log: Log): Background {
 /** Ends and removes a container; one that is gone, or going, is as wanted. */
 export async function removeContainer(docker: Docker, id: string): Promise<void> {
   await unlessGone(() =>
-    bounded('remove a container', (abortSignal) => docker.getContainer(id).remove({ force: true, v: false, abortSignal })),
+    bounded('remove a container', (abortSignal) =>
+      docker.getContainer(id).remove({ force: true, v: false, abortSignal }),
+    ),
   );
 }
 
+/** Waits for a container that somebody else is removing right now. */
 export async function removeVolume(docker: Docker, name: string): Promise<void> {
-  await unlessGone(() => bounded('remove a volume', (abortSignal) => docker.getVolume(name).remove({ abortSignal })));
+  const deadlineMs = performance.now() + IN_USE_MS_MAX;
+  for (;;) {
+    try {
+      await unlessGone(() =>
+        bounded('remove a volume', (abortSignal) => docker.getVolume(name).remove({ abortSignal })),
+      );
+      return;
+    } catch (thrown) {
+      if (!isRefusal(thrown) || thrown.statusCode !== 409 || performance.now() > deadlineMs) throw thrown;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
 }
 
 async function unlessGone(remove: () => Promise<unknown>): Promise<void> {

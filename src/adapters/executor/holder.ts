@@ -13,11 +13,18 @@ const SIZE_CLASSES_BYTES = [MIB, 4 * MIB, 16 * MIB];
  * A volume of fixed size in memory and the running container that keeps it mounted: a tmpfs volume is emptied when the
  * last *running* container that has it ends, so without a holder the result would be gone with the train.
  */
-export type Holder = { volume: string; container: Docker.Container; bytes: number; runAs: string; running: Promise<void> };
+export type Holder = {
+  volume: string;
+  container: Docker.Container;
+  bytes: number;
+  runAs: string;
+  running: Promise<void>;
+};
 
 export function sizeClassBytes(outputBytesMax: number): number {
   const fitting = SIZE_CLASSES_BYTES.find((bytes) => bytes >= outputBytesMax);
-  if (fitting === undefined) throw new PhtError('usage.invalid', `no output of ${outputBytesMax} bytes can be kept`);
+  if (fitting === undefined)
+    throw new PhtError('usage.invalid', `no output of ${outputBytesMax} bytes can be kept`);
   return fitting;
 }
 
@@ -30,10 +37,19 @@ export async function createHolder(engine: Engine, bytes: number, runAs: string)
   await bounded('make a volume', (abortSignal) =>
     docker.createVolume({ Name: name, Driver: 'local', DriverOpts, Labels: labels, abortSignal }),
   );
-  const made = await bounded('describe a volume', (abortSignal) => docker.getVolume(name).inspect({ abortSignal }));
-  if (made.Driver !== 'local' || made.Options?.['o'] !== DriverOpts['o'] || made.Options?.['type'] !== 'tmpfs') {
+  const made = await bounded('describe a volume', (abortSignal) =>
+    docker.getVolume(name).inspect({ abortSignal }),
+  );
+  if (
+    made.Driver !== 'local' ||
+    made.Options?.['o'] !== DriverOpts['o'] ||
+    made.Options?.['type'] !== 'tmpfs'
+  ) {
     await removeVolume(docker, name);
-    throw new PhtError('engine.unsafe', 'the container engine made a volume without the size limit that was asked for');
+    throw new PhtError(
+      'engine.unsafe',
+      'the container engine made a volume without the size limit that was asked for',
+    );
   }
   const container = docker.getContainer(name);
   const running = startHolder(engine, name, runAs);
@@ -49,7 +65,14 @@ async function startHolder(engine: Engine, name: string, runAs: string): Promise
       entrypoint: ['/cell', 'hold'],
       workingDir: '/',
       env: [],
-      limits: { memoryBytesMax: 16 * MIB, cpuMillis: 100, pidsMax: 8, wallMsMax: 0, outputBytesMax: 0, scratchBytesMax: MIB },
+      limits: {
+        memoryBytesMax: 16 * MIB,
+        cpuMillis: 100,
+        pidsMax: 8,
+        wallMsMax: 0,
+        outputBytesMax: 0,
+        scratchBytesMax: MIB,
+      },
       runAs,
       files: [],
       labels: { [OWNER_LABEL]: engine.ownership.label, [PREPARED_LABEL]: '1' },
@@ -60,7 +83,9 @@ async function startHolder(engine: Engine, name: string, runAs: string): Promise
   const container = await bounded('make a container', (abortSignal) =>
     engine.docker.createContainer({ ...wanted, abortSignal }),
   );
-  const inspected = await bounded('describe a container', (abortSignal) => container.inspect({ abortSignal }));
+  const inspected = await bounded('describe a container', (abortSignal) =>
+    container.inspect({ abortSignal }),
+  );
   assertSettings(wanted, inspected, [], engine.traits.apparmor);
   await bounded('start a container', (abortSignal) => container.start({ abortSignal }));
 }
@@ -135,7 +160,9 @@ export function holderPool(engine: Engine): HolderPool {
 async function isHeld(holder: Holder): Promise<boolean> {
   try {
     await holder.running;
-    const { State } = await bounded('describe a container', (abortSignal) => holder.container.inspect({ abortSignal }));
+    const { State } = await bounded('describe a container', (abortSignal) =>
+      holder.container.inspect({ abortSignal }),
+    );
     return State.Running;
   } catch {
     return false; // whatever is wrong with it, a fresh one says so again

@@ -11,9 +11,12 @@ const INFO = {
 };
 
 describe('what an engine says it is', () => {
-  it.each(['1.1.5+ds1-1+deb12u1', '1.2.7', '1.3.0', '1.3.2', '1.0.0~rc93'])('runc %s is a known risk', (version) => {
-    expect(risksOf('runc', version).map(({ id }) => id)).toEqual(['runc-break-outs']);
-  });
+  it.each(['1.1.5+ds1-1+deb12u1', '1.2.7', '1.3.0', '1.3.2', '1.0.0~rc93'])(
+    'runc %s is a known risk',
+    (version) => {
+      expect(risksOf('runc', version).map(({ id }) => id)).toEqual(['runc-break-outs']);
+    },
+  );
 
   it.each(['1.2.8', '1.2.9', '1.3.3', '1.3.4', '1.4.0', '2.0.0', 'v1.3.3'])('runc %s is not', (version) => {
     expect(risksOf('runc', version)).toEqual([]);

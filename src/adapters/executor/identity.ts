@@ -58,17 +58,22 @@ export function identityFrom(versionAnswer: unknown, infoAnswer: unknown): Ident
     });
   }
   const { data } = info;
-  const components = (version.data.Components ?? []).map(({ Name, Version: text }) => `${Name} ${text}`).sort();
+  const components = (version.data.Components ?? [])
+    .map(({ Name, Version: text }) => `${Name} ${text}`)
+    .sort();
   const options = [...(data.SecurityOptions ?? [])].sort();
   const known = [
     [PROBE_EDITION, digestOf(SECCOMP_PROFILE), version.data.Version, components, options],
     [data.ID, data.KernelVersion, data.Architecture, data.Driver, data.DefaultRuntime, data.Runtimes],
     [data.CgroupVersion, data.CgroupDriver, data.MemoryLimit, data.SwapLimit, data.PidsLimit],
   ];
-  const runtime = (version.data.Components ?? []).find(({ Name }) => Name === 'runc' || Name === data.DefaultRuntime);
+  const runtime = (version.data.Components ?? []).find(
+    ({ Name }) => Name === 'runc' || Name === data.DefaultRuntime,
+  );
   return {
     engine: `${version.data.Version} on Linux ${data.KernelVersion}`,
-    runtime: runtime === undefined ? (data.DefaultRuntime ?? 'unknown') : `${runtime.Name} ${runtime.Version}`,
+    runtime:
+      runtime === undefined ? (data.DefaultRuntime ?? 'unknown') : `${runtime.Name} ${runtime.Version}`,
     architecture: data.Architecture,
     cpus: data.NCPU,
     apparmor: options.some((option) => option.includes('name=apparmor')),
@@ -78,14 +83,18 @@ export function identityFrom(versionAnswer: unknown, infoAnswer: unknown): Ident
 }
 
 /** Break-outs through masked paths and writes to /proc: CVE-2025-31133, CVE-2025-52565, CVE-2025-52881. */
-export function risksOf(defaultRuntime: string | undefined, runcVersion: string | undefined): Identity['risks'] {
+export function risksOf(
+  defaultRuntime: string | undefined,
+  runcVersion: string | undefined,
+): Identity['risks'] {
   if (defaultRuntime !== undefined && defaultRuntime !== 'runc') return [];
   const parts = /^v?(\d+)\.(\d+)\.(\d+)/.exec(runcVersion ?? '');
   if (parts === null) {
     return [{ id: 'runtime-unknown', text: 'the engine does not say which version of runc it uses' }];
   }
   const [major, minor, patch] = parts.slice(1).map(Number) as [number, number, number];
-  const fixed = major > 1 || (major === 1 && (minor > 3 || (minor === 3 && patch >= 3) || (minor === 2 && patch >= 8)));
+  const fixed =
+    major > 1 || (major === 1 && (minor > 3 || (minor === 3 && patch >= 3) || (minor === 2 && patch >= 8)));
   if (fixed) return [];
   const text =
     `runc ${runcVersion} is older than 1.2.8 and 1.3.3, which closed known break-outs (CVE-2025-31133, -52565, -52881); ` +

@@ -18,7 +18,11 @@ const LOAD_BYTES_PER_MS_MIN = 2_000;
  * @param repository `signalbox/<owner>`; the tag is the beginning of the config digest
  * @throws PhtError `image.mismatch`, `image.unsafe`, `engine.unreachable`
  */
-export async function loadImage(docker: Docker, source: ImageSource, repository: string): Promise<LoadedImage> {
+export async function loadImage(
+  docker: Docker,
+  source: ImageSource,
+  repository: string,
+): Promise<LoadedImage> {
   const config = verifyImageConfig(source.config, source.image);
   const tag = `${repository}:${source.image.configDigest.slice(0, 12)}`;
   const there = await findImage(docker, source.image, config, repository, tag);
@@ -36,7 +40,8 @@ export async function loadImage(docker: Docker, source: ImageSource, repository:
     LOAD_MS_MIN + Math.ceil(bytes / LOAD_BYTES_PER_MS_MIN),
   );
   const info = await inspectImage(docker, tag);
-  if (info === undefined) throw new PhtError('image.mismatch', 'the container engine did not keep the image that it loaded');
+  if (info === undefined)
+    throw new PhtError('image.mismatch', 'the container engine did not keep the image that it loaded');
   assertIdentity(info, source.image, config);
   return { engineId: info.Id, alreadyThere: false };
 }
@@ -60,7 +65,9 @@ async function findImage(
     if (!(info.RepoTags ?? []).includes(tag)) {
       // Our own tag, so that another owner's clearing does not take the image away.
       await bounded('tag the image', (abortSignal) =>
-        docker.getImage(info.Id).tag({ repo: repository, tag: tag.slice(repository.length + 1), abortSignal }),
+        docker
+          .getImage(info.Id)
+          .tag({ repo: repository, tag: tag.slice(repository.length + 1), abortSignal }),
       );
     }
     return info.Id;
@@ -85,11 +92,20 @@ async function inspectImage(docker: Docker, name: string): Promise<Docker.ImageI
  */
 export function assertIdentity(info: Docker.ImageInspectInfo, image: TrainImage, config: ImageConfig): void {
   const mismatch = (what: string): PhtError =>
-    new PhtError('image.mismatch', `the container engine holds another image than was signed: ${what} differs`);
+    new PhtError(
+      'image.mismatch',
+      `the container engine holds another image than was signed: ${what} differs`,
+    );
   const ids = [`sha256:${image.configDigest}`, `sha256:${digestOf(ociManifest(image))}`];
   if (!ids.includes(info.Id)) throw mismatch('its id');
   const layers = (info.RootFS.Layers ?? []).map((layer) => layer.replace(/^sha256:/, ''));
-  if (!sameWords(layers, image.layers.map(({ diffId }) => diffId))) throw mismatch('the list of layers');
+  if (
+    !sameWords(
+      layers,
+      image.layers.map(({ diffId }) => diffId),
+    )
+  )
+    throw mismatch('the list of layers');
   const found = info.Config;
   const entrypoint = [...words(found.Entrypoint), ...words(found.Cmd)];
   if (!sameWords(entrypoint, config.entrypoint)) throw mismatch('the program');
@@ -107,7 +123,9 @@ function words(value: string | string[] | null | undefined): string[] {
 }
 
 function pairs(labels: Record<string, string> | null | undefined): string[] {
-  return Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`).sort();
+  return Object.entries(labels ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .sort();
 }
 
 function sameWords(a: readonly string[], b: readonly string[]): boolean {

@@ -9,7 +9,10 @@ function frame(stream: number, payload: Uint8Array): Buffer {
 }
 
 it('gives the payloads back however the frames are cut', () => {
-  const cutting = fc.tuple(fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 20 }), fc.integer({ min: 1, max: 13 }));
+  const cutting = fc.tuple(
+    fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 20 }),
+    fc.integer({ min: 1, max: 13 }),
+  );
   fc.assert(
     fc.property(cutting, ([payloads, step]) => {
       const all = Buffer.concat(payloads.map((payload, at) => frame(1 + (at % 2), payload)));

@@ -6,7 +6,10 @@ const HEADER_BYTES = 8;
  * Takes the engine's frames apart (stream 1 or 2, three zeros, length as 32 bits big-endian, payload) and hands the
  * payloads on until `bytesMax`; the rest is read and dropped, so that a train that prints for ever blocks nobody.
  */
-export function demultiplexer(log: (chunk: Uint8Array) => void, bytesMax: number = LOG_BYTES_MAX): (chunk: Uint8Array) => void {
+export function demultiplexer(
+  log: (chunk: Uint8Array) => void,
+  bytesMax: number = LOG_BYTES_MAX,
+): (chunk: Uint8Array) => void {
   let header: Uint8Array = new Uint8Array(0);
   let left = 0;
   let room = bytesMax;

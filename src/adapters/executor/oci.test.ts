@@ -13,7 +13,9 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 async function unpacked(source: ImageSource): Promise<Map<string, Buffer>> {
   const reader = extract();
-  ociArchive(source, 'signalbox/x:1').on('error', (error) => reader.destroy(error)).pipe(reader);
+  ociArchive(source, 'signalbox/x:1')
+    .on('error', (error) => reader.destroy(error))
+    .pipe(reader);
   const files = new Map<string, Buffer>();
   for await (const entry of reader) {
     const chunks: Uint8Array[] = [];
@@ -78,7 +80,15 @@ describe('the identity of a loaded image', () => {
       Os: 'linux',
       Architecture: 'amd64',
       RootFS: { Type: 'layers', Layers: [`sha256:${image.layers[0]?.diffId}`] },
-      Config: { Entrypoint: ['/cell'], Cmd: null, Env: null, WorkingDir: '/', User: '', Labels: null, Volumes: null },
+      Config: {
+        Entrypoint: ['/cell'],
+        Cmd: null,
+        Env: null,
+        WorkingDir: '/',
+        User: '',
+        Labels: null,
+        Volumes: null,
+      },
     };
     const check = (change: object): void =>
       assertIdentity({ ...info, ...change } as unknown as Docker.ImageInspectInfo, image, config);
@@ -95,6 +105,7 @@ describe('the identity of a loaded image', () => {
       { Config: { ...info.Config, Labels: { a: 'b' } } },
       { Config: { ...info.Config, Volumes: { '/x': {} } } },
     ];
-    for (const change of changes) expect(() => check(change)).toThrow(expect.objectContaining({ code: 'image.mismatch' }));
+    for (const change of changes)
+      expect(() => check(change)).toThrow(expect.objectContaining({ code: 'image.mismatch' }));
   });
 });

@@ -61,7 +61,10 @@ async function writeArchive(archive: Pack, source: ImageSource, tag: string): Pr
           digest: `sha256:${digestOf(manifest)}`,
           size: manifest.byteLength,
           platform: { os, architecture },
-          annotations: { 'io.containerd.image.name': `docker.io/${tag}`, 'org.opencontainers.image.ref.name': tag },
+          annotations: {
+            'io.containerd.image.name': `docker.io/${tag}`,
+            'org.opencontainers.image.ref.name': tag,
+          },
         },
       ],
     }),
@@ -88,10 +91,16 @@ async function writeArchive(archive: Pack, source: ImageSource, tag: string): Pr
 }
 
 /** Hashed once more on its way: what the engine gets is what was signed, whatever happened to the file meanwhile. */
-async function writeLayer(archive: Pack, diffId: string, bytes: number, from: AsyncIterable<Uint8Array>): Promise<void> {
+async function writeLayer(
+  archive: Pack,
+  diffId: string,
+  bytes: number,
+  from: AsyncIterable<Uint8Array>,
+): Promise<void> {
   const hash = createHash('sha256');
   let seen = 0;
-  const mismatch = (): PhtError => new PhtError('image.mismatch', `layer ${diffId.slice(0, 12)} is not the one that was signed`);
+  const mismatch = (): PhtError =>
+    new PhtError('image.mismatch', `layer ${diffId.slice(0, 12)} is not the one that was signed`);
   const entry = archive.entry({ name: blobPath(diffId), size: bytes, mtime: new Date(0), mode: 0o644 });
   const gone = new AbortController();
   entry.once('close', () => gone.abort()); // the engine hung up: nobody drains any more

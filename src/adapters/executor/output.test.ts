@@ -31,7 +31,14 @@ describe('taking the one result file out of an archive', () => {
     ['another name', [{ name: 'other.json', content: '{}' }], 'another file'],
     ['a path', [{ name: '../result.json', content: '{}' }], 'another file'],
     ['one byte too many', [{ name: 'result.json', content: 'x'.repeat(101) }], '101 bytes'],
-    ['two entries', [{ name: 'result.json', content: '{}' }, { name: 'result.json', content: '{}' }], 'more than one'],
+    [
+      'two entries',
+      [
+        { name: 'result.json', content: '{}' },
+        { name: 'result.json', content: '{}' },
+      ],
+      'more than one',
+    ],
   ])('refuses %s', async (_what, entries, why) => {
     const found = await readOnlyFile(await archive(...entries), 100);
     expect(found).toMatchObject({ kind: 'refused', why: expect.stringContaining(why) });
@@ -41,7 +48,9 @@ describe('taking the one result file out of an archive', () => {
     expect(await readOnlyFile(await archive(), 100)).toEqual({ kind: 'none' });
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 2048 }), async (bytes) => {
-        const found = await readOnlyFile(Readable.from([Buffer.from(bytes)]), 100).catch(() => ({ kind: 'none' }));
+        const found = await readOnlyFile(Readable.from([Buffer.from(bytes)]), 100).catch(() => ({
+          kind: 'none',
+        }));
         expect(found.kind).not.toBe('output');
       }),
     );

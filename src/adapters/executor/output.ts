@@ -41,7 +41,8 @@ export async function readOnlyFile(archive: NodeJS.ReadableStream, bytesMax: num
     for await (const entry of entries) {
       const { name, type, size = 0 } = entry.header;
       if (found.kind === 'output') return refused('the archive holds more than one entry');
-      if (type !== 'file') return refused(`${RESULT_NAME} is a ${type ?? 'nameless thing'}, not a regular file`);
+      if (type !== 'file')
+        return refused(`${RESULT_NAME} is a ${type ?? 'nameless thing'}, not a regular file`);
       if (name !== RESULT_NAME) return refused('the archive holds another file than was asked for');
       if (size > bytesMax) return refused(`${RESULT_NAME} has ${size} bytes, at most ${bytesMax} are taken`);
       const chunks: Uint8Array[] = [];

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile, chmod } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asPhtError } from '../../model/error.ts';
@@ -43,10 +43,17 @@ export async function probeEngine(
     await writeFile(bound, '{}');
     await chmod(directory, 0o755);
     await chmod(bound, 0o666);
-    const attempts = await attempt(engine, pool, runAs, ['/cell', 'probe', ...sizes, String(LIMITS.pidsMax * 2)], bound);
+    const attempts = await attempt(
+      engine,
+      pool,
+      runAs,
+      ['/cell', 'probe', ...sizes, String(LIMITS.pidsMax * 2)],
+      bound,
+    );
     const hunger = await attempt(engine, pool, runAs, ['/cell', 'memory', String(MEMORY_BYTES * 4)], bound);
     const verdict = merge(verdictOf(attempts, setting), memoryVerdict(hunger));
-    if (verdict.failures.length > 0) log('engine.probe-failed', { failures: verdict.failures, attempts, hunger });
+    if (verdict.failures.length > 0)
+      log('engine.probe-failed', { failures: verdict.failures, attempts, hunger });
     const { engine: name, runtime, risks, fingerprint } = identity;
     return { engine: name, runtime, risks, fingerprint, ...verdict };
   } finally {
@@ -90,15 +97,26 @@ type Attempt = Awaited<ReturnType<typeof attempt>>;
 
 function verdictOf(outcome: Attempt, setting: ProbeSetting): Verdict {
   if (outcome.ended === 'output') return judge(Buffer.from(outcome.output).toString('latin1'), setting);
-  return { proofs: [], failures: [{ name: 'probe', text: `the probe could not be run: ${outcome.ended}, ${outcome.detail}` }] };
+  return {
+    proofs: [],
+    failures: [{ name: 'probe', text: `the probe could not be run: ${outcome.ended}, ${outcome.detail}` }],
+  };
 }
 
 function memoryVerdict(outcome: Attempt): Verdict {
   if (outcome.ended === 'memory') {
-    return { proofs: [{ name: 'memory', text: 'a program that touches more memory than its limit is ended' }], failures: [] };
+    return {
+      proofs: [{ name: 'memory', text: 'a program that touches more memory than its limit is ended' }],
+      failures: [],
+    };
   }
   const detail = 'detail' in outcome ? `${outcome.ended}, ${outcome.detail}` : outcome.ended;
-  return { proofs: [], failures: [{ name: 'memory', text: `the memory limit did not end a program that went past it (${detail})` }] };
+  return {
+    proofs: [],
+    failures: [
+      { name: 'memory', text: `the memory limit did not end a program that went past it (${detail})` },
+    ],
+  };
 }
 
 function merge(a: Verdict, b: Verdict): Verdict {

@@ -34,7 +34,13 @@ function answer(change: (inspected: Mutable) => void = () => undefined): Docker.
     Args: ['/train/run.sh'],
     AppArmorProfile: '',
     Config: { ...config, Labels: { ...config.Labels, other: 'x' }, Env: ['PATH=/bin', 'A=1'], Volumes: null },
-    HostConfig: { ...HostConfig, Ulimits: HostConfig.Ulimits?.toReversed(), CapAdd: null, Binds: null, Init: false },
+    HostConfig: {
+      ...HostConfig,
+      Ulimits: HostConfig.Ulimits?.toReversed(),
+      CapAdd: null,
+      Binds: null,
+      Init: false,
+    },
     Mounts: [
       { Type: 'volume', Name: 'vol', Source: '/x', Destination: '/out', RW: true },
       { Type: 'bind', Source: '/srv/data.csv', Destination: '/data/x/data.csv', RW: false },
@@ -65,38 +71,153 @@ describe('comparing what the engine made', () => {
   });
 
   it.each<[string, (inspected: Mutable) => void]>([
-    ['User', ({ Config }) => void (Config['User'] = '')],
-    ['Env', ({ Config }) => void (Config['Env'] = ['PATH=/bin', 'A=1', 'LD_PRELOAD=/x'])],
-    ['Labels', ({ Config }) => void (Config['Labels'] = {})],
-    ['Entrypoint', (inspected) => void (inspected.Args = [])],
-    ['ReadonlyRootfs', ({ HostConfig }) => void (HostConfig['ReadonlyRootfs'] = false)],
-    ['CapDrop', ({ HostConfig }) => void (HostConfig['CapDrop'] = null)],
-    ['CapAdd', ({ HostConfig }) => void (HostConfig['CapAdd'] = ['NET_RAW'])],
-    ['SecurityOpt', ({ HostConfig }) => void (HostConfig['SecurityOpt'] = ['no-new-privileges:true'])],
-    ['Memory', ({ HostConfig }) => void (HostConfig['Memory'] = 0)],
-    ['MemorySwap', ({ HostConfig }) => void (HostConfig['MemorySwap'] = -1)],
-    ['PidsLimit', ({ HostConfig }) => void (HostConfig['PidsLimit'] = null)],
-    ['NanoCpus', ({ HostConfig }) => void (HostConfig['NanoCpus'] = 0)],
-    ['NetworkMode', ({ HostConfig }) => void (HostConfig['NetworkMode'] = 'bridge')],
-    ['Privileged', ({ HostConfig }) => void (HostConfig['Privileged'] = true)],
-    ['Ulimits', ({ HostConfig }) => void (HostConfig['Ulimits'] = [])],
-    ['ShmSize', ({ HostConfig }) => void (HostConfig['ShmSize'] = 1 << 30)],
-    ['Tmpfs', ({ HostConfig }) => void (HostConfig['Tmpfs'] = { '/tmp': 'rw' })],
-    ['Binds', ({ HostConfig }) => void (HostConfig['Binds'] = ['/:/host'])],
-    ['Devices', ({ HostConfig }) => void (HostConfig['Devices'] = [{ PathOnHost: '/dev/sda' }])],
-    ['PidMode', ({ HostConfig }) => void (HostConfig['PidMode'] = 'host')],
-    ['Mounts', ({ Mounts }) => void (Mounts[1] = { ...Mounts[1], RW: true })],
+    [
+      'User',
+      ({ Config }) => {
+        Config['User'] = '';
+      },
+    ],
+    [
+      'Env',
+      ({ Config }) => {
+        Config['Env'] = ['PATH=/bin', 'A=1', 'LD_PRELOAD=/x'];
+      },
+    ],
+    [
+      'Labels',
+      ({ Config }) => {
+        Config['Labels'] = {};
+      },
+    ],
+    [
+      'Entrypoint',
+      (inspected) => {
+        inspected.Args = [];
+      },
+    ],
+    [
+      'ReadonlyRootfs',
+      ({ HostConfig }) => {
+        HostConfig['ReadonlyRootfs'] = false;
+      },
+    ],
+    [
+      'CapDrop',
+      ({ HostConfig }) => {
+        HostConfig['CapDrop'] = null;
+      },
+    ],
+    [
+      'CapAdd',
+      ({ HostConfig }) => {
+        HostConfig['CapAdd'] = ['NET_RAW'];
+      },
+    ],
+    [
+      'SecurityOpt',
+      ({ HostConfig }) => {
+        HostConfig['SecurityOpt'] = ['no-new-privileges:true'];
+      },
+    ],
+    [
+      'Memory',
+      ({ HostConfig }) => {
+        HostConfig['Memory'] = 0;
+      },
+    ],
+    [
+      'MemorySwap',
+      ({ HostConfig }) => {
+        HostConfig['MemorySwap'] = -1;
+      },
+    ],
+    [
+      'PidsLimit',
+      ({ HostConfig }) => {
+        HostConfig['PidsLimit'] = null;
+      },
+    ],
+    [
+      'NanoCpus',
+      ({ HostConfig }) => {
+        HostConfig['NanoCpus'] = 0;
+      },
+    ],
+    [
+      'NetworkMode',
+      ({ HostConfig }) => {
+        HostConfig['NetworkMode'] = 'bridge';
+      },
+    ],
+    [
+      'Privileged',
+      ({ HostConfig }) => {
+        HostConfig['Privileged'] = true;
+      },
+    ],
+    [
+      'Ulimits',
+      ({ HostConfig }) => {
+        HostConfig['Ulimits'] = [];
+      },
+    ],
+    [
+      'ShmSize',
+      ({ HostConfig }) => {
+        HostConfig['ShmSize'] = 1 << 30;
+      },
+    ],
+    [
+      'Tmpfs',
+      ({ HostConfig }) => {
+        HostConfig['Tmpfs'] = { '/tmp': 'rw' };
+      },
+    ],
+    [
+      'Binds',
+      ({ HostConfig }) => {
+        HostConfig['Binds'] = ['/:/host'];
+      },
+    ],
+    [
+      'Devices',
+      ({ HostConfig }) => {
+        HostConfig['Devices'] = [{ PathOnHost: '/dev/sda' }];
+      },
+    ],
+    [
+      'PidMode',
+      ({ HostConfig }) => {
+        HostConfig['PidMode'] = 'host';
+      },
+    ],
+    [
+      'Mounts',
+      ({ Mounts }) => {
+        Mounts[1] = { ...Mounts[1], RW: true };
+      },
+    ],
     ['Mounts', ({ Mounts }) => void Mounts.push({ Type: 'volume', Name: 'v2', Destination: '/v', RW: true })],
     ['Mounts', ({ Mounts }) => void Mounts.pop()],
-    ['Networks', ({ NetworkSettings }) => void (NetworkSettings.Networks['bridge'] = {})],
+    [
+      'Networks',
+      ({ NetworkSettings }) => {
+        NetworkSettings.Networks['bridge'] = {};
+      },
+    ],
   ])('refuses when %s differs', (field, change) => {
-    const refusal = expect.objectContaining({ code: 'engine.unsafe', message: expect.stringContaining(field) });
+    const refusal = expect.objectContaining({
+      code: 'engine.unsafe',
+      message: expect.stringContaining(field),
+    });
     expect(() => check(answer(change))).toThrow(refusal);
   });
 
   it('believes in AppArmor only when the container has its profile', () => {
     expect(() => check(answer(), true)).toThrow(expect.objectContaining({ code: 'engine.unsafe' }));
-    const confined = answer((inspected) => void (inspected.AppArmorProfile = 'docker-default'));
+    const confined = answer((inspected) => {
+      inspected.AppArmorProfile = 'docker-default';
+    });
     expect(() => check(confined, true)).not.toThrow();
   });
 

@@ -19,9 +19,13 @@ export function assertSettings(
 ): void {
   const wrong = [...differences(wanted, inspected, imageEnv, apparmor)];
   if (wrong.length === 0) return;
-  throw new PhtError('engine.unsafe', `the container engine did not take these settings: ${wrong.join(', ')}`, {
-    hint: 'nothing was started; `pht station doctor` names an engine that holds them',
-  });
+  throw new PhtError(
+    'engine.unsafe',
+    `the container engine did not take these settings: ${wrong.join(', ')}`,
+    {
+      hint: 'nothing was started; `pht station doctor` names an engine that holds them',
+    },
+  );
 }
 
 type Fields = Record<string, unknown>;
@@ -42,7 +46,8 @@ function* differences(
   if (!same(wanted.Entrypoint, [inspected.Path, ...inspected.Args])) yield 'Entrypoint';
   if (!same(sortedWords(mergedEnv(imageEnv, wanted.Env)), sortedWords(inspected.Config.Env))) yield 'Env';
   if (!includesAll(inspected.Config.Labels, wanted.Labels)) yield 'Labels';
-  if (!same(sortedWords(wanted.HostConfig.SecurityOpt), sortedWords(host['SecurityOpt']))) yield 'SecurityOpt';
+  if (!same(sortedWords(wanted.HostConfig.SecurityOpt), sortedWords(host['SecurityOpt'])))
+    yield 'SecurityOpt';
   if (!same(byName(wantedHost['Ulimits']), byName(host['Ulimits']))) yield 'Ulimits';
   if (!isDropAll(host['CapDrop'])) yield 'CapDrop';
   if (apparmor && inspected.AppArmorProfile !== 'docker-default') yield 'AppArmorProfile';
@@ -51,16 +56,49 @@ function* differences(
 }
 
 const CONFIG_EXACT = [
-  'User', 'WorkingDir', 'Hostname', 'AttachStdin', 'OpenStdin', 'Tty', 'StopTimeout', 'Healthcheck',
+  'User',
+  'WorkingDir',
+  'Hostname',
+  'AttachStdin',
+  'OpenStdin',
+  'Tty',
+  'StopTimeout',
+  'Healthcheck',
 ] as const;
 const HOST_EXACT = [
-  'NetworkMode', 'ReadonlyRootfs', 'Privileged', 'AutoRemove', 'Memory', 'MemorySwap', 'NanoCpus', 'PidsLimit',
-  'IpcMode', 'CgroupnsMode', 'ShmSize', 'Tmpfs', 'Mounts',
+  'NetworkMode',
+  'ReadonlyRootfs',
+  'Privileged',
+  'AutoRemove',
+  'Memory',
+  'MemorySwap',
+  'NanoCpus',
+  'PidsLimit',
+  'IpcMode',
+  'CgroupnsMode',
+  'ShmSize',
+  'Tmpfs',
+  'Mounts',
 ] as const;
 /** What nobody asked for and a daemon's defaults could add. */
 const HOST_EMPTY = [
-  'CapAdd', 'Binds', 'Devices', 'DeviceRequests', 'DeviceCgroupRules', 'GroupAdd', 'ExtraHosts', 'Links', 'PidMode',
-  'UTSMode', 'UsernsMode', 'VolumesFrom', 'PortBindings', 'PublishAllPorts', 'Sysctls', 'OomKillDisable', 'Init',
+  'CapAdd',
+  'Binds',
+  'Devices',
+  'DeviceRequests',
+  'DeviceCgroupRules',
+  'GroupAdd',
+  'ExtraHosts',
+  'Links',
+  'PidMode',
+  'UTSMode',
+  'UsernsMode',
+  'VolumesFrom',
+  'PortBindings',
+  'PublishAllPorts',
+  'Sysctls',
+  'OomKillDisable',
+  'Init',
 ] as const;
 
 function same(wanted: unknown, found: unknown): boolean {
@@ -97,7 +135,9 @@ function includesAll(found: Record<string, string> | null, wanted: Record<string
 }
 
 function isDropAll(found: unknown): boolean {
-  return Array.isArray(found) && found.length === 1 && String(found[0]).toUpperCase().replace('CAP_', '') === 'ALL';
+  return (
+    Array.isArray(found) && found.length === 1 && String(found[0]).toUpperCase().replace('CAP_', '') === 'ALL'
+  );
 }
 
 /** As the engine merges: ours first, then what the image has under other names. */

@@ -56,7 +56,9 @@ async function create(
   const container = await bounded('make a container', (abortSignal) =>
     engine.docker.createContainer({ ...wanted, abortSignal }),
   );
-  const inspected = await bounded('describe a container', (abortSignal) => container.inspect({ abortSignal }));
+  const inspected = await bounded('describe a container', (abortSignal) =>
+    container.inspect({ abortSignal }),
+  );
   assertSettings(wanted, inspected, imageEnv, engine.traits.apparmor);
 }
 
@@ -68,7 +70,10 @@ async function attach(container: Docker.Container, log: RunSpec['log']): Promise
   const take = demultiplexer(log);
   const ended = new Promise<void>((resolve) => {
     stream.on('data', take);
-    stream.once('end', resolve).once('close', resolve).once('error', () => resolve()); // a torn log is no failure of a run
+    stream
+      .once('end', resolve)
+      .once('close', resolve)
+      .once('error', () => resolve()); // a torn log is no failure of a run
   });
   const patience = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1_000).unref());
   return {
@@ -78,7 +83,11 @@ async function attach(container: Docker.Container, log: RunSpec['log']): Promise
   };
 }
 
-async function startAndWait(container: Docker.Container, wallMsMax: number, signal: AbortSignal): Promise<Ended> {
+async function startAndWait(
+  container: Docker.Container,
+  wallMsMax: number,
+  signal: AbortSignal,
+): Promise<Ended> {
   await bounded('start a container', (abortSignal) => container.start({ abortSignal }));
   const startedMs = performance.now();
   let ending: Ending = 'by itself';
@@ -99,7 +108,9 @@ async function startAndWait(container: Docker.Container, wallMsMax: number, sign
   try {
     await bounded('end a run', (abortSignal) => container.wait({ abortSignal }), wallMsMax + GRACE_MS);
   } catch (thrown) {
-    throw refusal === undefined ? thrown : new PhtError('engine.unreachable', 'a train could not be stopped', { cause: refusal });
+    throw refusal === undefined
+      ? thrown
+      : new PhtError('engine.unreachable', 'a train could not be stopped', { cause: refusal });
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', onAbort);
@@ -116,9 +127,12 @@ async function outcomeOf(
   const { limits } = spec;
   if (ending === 'aborted') return { ended: 'aborted', wallMs, detail: 'stopped on request' };
   if (ending === 'time') return { ended: 'time', wallMs, detail: `stopped after ${limits.wallMsMax} ms` };
-  const { State } = await bounded('describe a container', (abortSignal) => container.inspect({ abortSignal }));
+  const { State } = await bounded('describe a container', (abortSignal) =>
+    container.inspect({ abortSignal }),
+  );
   // A child that was killed for memory can leave exit status 0.
-  if (State.OOMKilled) return { ended: 'memory', wallMs, detail: `needed more than ${limits.memoryBytesMax} bytes of memory` };
+  if (State.OOMKilled)
+    return { ended: 'memory', wallMs, detail: `needed more than ${limits.memoryBytesMax} bytes of memory` };
   if (State.ExitCode !== 0) return { ended: 'exit', wallMs, detail: `ended with status ${State.ExitCode}` };
   const collected = await collectResult(holder.container, limits.outputBytesMax);
   if (collected.kind === 'none') return { ended: 'no-output', wallMs, detail: 'wrote no /out/result.json' };

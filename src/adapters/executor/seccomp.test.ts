@@ -15,7 +15,9 @@ describe('the seccomp profile', () => {
   });
 
   it('allows no call twice and limits sockets and clone by their arguments', () => {
-    const { syscalls } = JSON.parse(SECCOMP_PROFILE) as { syscalls: { names: string[]; action: string; args?: unknown[] }[] };
+    const { syscalls } = JSON.parse(SECCOMP_PROFILE) as {
+      syscalls: { names: string[]; action: string; args?: unknown[] }[];
+    };
     const unconditional = syscalls.filter((rule) => rule.args === undefined).flatMap((rule) => rule.names);
     expect(new Set(unconditional).size).toBe(unconditional.length);
     for (const name of ['socket', 'clone']) expect(unconditional).not.toContain(name);

@@ -84,7 +84,13 @@ export function containerSettings(sandbox: Sandbox, traits: EngineTraits): Conta
           ReadOnly: true,
           BindOptions: { Propagation: 'rprivate' as const },
         })),
-        { Type: 'volume', Source: sandbox.outVolume, Target: OUT_PATH, ReadOnly: false, VolumeOptions: noCopy },
+        {
+          Type: 'volume',
+          Source: sandbox.outVolume,
+          Target: OUT_PATH,
+          ReadOnly: false,
+          VolumeOptions: noCopy,
+        },
       ],
     },
   };

@@ -15,21 +15,35 @@ export async function sweep(
   live: ReadonlySet<string>,
   hop: string | undefined,
 ): Promise<number> {
-  const owned = `${OWNER_LABEL}=${ownership.label}`;
-  const filters = { label: [owned] };
-  const wanted = (name: string, labels: Record<string, string> | null): boolean => {
-    // Asked for and checked: a filter that an engine ignores must not cost another member's run.
-    if (labels?.[OWNER_LABEL] !== ownership.label) return false;
-    if (hop === undefined) return true;
-    return labels[HOP_LABEL] === hop || (labels[PREPARED_LABEL] === '1' && !live.has(name));
-  };
+  const filters = { label: [`${OWNER_LABEL}=${ownership.label}`] };
+  // Asked for and checked: a filter that an engine ignores must not cost another member's run.
+  const isOwned = ({ Labels }: { Labels: Record<string, string> | null }): boolean =>
+    Labels?.[OWNER_LABEL] === ownership.label;
   const listed = await bounded('list containers', (abortSignal) =>
     docker.listContainers({ all: true, filters, abortSignal }),
   );
-  const containers = listed.filter(({ Names, Labels }) => wanted((Names[0] ?? '').replace(/^\//, ''), Labels));
+  const owned = listed.filter(isOwned);
+  const hopOf = new Map<string, string>();
+  for (const { Labels, Mounts } of owned) {
+    const user = Labels[HOP_LABEL];
+    if (user === undefined) continue;
+    for (const { Name } of Mounts) if (Name !== undefined) hopOf.set(Name, user);
+  }
+  /** A volume and its holder bear one name. */
+  const isLeft = (volume: string): boolean => !live.has(volume) && (hopOf.get(volume) ?? hop) === hop;
+  const containers = owned.filter(({ Names, Labels }) => {
+    if (hop === undefined) return true;
+    return Labels[PREPARED_LABEL] === '1'
+      ? isLeft((Names[0] ?? '').replace(/^\//, ''))
+      : Labels[HOP_LABEL] === hop;
+  });
   for (const { Id } of containers) await removeContainer(docker, Id);
-  const { Volumes } = await bounded('list volumes', (abortSignal) => docker.listVolumes({ filters, abortSignal }));
-  const volumes = (Volumes ?? []).filter(({ Name, Labels }) => wanted(Name, Labels));
+  const { Volumes } = await bounded('list volumes', (abortSignal) =>
+    docker.listVolumes({ filters, abortSignal }),
+  );
+  const volumes = (Volumes ?? []).filter(
+    (volume) => isOwned(volume) && (hop === undefined || isLeft(volume.Name)),
+  );
   for (const { Name } of volumes) await removeVolume(docker, Name);
   return containers.length + volumes.length;
 }

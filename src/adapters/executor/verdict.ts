@@ -9,7 +9,10 @@ export type ProbeSetting = {
   shmBytes: number;
 };
 
-export type Verdict = { proofs: { name: string; text: string }[]; failures: { name: string; text: string }[] };
+export type Verdict = {
+  proofs: { name: string; text: string }[];
+  failures: { name: string; text: string }[];
+};
 
 type Facts = ReadonlyMap<string, number[]>;
 type Check = {
@@ -20,18 +23,26 @@ type Check = {
 };
 
 const EROFS = -30;
+const EACCES = -13;
 const ENOENT = -2;
 /** Lets a tmpfs round up to pages and huge pages. */
 const SLACK_BYTES = 4096;
 
 const first = (facts: Facts, name: string): number => facts.get(name)?.[0] ?? Number.NaN;
-const isRefused = (facts: Facts, ...names: string[]): boolean => names.every((name) => first(facts, name) < 0);
+const isRefused = (facts: Facts, ...names: string[]): boolean =>
+  names.every((name) => first(facts, name) < 0);
 const isReadOnly = (facts: Facts, ...names: string[]): boolean =>
   names.every((name) => [EROFS, ENOENT].includes(first(facts, name)));
 
 function isBounded(facts: Facts, name: string, bytesMax: number): boolean {
   const [written, errno] = facts.get(name) ?? [];
-  return written !== undefined && errno !== undefined && errno < 0 && written > 0 && written <= bytesMax + SLACK_BYTES;
+  return (
+    written !== undefined &&
+    errno !== undefined &&
+    errno < 0 &&
+    written > 0 &&
+    written <= bytesMax + SLACK_BYTES
+  );
 }
 
 function isUser(facts: Facts, runAs: string): boolean {
@@ -114,13 +125,15 @@ const CHECKS: Check[] = [
   {
     name: 'scratch-size',
     holds: (facts, setting) =>
-      isBounded(facts, 'fill-scratch', setting.scratchBytes) && isBounded(facts, 'fill-shm', setting.shmBytes),
+      isBounded(facts, 'fill-scratch', setting.scratchBytes) &&
+      isBounded(facts, 'fill-shm', setting.shmBytes),
     proof: 'writing past the size of /tmp and /dev/shm is refused',
     failure: 'the size of /tmp or /dev/shm was not limited',
   },
   {
     name: 'scratch-exec',
-    holds: (facts) => isRefused(facts, 'exec-scratch'),
+    // An empty program that may be executed is refused too, for being none.
+    holds: (facts) => first(facts, 'exec-scratch') === EACCES,
     proof: 'nothing in /tmp can be executed',
     failure: 'a program in /tmp could be executed',
   },
@@ -136,7 +149,8 @@ const CHECKS: Check[] = [
 export function judge(report: string, setting: ProbeSetting): Verdict {
   const facts = parseFacts(report);
   const verdict: Verdict = { proofs: [], failures: [] };
-  if (first(facts, 'end') !== 1) verdict.failures.push({ name: 'probe', text: 'the probe did not come to its end' });
+  if (first(facts, 'end') !== 1)
+    verdict.failures.push({ name: 'probe', text: 'the probe did not come to its end' });
   for (const { name, holds, proof, failure } of CHECKS) {
     if (holds(facts, setting)) verdict.proofs.push({ name, text: proof });
     else verdict.failures.push({ name, text: failure });

@@ -28,7 +28,8 @@ export async function storeLayer(directory: string, content: AsyncIterable<Uint8
   try {
     for await (const chunk of uncompressed(content)) {
       bytes += chunk.byteLength;
-      if (bytes > LAYER_BYTES_MAX) throw new PhtError('input.too-large', 'a layer of the image has more than 8 GiB');
+      if (bytes > LAYER_BYTES_MAX)
+        throw new PhtError('input.too-large', 'a layer of the image has more than 8 GiB');
       hash.update(chunk);
       await check.push(chunk);
       await file.writeFile(chunk);
@@ -87,7 +88,10 @@ async function* uncompressed(content: AsyncIterable<Uint8Array>): AsyncGenerator
   };
   const [first, second] = head.done === true ? [] : head.value;
   if (first === 0x28 && second === 0xb5) {
-    throw new PhtError('image.unsafe', 'a layer of the image is compressed with zstd; build it with gzip or uncompressed');
+    throw new PhtError(
+      'image.unsafe',
+      'a layer of the image is compressed with zstd; build it with gzip or uncompressed',
+    );
   }
   if (first === 0x1f && second === 0x8b) yield* gunzipped(rest);
   else yield* rest;
@@ -100,7 +104,8 @@ async function* gunzipped(content: AsyncIterable<Uint8Array>): AsyncGenerator<Ui
   const feeding = (async () => {
     for await (const chunk of content) {
       packed += chunk.byteLength;
-      if (!gunzip.write(chunk)) await new Promise((resolve) => gunzip.once('drain', resolve).once('close', resolve));
+      if (!gunzip.write(chunk))
+        await new Promise((resolve) => gunzip.once('drain', resolve).once('close', resolve));
       if (gunzip.destroyed) return;
     }
     gunzip.end();
@@ -110,7 +115,10 @@ async function* gunzipped(content: AsyncIterable<Uint8Array>): AsyncGenerator<Ui
     for await (const chunk of gunzip) {
       unpacked += chunk.byteLength;
       if (unpacked > RATIO_FREE_BYTES && unpacked > packed * RATIO_MAX) {
-        throw new PhtError('image.unsafe', 'a layer of the image unpacks to more than a hundred times its size');
+        throw new PhtError(
+          'image.unsafe',
+          'a layer of the image unpacks to more than a hundred times its size',
+        );
       }
       yield chunk;
     }

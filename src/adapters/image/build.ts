@@ -40,9 +40,12 @@ export async function buildImage(docker: Docker, spec: BuildSpec): Promise<{ eng
     return { engineId: Id };
   } catch (thrown) {
     if (thrown instanceof PhtError) throw thrown;
-    if (spec.signal?.aborted === true) throw new PhtError('cancelled', 'the build was stopped', { cause: thrown });
+    if (spec.signal?.aborted === true)
+      throw new PhtError('cancelled', 'the build was stopped', { cause: thrown });
     if (thrown instanceof Error && 'statusCode' in thrown) throw buildFailed(thrown.message, thrown);
-    throw new PhtError('engine.unreachable', 'the container engine stopped answering during the build', { cause: thrown });
+    throw new PhtError('engine.unreachable', 'the container engine stopped answering during the build', {
+      cause: thrown,
+    });
   }
 }
 

@@ -1,5 +1,14 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { extract } from 'tar-stream';
@@ -35,7 +44,12 @@ describe('the files that a build sends', () => {
     writeFileSync(join(directory, 'a.R'), '1\n');
     utimesSync(join(directory, 'a.R'), 5, 5);
     symlinkSync('a.R', join(directory, 'z.R'));
-    expect(await entries()).toEqual(['Dockerfile 644 0 0', 'a.R 644 0 0', 'b/c/run.sh 755 0 0', 'z.R 644 0 0']);
+    expect(await entries()).toEqual([
+      'Dockerfile 644 0 0',
+      'a.R 644 0 0',
+      'b/c/run.sh 755 0 0',
+      'z.R 644 0 0',
+    ]);
   });
 
   it.each([

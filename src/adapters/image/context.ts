@@ -25,13 +25,19 @@ export async function buildContext(directory: string): Promise<BuildContext> {
   await collect(root, root, files);
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   if (bytes > CONTEXT_BYTES_MAX || files.length > CONTEXT_ENTRIES_MAX) {
-    throw new PhtError('input.too-large', `${directory} holds more than 64 MiB or 10,000 files; an image is built from less`);
+    throw new PhtError(
+      'input.too-large',
+      `${directory} holds more than 64 MiB or 10,000 files; an image is built from less`,
+    );
   }
   files.sort((a, b) => (a.name < b.name ? -1 : 1));
   const archive = pack();
   for (const file of files) {
     const content = await readFile(file.path);
-    archive.entry({ name: file.name, mode: file.executable ? 0o755 : 0o644, mtime: new Date(0), uid: 0, gid: 0 }, content);
+    archive.entry(
+      { name: file.name, mode: file.executable ? 0o755 : 0o644, mtime: new Date(0), uid: 0, gid: 0 },
+      content,
+    );
   }
   archive.finalize();
   return { archive: Readable.from(archive, { objectMode: false }), bytes };
@@ -44,11 +50,17 @@ async function collect(root: string, directory: string, files: ContextFile[]): P
     const inside = await resolveInside(root, path);
     const stat = await lstat(inside);
     if (stat.isDirectory()) {
-      if (inside !== path) throw new PhtError('input.malformed', `${path} links to a directory; copy it instead`);
+      if (inside !== path)
+        throw new PhtError('input.malformed', `${path} links to a directory; copy it instead`);
       await collect(root, path, files);
     } else if (stat.isFile()) {
       const executable = (stat.mode & 0o100) !== 0;
-      files.push({ name: relative(root, path).split(sep).join('/'), path: inside, executable, bytes: stat.size });
+      files.push({
+        name: relative(root, path).split(sep).join('/'),
+        path: inside,
+        executable,
+        bytes: stat.size,
+      });
     } else {
       throw new PhtError('input.malformed', `${path} is neither a file nor a directory`);
     }

@@ -25,6 +25,8 @@ async function tar(...entries: Entry[]): Promise<Buffer> {
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const bomb = await tar({ name: 'zeros', content: Buffer.alloc(64 * 1024 * 1024) });
+const climbing = await tar({ name: '../x', content: 'x' });
 const json = (value: unknown): string => JSON.stringify(value);
 
 const small = await tar({ name: 'bin/a', content: 'a' });
@@ -49,13 +51,22 @@ const CLASSIC: Entry[] = [
   { name: 'two/layer.tar', content: large },
   { name: 'three/layer.tar', type: 'symlink', linkname: '../one/layer.tar' },
   { name: 'c.json', content: config },
-  { name: 'manifest.json', content: json([{ Config: 'c.json', Layers: ['one/layer.tar', 'two/layer.tar', 'three/layer.tar'] }]) },
+  {
+    name: 'manifest.json',
+    content: json([{ Config: 'c.json', Layers: ['one/layer.tar', 'two/layer.tar', 'three/layer.tar'] }]),
+  },
 ];
 
 function ociLayout(layers: Buffer[], blob: string = config): Entry[] {
   const media = 'application/vnd.oci.image';
-  const descriptor = (bytes: Buffer): object => ({ mediaType: `${media}.x`, digest: `sha256:${sha256(bytes)}`, size: bytes.byteLength });
-  const manifest = Buffer.from(json({ schemaVersion: 2, config: descriptor(Buffer.from(blob)), layers: layers.map(descriptor) }));
+  const descriptor = (bytes: Buffer): object => ({
+    mediaType: `${media}.x`,
+    digest: `sha256:${sha256(bytes)}`,
+    size: bytes.byteLength,
+  });
+  const manifest = Buffer.from(
+    json({ schemaVersion: 2, config: descriptor(Buffer.from(blob)), layers: layers.map(descriptor) }),
+  );
   const blobs = [manifest, Buffer.from(blob), ...layers];
   return [
     ...blobs.map((content) => ({ name: `blobs/sha256/${sha256(content)}`, content })),
@@ -86,16 +97,23 @@ describe('turning what an engine saves into blobs', () => {
     for (const name of files) expect(sha256(readFileSync(join(directory, name)))).toBe(name);
   });
 
-  const bomb = await tar({ name: 'zeros', content: Buffer.alloc(64 * 1024 * 1024) });
   it.each<[string, string, Entry[]]>([
     ['other layers than the config names', 'image.mismatch', ociLayout([small, large, large])],
     ['a missing layer', 'image.mismatch', CLASSIC.slice(1)],
     ['a missing config', 'image.mismatch', CLASSIC.filter(({ name }) => name !== 'c.json')],
     ['no list of its parts', 'image.mismatch', CLASSIC.slice(0, 4)],
-    ['two images', 'image.mismatch', [...CLASSIC.slice(0, 4), { name: 'manifest.json', content: json([{}, {}]) }]],
+    [
+      'two images',
+      'image.mismatch',
+      [...CLASSIC.slice(0, 4), { name: 'manifest.json', content: json([{}, {}]) }],
+    ],
     ['a bomb', 'image.unsafe', ociLayout([gzipSync(bomb)], configOf(bomb))],
-    ['a layer that climbs', 'image.unsafe', ociLayout([await tar({ name: '../x', content: 'x' })], config)],
-    ['zstd', 'image.unsafe', ociLayout([Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), Buffer.alloc(600)])], config)],
+    ['a layer that climbs', 'image.unsafe', ociLayout([climbing], config)],
+    [
+      'zstd',
+      'image.unsafe',
+      ociLayout([Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), Buffer.alloc(600)])], config),
+    ],
     ['torn gzip', 'image.unsafe', ociLayout([gzipSync(small).subarray(0, 60)], config)],
   ])('refuses %s and leaves nothing half-written', async (_what, code, entries) => {
     await expect(read(entries)).rejects.toMatchObject({ code });

@@ -33,7 +33,8 @@ export async function exportImage(
     archive = await docker.getImage(reference).get();
   } catch (cause) {
     const absent = cause instanceof Error && 'statusCode' in cause && cause.statusCode === 404;
-    if (absent) throw new PhtError('image.missing', `the container engine has no image ${reference}`, { cause });
+    if (absent)
+      throw new PhtError('image.missing', `the container engine has no image ${reference}`, { cause });
     throw new PhtError('engine.unreachable', `the image ${reference} could not be exported`, { cause });
   }
   return readImageArchive(archive, directory, signal);
@@ -63,7 +64,10 @@ export async function readImageArchive(
     const blob = Buffer.isBuffer(found) ? await storeLayer(directory, once(found)) : found;
     layers.push({ diffId: blob.digest, bytes: blob.bytes });
   }
-  if (layers.length !== parsed.diffIds.length || layers.some(({ diffId }, at) => diffId !== parsed.diffIds[at])) {
+  if (
+    layers.length !== parsed.diffIds.length ||
+    layers.some(({ diffId }, at) => diffId !== parsed.diffIds[at])
+  ) {
     throw new PhtError('image.mismatch', 'the exported layers are not those that the image’s config names');
   }
   const stored = await storeBytes(directory, config);
@@ -75,15 +79,23 @@ export async function readImageArchive(
     layers,
   });
   if (!image.success) {
-    throw new PhtError('image.unsafe', `an image for ${parsed.platform} with ${layers.length} layers cannot travel`, {
-      cause: image.error,
-      hint: 'linux/amd64 and linux/arm64 can, with at most 128 layers',
-    });
+    throw new PhtError(
+      'image.unsafe',
+      `an image for ${parsed.platform} with ${layers.length} layers cannot travel`,
+      {
+        cause: image.error,
+        hint: 'linux/amd64 and linux/arm64 can, with at most 128 layers',
+      },
+    );
   }
   return { image: image.data, config };
 }
 
-async function unpack(archive: NodeJS.ReadableStream, directory: string, signal?: AbortSignal): Promise<Contents> {
+async function unpack(
+  archive: NodeJS.ReadableStream,
+  directory: string,
+  signal?: AbortSignal,
+): Promise<Contents> {
   const contents: Contents = { small: new Map(), layers: new Map(), links: new Map() };
   const reader = extract();
   const stop = (): void => {
@@ -122,9 +134,14 @@ async function unpack(archive: NodeJS.ReadableStream, directory: string, signal?
 }
 
 const DockerManifest = z
-  .array(z.looseObject({ Config: z.string().max(4096), Layers: z.array(z.string().max(4096)).min(1).max(128) }))
+  .array(
+    z.looseObject({ Config: z.string().max(4096), Layers: z.array(z.string().max(4096)).min(1).max(128) }),
+  )
   .length(1);
-const Descriptor = z.looseObject({ mediaType: z.string(), digest: z.string().regex(/^sha256:[0-9a-f]{64}$/) });
+const Descriptor = z.looseObject({
+  mediaType: z.string(),
+  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+});
 const Index = z.looseObject({ manifests: z.array(Descriptor).min(1).max(64) });
 const OciManifest = z.looseObject({ config: Descriptor, layers: z.array(Descriptor).min(1).max(128) });
 

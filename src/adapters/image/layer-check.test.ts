@@ -18,12 +18,13 @@ async function layer(...entries: Entry[]): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-const check = async (...entries: Entry[]): Promise<unknown> => checkLayer(Readable.from([await layer(...entries)]));
+const check = async (...entries: Entry[]): Promise<unknown> =>
+  checkLayer(Readable.from([await layer(...entries)]));
 
 describe('checking a layer while it streams by', () => {
   it('passes what an ordinary image holds, in pieces of any size', async () => {
     const bytes = await layer(
-      { name: './' , type: 'directory' },
+      { name: './', type: 'directory' },
       { name: 'bin', type: 'symlink', linkname: 'usr/bin' },
       { name: 'usr/bin/su', mode: 0o4755, content: 'x'.repeat(2000) },
       { name: 'usr/bin/again', type: 'link', linkname: 'usr/bin/su' },
@@ -45,8 +46,20 @@ describe('checking a layer while it streams by', () => {
     ['a character device', [{ name: 'dev/mem', type: 'character-device', devmajor: 1, devminor: 1 }]],
     ['a block device', [{ name: 'dev/sda', type: 'block-device', devmajor: 8, devminor: 0 }]],
     ['a hard link out of the root', [{ name: 'x', type: 'link', linkname: '../../etc/shadow' }]],
-    ['writing behind a link', [{ name: 'a', type: 'symlink', linkname: '/etc' }, { name: 'a/passwd', content: 'x' }]],
-    ['a whiteout behind a link', [{ name: 'a', type: 'symlink', linkname: '/etc' }, { name: 'a/b/.wh.x', content: '' }]],
+    [
+      'writing behind a link',
+      [
+        { name: 'a', type: 'symlink', linkname: '/etc' },
+        { name: 'a/passwd', content: 'x' },
+      ],
+    ],
+    [
+      'a whiteout behind a link',
+      [
+        { name: 'a', type: 'symlink', linkname: '/etc' },
+        { name: 'a/b/.wh.x', content: '' },
+      ],
+    ],
     ['file capabilities', [{ name: 'ping', content: 'x', pax: { 'SCHILY.xattr.security.capability': 'x' } }]],
   ])('refuses %s', async (_what, entries) => {
     await expect(check(...entries)).rejects.toMatchObject({ code: 'image.unsafe' });
@@ -59,20 +72,26 @@ describe('checking a layer while it streams by', () => {
     long.fill(' ', 148, 156);
     const sum = long.subarray(0, 512).reduce((total, byte) => total + byte, 0);
     long.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    let read = 0;
     async function* endless(): AsyncGenerator<Uint8Array> {
       yield long.subarray(0, 512);
-      for (let at = 0; at < 64; at++) yield Buffer.alloc(1024 * 1024, 'a');
+      for (let at = 0; at < 64; at++, read++) yield Buffer.alloc(1024 * 1024, 'a');
     }
-    await expect(checkLayer(endless())).rejects.toMatchObject({ code: 'image.unsafe', message: expect.stringContaining('header') });
+    await expect(checkLayer(endless())).rejects.toMatchObject({ code: 'image.unsafe' });
+    expect(read).toBeLessThan(8);
   });
 
   it('refuses a torn archive and noise, and never crashes', async () => {
     const whole = await layer({ name: 'a', content: 'x'.repeat(5000) });
-    await expect(checkLayer(Readable.from([whole.subarray(0, 2000)]))).rejects.toMatchObject({ code: 'image.unsafe' });
+    await expect(checkLayer(Readable.from([whole.subarray(0, 2000)]))).rejects.toMatchObject({
+      code: 'image.unsafe',
+    });
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ minLength: 512, maxLength: 2048 }), async (noise) => {
         fc.pre(noise.some((byte) => byte !== 0));
-        await expect(checkLayer(Readable.from([Buffer.from(noise)]))).rejects.toMatchObject({ code: 'image.unsafe' });
+        await expect(checkLayer(Readable.from([Buffer.from(noise)]))).rejects.toMatchObject({
+          code: 'image.unsafe',
+        });
       }),
     );
   });

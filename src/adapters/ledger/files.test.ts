@@ -180,36 +180,40 @@ describe('a ledger after a crash', () => {
     [3, 1],
     [255, 1],
     [250, 300],
-  ])('of a tree of %i entries growing by %i, killed at every step', async (before, added) => {
-    let finished = false;
-    for (let at = 0; !finished; at++) {
-      database.close();
-      rmSync(home, { recursive: true, force: true });
-      home = mkdtempSync(join(tmpdir(), 'ledger-'));
-      dir = join(home, 'ledger');
-      database = openDatabase(join(home, 'store.db'), [LEDGER_TABLES]);
-      const first = append(before);
-      if (before > 0) await ledger().covered(first);
-      const size = append(added);
-      const { died, ...world } = dying(at);
-      const outcome = await ledger(world)
-        .covered(size)
-        .then(
-          () => 'done',
-          () => 'killed',
-        );
-      finished = !died();
-      expect(outcome).toBe(finished ? 'done' : 'killed');
-      const signed = createLedgerRows(database).checkpoint();
-      const again = ledger();
-      await again.covered(size);
-      assertPublished(size);
-      // What was signed for a size is what stays published for it, byte for byte.
-      if (signed?.size === size) expect(again.checkpoint()).toEqual(signed.text);
-      await again.covered(append(1));
-      assertPublished(size + 1);
-    }
-  });
+  ])(
+    'of a tree of %i entries growing by %i, killed at every step',
+    { timeout: 60_000 },
+    async (before, added) => {
+      let finished = false;
+      for (let at = 0; !finished; at++) {
+        database.close();
+        rmSync(home, { recursive: true, force: true });
+        home = mkdtempSync(join(tmpdir(), 'ledger-'));
+        dir = join(home, 'ledger');
+        database = openDatabase(join(home, 'store.db'), [LEDGER_TABLES]);
+        const first = append(before);
+        if (before > 0) await ledger().covered(first);
+        const size = append(added);
+        const { died, ...world } = dying(at);
+        const outcome = await ledger(world)
+          .covered(size)
+          .then(
+            () => 'done',
+            () => 'killed',
+          );
+        finished = !died();
+        expect(outcome).toBe(finished ? 'done' : 'killed');
+        const signed = createLedgerRows(database).checkpoint();
+        const again = ledger();
+        await again.covered(size);
+        assertPublished(size);
+        // What was signed for a size is what stays published for it, byte for byte.
+        if (signed?.size === size) expect(again.checkpoint()).toEqual(signed.text);
+        await again.covered(append(1));
+        assertPublished(size + 1);
+      }
+    },
+  );
 
   it('goes on in the same process after a failed round', async () => {
     let broken = true;

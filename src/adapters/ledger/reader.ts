@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, type Dir } from 'node:fs';
 import { type FileHandle, lstat, open, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PhtError } from '../../model/error.ts';
@@ -50,9 +50,17 @@ export async function openLogFolder(dir: string): Promise<LogSource> {
   };
 }
 
+async function opened(dir: string): Promise<Dir> {
+  try {
+    return await opendir(dir);
+  } catch (cause) {
+    throw new PhtError('config.invalid', `${dir} could not be read`, { cause });
+  }
+}
+
 async function names(dir: string): Promise<string[]> {
   const found: string[] = [];
-  for await (const { name } of await opendir(dir)) {
+  for await (const { name } of await opened(dir)) {
     found.push(name);
     if (found.length === NAMES_MAX) break;
   }
@@ -71,7 +79,7 @@ function isOfTree(path: string, size: number): boolean {
 
 async function* filesUnder(root: string, below: string, depth: number): AsyncGenerator<string> {
   if (depth > DEPTH_MAX) return yield below;
-  for await (const entry of await opendir(join(root, below))) {
+  for await (const entry of await opened(join(root, below))) {
     const path = below === '' ? entry.name : `${below}/${entry.name}`;
     if (entry.isDirectory()) yield* filesUnder(root, path, depth + 1);
     else yield path;

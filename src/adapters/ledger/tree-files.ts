@@ -35,13 +35,13 @@ export function createTreeFiles(dir: string, disk: Disk): TreeFiles {
     const placed = files.map(({ tile, bytes }) => ({ path: join(dir, tilePath(tile)), bytes }));
     const folders = new Set(placed.map(({ path }) => dirname(path)));
     const parents = await makeFolders(folders);
-    await Promise.all(
+    await allEnded(
       placed.map(async ({ path, bytes }) => {
         await disk.write(`${path}.new`, bytes, true);
         await disk.rename(`${path}.new`, path);
       }),
     );
-    await Promise.all([...new Set([...folders, ...parents])].map((folder) => disk.syncFolder(folder)));
+    await allEnded([...new Set([...folders, ...parents])].map((folder) => disk.syncFolder(folder)));
     for (const folder of [...folders, ...parents]) if (folder.startsWith(dir)) made.add(folder);
   };
 
@@ -84,4 +84,11 @@ export function createTreeFiles(dir: string, disk: Disk): TreeFiles {
       }
     },
   };
+}
+
+/** Waits for all of them even when one fails: a writer left behind would meddle with the next attempt's files. */
+async function allEnded(writing: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(writing)) {
+    if (outcome.status === 'rejected') throw outcome.reason;
+  }
 }

@@ -7,7 +7,7 @@ import { collectFindings, type Finding, type Findings, finding } from './finding
 import { joinLogs, type OpenHop, openHops } from './join.ts';
 import { type DispatcherTrace, traceDispatcher } from './trace-dispatcher.ts';
 import { type StationTrace, traceStation } from './trace-station.ts';
-import { type Anchor, type LogHead, type PinnedLog, verifyLog } from './verify-log.ts';
+import { type Anchor, type LogHead, type PinnedLog, servedFinding, verifyLog } from './verify-log.ts';
 
 export type AuditPorts = {
   source: LogSource;
@@ -111,7 +111,13 @@ async function readLog(member: Member, offered: boolean, reading: Reading): Prom
     );
     return log;
   }
-  const signed = offered ? await ports.source.checkpoint(member.id) : null;
+  let signed: Uint8Array | null;
+  try {
+    signed = offered ? await ports.source.checkpoint(member.id) : null;
+  } catch (thrown) {
+    findings.add(servedFinding(member.id, thrown));
+    return log;
+  }
   if (signed === null || signed.byteLength === 0) return { ...log, missing: true };
 
   const trace = openTrace(member, reading);

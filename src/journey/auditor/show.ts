@@ -1,6 +1,6 @@
 import type { BodyValue, EntryType, LedgerEntry } from '../../model/ledger/entry.ts';
 import type { Member } from '../../model/network.ts';
-import { textIn } from './trace-station.ts';
+import { textIn } from './entry.ts';
 
 /** One line in the life of a train. `index` is the entry in the log of `member`. */
 export type LifeEvent = {

@@ -1,6 +1,6 @@
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
+import { contradictionIn, textIn } from './entry.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
-import { contradictionIn, textIn } from './trace-station.ts';
 
 /** One order as its dispatcher put it on record, and the receipt that came back. */
 export type OrderTrace = {

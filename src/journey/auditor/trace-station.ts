@@ -1,5 +1,6 @@
-import { type Digest, type HopId, hopIdOf, type TrainId, trainIdOf } from '../../model/id.ts';
-import type { BodyValue, EntryType, LedgerEntry } from '../../model/ledger/entry.ts';
+import type { Digest, HopId, TrainId } from '../../model/id.ts';
+import type { LedgerEntry } from '../../model/ledger/entry.ts';
+import { contradictionIn, HOP_TYPES, textIn } from './entry.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
 
 /** The last entry of each kind about one hop, by its index in the log; null where there is none. */
@@ -99,7 +100,7 @@ export function traceStation(station: string, isAdmin: (member: string) => boole
     take: (index, entry) => {
       const problem = contradictionIn(entry);
       if (problem !== null) wrong('error', 'entry.contradictory', index, problem);
-      if (!FOLLOWED.has(entry.type) || entry.hopId === null) return;
+      if (!HOP_TYPES.has(entry.type) || entry.hopId === null) return;
       const hop = hops.get(entry.hopId) ?? newTrace(entry.hopId, entry);
       hops.set(entry.hopId, hop);
       if (entry.type === 'result.released') release(hop, index);
@@ -124,18 +125,6 @@ export function traceStation(station: string, isAdmin: (member: string) => boole
     },
   };
 }
-
-const FOLLOWED: ReadonlySet<EntryType> = new Set([
-  'order.received',
-  'manifest.verified',
-  'policy.decided',
-  'clearance.recorded',
-  'run.started',
-  'run.ended',
-  'output.screened',
-  'result.released',
-  'receipt.issued',
-]);
 
 function newTrace(hopId: HopId, { trainId, manifestDigest }: LedgerEntry): HopTrace {
   return {
@@ -225,31 +214,4 @@ function follows(first: number | null, second: number | null): boolean {
 
 function at(index: number): string {
   return `at entry ${index}`;
-}
-
-export function textIn(body: Readonly<Record<string, BodyValue>>, name: string): string | null {
-  const value = body[name];
-  return typeof value === 'string' ? value : null;
-}
-
-const OF_A_HOP: ReadonlySet<EntryType> = new Set([
-  ...FOLLOWED,
-  'order.issued',
-  'image.verified',
-  'receipt.received',
-]);
-
-/** Ids are derived from digests, so an entry can be held against itself. @returns what does not fit, or null */
-export function contradictionIn(entry: LedgerEntry): string | null {
-  const { type, hopId, trainId, manifestDigest, body } = entry;
-  if (OF_A_HOP.has(type) && (hopId === null || trainId === null || manifestDigest === null)) {
-    return `${type} does not say of which hop`;
-  }
-  if (trainId !== null && manifestDigest !== null && trainIdOf(manifestDigest) !== trainId) {
-    return `${trainId} is not the train of the manifest ${manifestDigest.slice(0, 16)}`;
-  }
-  if (type !== 'order.issued' && type !== 'order.received') return null;
-  const orderDigest = textIn(body, 'orderDigest');
-  if (orderDigest === null) return `${type} without the digest of the order`;
-  return hopIdOf(orderDigest as Digest) === hopId ? null : `${hopId} is not the hop of its order`;
 }

@@ -69,12 +69,11 @@ export async function verifyLog(
     if (severity !== 'warning') head.sound = false;
   };
   judgeSize(checkpoint, reading, wrong);
-  for (const path of await source.strangers(member, checkpoint.size, STRANGERS_MAX)) {
-    reading.found(
-      finding('warning', 'file.unknown', { log: member }, `${path} is no file of a log of this size`),
-    );
-  }
   try {
+    for (const path of await source.strangers(member, checkpoint.size, STRANGERS_MAX)) {
+      const text = `${path} is no file of a log of this size`;
+      reading.found(finding('warning', 'file.unknown', { log: member }, text));
+    }
     const { range, forked } = await recompute(source, head, reading, wrong);
     if (range.size < checkpoint.size) {
       wrong('error', 'entries.missing', `${range.size} entries are there; ${checkpoint.size} were signed`);
@@ -86,9 +85,8 @@ export async function verifyLog(
       wrong('misconduct', 'log.forked', text);
     }
   } catch (thrown) {
-    if (!isAboutTheLog(thrown)) throw thrown;
-    const code = thrown.code === 'ledger.invalid' ? 'file.damaged' : 'log.withheld';
-    wrong('error', code, thrown.message);
+    reading.found(servedFinding(member, thrown));
+    head.sound = false;
   }
   return head;
 }
@@ -132,6 +130,13 @@ function judgeSize({ size, root }: Checkpoint, { anchor, nowMs }: LogReading, wr
       `two different checkpoints of ${size} entries carry the member's signature`,
     );
   }
+}
+
+/** What a source threw instead of what it was asked for. Throws what says nothing about the log. */
+export function servedFinding(member: string, thrown: unknown): Finding {
+  if (!isAboutTheLog(thrown)) throw thrown;
+  const code = thrown.code === 'ledger.invalid' ? 'file.damaged' : 'log.withheld';
+  return finding('error', code, { log: member }, thrown.message);
 }
 
 /** The codes that say something about what was served, rather than about the way to it. */

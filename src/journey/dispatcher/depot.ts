@@ -16,16 +16,21 @@ export function depotService(desk: Desk, depotOf: DepotOf): Service<typeof Depot
   return {
     uploadOffset: async ({ trainId, digest }, context) => {
       const researcher = callerOf(context, 'researcher').id;
-      const bytes = expected(ownTrain(trainId, researcher, desk), digest);
+      const train = ownTrain(trainId, researcher, desk);
+      const bytes = declared(train, digest);
       const held = await depotOf(researcher).status(digest);
       if (held.complete) owns(researcher, digest, bytes, desk);
+      // A researcher who was killed after departing asks again from the start; what is there is still there.
+      else assertLoading(train);
       return { offset: BigInt(held.bytes), complete: held.complete };
     },
     upload: async (requests, context) => {
       const researcher = callerOf(context, 'researcher').id;
       const iterator = requests[Symbol.asyncIterator]();
       const { trainId, digest, offset } = await headerOf(iterator);
-      const bytes = expected(ownTrain(trainId, researcher, desk), digest);
+      const train = ownTrain(trainId, researcher, desk);
+      const bytes = declared(train, digest);
+      assertLoading(train);
       if (offset > BigInt(bytes))
         throw new PhtError('input.too-large', 'the upload starts behind the end of its blob');
       const held = await depotOf(researcher).write(digest, bytes, Number(offset), chunksOf(iterator));
@@ -42,13 +47,17 @@ export function depotService(desk: Desk, depotOf: DepotOf): Service<typeof Depot
   };
 }
 
-/** @returns the declared size. @throws PhtError `conflict` once the train has departed, `not-found` */
-function expected(train: Train, digest: string): number {
-  if (train.state !== 'loading')
-    throw new PhtError('conflict', 'the train is not loading; nothing more is taken');
+/** @returns the declared size. @throws PhtError `not-found` for a blob of another train */
+function declared(train: Train, digest: string): number {
   const bytes = blobsOf(manifestOf(train)).get(digest);
   if (bytes === undefined) throw notFound();
   return bytes;
+}
+
+function assertLoading({ state }: Train): void {
+  if (state !== 'loading') {
+    throw new PhtError('conflict', 'the train is not loading; nothing more is taken');
+  }
 }
 
 function owns(researcher: string, digest: string, bytes: number, desk: Desk): void {

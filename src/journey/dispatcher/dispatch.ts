@@ -34,7 +34,11 @@ export function admit(envelope: Envelope, caller: string, desk: Desk): { train: 
   const nowMs = desk.clock.nowMs();
   const train = trainOf(verified, nowMs);
   desk.store.trains.insert(train);
-  const body = { researcher: caller, expiresMs: train.expiresMs, stops: verified.predicate.route.stops };
+  const body = {
+    researcher: caller,
+    expiresMs: train.expiresMs,
+    stops: verified.predicate.route.stops.length,
+  };
   desk.store.append([{ type: 'train.admitted', ...headOf(train), body }], nowMs);
   desk.publish();
   return { train, missing };

@@ -18,6 +18,9 @@ export type SubmitPorts = {
   upload(blob: { trainId: TrainId; digest: string; bytes: number }, signal: AbortSignal): Promise<void>;
 };
 
+/** What was already there, from this or an earlier train, did not move again. */
+export type Submitted = { journey: JourneyView; uploadedBytes: number };
+
 /**
  * Manifest first, then only the blobs that the dispatcher lacks, then the start. Killed anywhere and run again, it is
  * the same submission.
@@ -29,7 +32,7 @@ export async function submit(
   researcher: Researcher,
   ports: SubmitPorts,
   signal: AbortSignal,
-): Promise<JourneyView> {
+): Promise<Submitted> {
   const packed = ports.trains.find(trainId);
   const payload = payloadOf(parseEnvelope(packed.manifest, 'the manifest'));
   // Read, not verified: dispatcher and stations are the judges of it, and their reasons are the ones to show.
@@ -50,18 +53,18 @@ async function send(
   researcher: Researcher,
   ports: SubmitPorts,
   signal: AbortSignal,
-): Promise<JourneyView> {
+): Promise<Submitted> {
   const call = <T>(attempt: () => Promise<T>): Promise<T> =>
     ports.retry(attempt, { signal, attemptsMax: CALL_ATTEMPTS_MAX });
   const admitted = await call(() => ports.client.submit({ idempotencyKey, manifest }, { signal }));
   if (admitted.trainId !== trainId) {
     throw new PhtError('conflict', 'the dispatcher gave the train another id than its manifest has');
   }
-  await uploadAll(trainId, image, admitted.missingDigests, researcher, ports, signal);
+  const uploadedBytes = await uploadAll(trainId, image, admitted.missingDigests, researcher, ports, signal);
   const departed = await call(() => ports.client.depart({ idempotencyKey, trainId }, { signal }));
   const journey = journeyOf(departed.journey);
   ports.trains.mark(trainId, { idempotencyKey, departed: true });
-  return journey;
+  return { journey, uploadedBytes };
 }
 
 /** A submission that was seen to succeed is over: submitting once more is a new one, which the dispatcher judges. */
@@ -84,7 +87,8 @@ async function uploadAll(
   researcher: Researcher,
   ports: SubmitPorts,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
+  let uploadedBytes = 0;
   const bytesOf = blobsOf(image);
   for (const [at, digest] of [...new Set(missing)].entries()) {
     const bytes = bytesOf.get(digest);
@@ -99,7 +103,9 @@ async function uploadAll(
     }
     researcher.tell(`uploading blob ${at + 1} of ${missing.length}, ${mebibytes(bytes)} MiB`);
     await ports.upload({ trainId, digest, bytes }, signal);
+    uploadedBytes += bytes;
   }
+  return uploadedBytes;
 }
 
 function blobsOf(image: TrainImage): Map<string, number> {

@@ -21,14 +21,18 @@ describe.each(MACHINES)('the committed cell for $name', ({ name, compiler, elfMa
     expect(committed.readUInt16LE(18)).toBe(elfMachine);
     expect(committed.byteLength).toBeLessThan(16 * 1024);
     const INTERPRETER = 3;
-    const kinds = Array.from({ length: committed.readUInt16LE(56) }, (_, at) => committed.readUInt32LE(64 + 56 * at));
+    const kinds = Array.from({ length: committed.readUInt16LE(56) }, (_, at) =>
+      committed.readUInt32LE(64 + 56 * at),
+    );
     expect(kinds).not.toContain(INTERPRETER);
   });
 
   it('is what build.sh makes of cell.c, byte for byte', () => {
     const version = spawnSync(compiler, ['-dumpfullversion'], { encoding: 'utf8' }).stdout?.trim() ?? '';
     if (!EDITION.test(version)) {
-      process.stderr.write(`NOT RUN: cell-${name} was not rebuilt; ${compiler} 12 is not here (found: ${version || 'none'})\n`);
+      process.stderr.write(
+        `NOT RUN: cell-${name} was not rebuilt; ${compiler} 12 is not here (found: ${version || 'none'})\n`,
+      );
       return;
     }
     const made = mkdtempSync(join(tmpdir(), 'signalbox-cell-'));
