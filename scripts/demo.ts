@@ -95,7 +95,7 @@ async function play(places: Places, checks: Checks): Promise<string> {
   await tearDown(places.home); // what a demo that was killed left
   markHome(places.home, false);
 
-  stage('Four hospitals of the 1991 trial of gamma interferon, and a network of members');
+  stage('Four groups of hospitals of the cgd trial (1991), and their network');
   const [csv] = await Promise.all([exportCgd(), makeMembers(places)]);
   const patients = STATIONS.map((name) => `${name} ${(csv[name] ?? '').trim().split('\n').length - 1}`);
   say(`Patients: ${patients.join(', ')}. Each member has a directory, keys and configuration of its own.`);
@@ -111,7 +111,7 @@ async function play(places: Places, checks: Checks): Promise<string> {
     risks.map(({ id }) => id),
   );
 
-  stage('A dispatcher and four stations, each a process of its own; stations only dial out');
+  stage('Dispatcher and stations, each a process; stations only dial out');
   await serveAll(places);
   verbatim(await read(places.researcher, ['network', 'datasets']), 2);
 
@@ -121,7 +121,7 @@ async function play(places: Places, checks: Checks): Promise<string> {
   suspects.catch(() => undefined); // awaited below
   await travel(places, trainId, checks);
 
-  stage('The answer, pooled on the machine of Dr Lee from what each station released');
+  stage('The answer, pooled by Dr Lee from what each station released');
   say(`$ pht --home researcher train result ${trainId}`);
   verbatim(await read(places.researcher, ['train', 'result', trainId]), 2);
   checkResult(await ask<Result>(places.researcher, ['train', 'result', trainId]), checks);

@@ -60,7 +60,7 @@ function main(): void {
   copyAssets();
   cpSync(join(ROOT, 'scripts/package/pht'), join(STAGE, 'bin/pht'));
   const shipped = shippedPackage();
-  for (const name of shipped['files'] as string[]) {
+  for (const name of EXAMPLES) {
     const from = join(ROOT, name);
     if (existsSync(from)) cpSync(from, join(STAGE, name), { recursive: true });
   }

@@ -61,9 +61,8 @@ async function approve(places: Places, trainId: string): Promise<void> {
   say(`$ pht --home admins/${ASKING} station show ${hopId}`);
   verbatim(shown, 2);
   const approved = await read(home, ['station', 'approve', hopId, '--reason', REASON]);
-  say(`$ pht --home admins/${ASKING} station approve ${hopId} \\`);
-  say(`      --reason '${REASON}'`, 2);
-  verbatim(approved, 4);
+  verbatim([`$ pht --home admins/${ASKING} station approve ${hopId} \\`, `    --reason '${REASON}'`], 2);
+  for (const line of approved) say(line, 4);
 }
 
 /** @returns the journey as it was told last */

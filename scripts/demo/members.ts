@@ -55,8 +55,8 @@ type NewMember = {
   station?: string;
 };
 
-function membersOf(places: Places): NewMember[] {
-  const hospitals = STATIONS.flatMap((name) => [
+function membersOf(places: Places, stations: readonly StationName[]): NewMember[] {
+  const hospitals = stations.flatMap((name) => [
     {
       home: places.stations[name],
       role: 'station',
@@ -90,7 +90,10 @@ function membersOf(places: Places): NewMember[] {
 }
 
 /** Makes every home and its keys, admits all of them, and hands each the new network file. @returns the network's id */
-export async function makeMembers(places: Places): Promise<string> {
+export async function makeMembers(
+  places: Places,
+  stations: readonly StationName[] = STATIONS,
+): Promise<string> {
   mkdirSync(places.home, { recursive: true, mode: 0o700 });
   const title = 'Demo network';
   const { networkId } = await ask<{ networkId: string }>(places.network, [
@@ -98,7 +101,7 @@ export async function makeMembers(places: Places): Promise<string> {
   ]);
   const address = `127.0.0.1:${await freePort()}`;
   const file = join(places.network, 'network.json');
-  const members = membersOf(places);
+  const members = membersOf(places, stations);
   await each(members, (member) => makeHome(member, file, address));
   const enrolments = members.map(({ home }) => join(home, 'enrolment.json'));
   await ask(places.network, ['network', 'admit', ...enrolments]);
@@ -121,8 +124,9 @@ export async function furnish(
   places: Places,
   csv: Record<string, string>,
   risks: readonly string[],
+  stations: readonly StationName[] = STATIONS,
 ): Promise<void> {
-  for (const name of STATIONS) {
+  for (const name of stations) {
     const home = places.stations[name];
     cpSync(join(ROOT, 'stations', name, 'datasets'), join(home, 'datasets'), { recursive: true });
     const patients = csv[name];

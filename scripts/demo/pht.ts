@@ -39,7 +39,7 @@ function collect(stream: NodeJS.ReadableStream): () => string {
 
 /** @returns the command's one JSON answer; throws with all that it said unless it succeeded */
 export async function ask<T>(home: string, args: readonly string[], signal?: AbortSignal): Promise<T> {
-  const ended = await run(home, [...args, '--json'], signal);
+  const ended = await run(home, [...args, '--json', '--debug'], signal);
   if (ended.status === 0) return JSON.parse(ended.stdout) as T;
   throw new Error(
     `pht ${args.join(' ')} (${home}) ended with ${ended.status}:\n${ended.stdout}${ended.stderr}`,

@@ -45,10 +45,11 @@ export function say(text: string, indent = 2): void {
   verbatim(wrap(text, indent, COLUMNS));
 }
 
-/** Lines as a command printed them; none is wrapped or cut. */
+/** Lines as a command printed them; none is wrapped or cut, and none is pushed over the edge. */
 export function verbatim(lines: readonly string[], indent = 0): void {
   quiet();
-  for (const line of lines)
-    process.stdout.write(`${' '.repeat(indent)}${clean(line)}`.trimEnd().concat('\n'));
+  const widest = Math.max(0, ...lines.map((line) => line.length));
+  const blanks = ' '.repeat(widest + indent <= COLUMNS ? indent : 0);
+  for (const line of lines) process.stdout.write(`${`${blanks}${clean(line)}`.trimEnd()}\n`);
   if (process.stderr.isTTY === true) doing(current);
 }

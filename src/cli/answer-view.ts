@@ -30,12 +30,20 @@ function tableLines(columns: readonly string[], rows: readonly (readonly Cell[])
 const SUPPRESSED = 'suppressed';
 
 function outputLines(output: Output): string[] {
-  const heading = 'title' in output && output.title !== undefined ? `${output.id}: ${output.title}` : output.id;
+  const heading =
+    'title' in output && output.title !== undefined ? `${output.id}: ${output.title}` : output.id;
   switch (output.kind) {
     case 'NotAvailable':
       return [`${output.id}: ${output.var} is not available there`];
     case 'Frequencies':
-      return [heading, ...cellTable(output.dims, ['n'], output.cells.map(({ k, n }) => ({ k, values: [n] })))];
+      return [
+        heading,
+        ...cellTable(
+          output.dims,
+          ['n'],
+          output.cells.map(({ k, n }) => ({ k, values: [n] })),
+        ),
+      ];
     case 'LinearAggregations': {
       const unit = output.unit === undefined ? '' : ` (${output.unit})`;
       const rows = output.groups.map(({ k, n, mean, sd }) => ({ k, values: [n, mean, sd] }));

@@ -8,7 +8,9 @@ export function addDatasets(network: Command, frame: Frame): void {
   network
     .command('datasets')
     .summary('list stations, their datasets and who is online')
-    .description('Lists stations, the datasets that they offer, and who is online, as the dispatcher tells it.')
+    .description(
+      'Lists stations, the datasets that they offer, and who is online, as the dispatcher tells it.',
+    )
     .option('--columns', 'list the columns of each dataset as well')
     .addHelpText('after', '\nExample:\n  $ pht --home ana network datasets --columns')
     .action((options: { columns?: true }) => datasets(frame, options.columns === true));
@@ -19,7 +21,12 @@ async function datasets(frame: Frame, withColumns: boolean): Promise<void> {
   const { listOffers } = await import('../journey/researcher/offers.ts');
   await travel(frame, { roles: ['researcher', 'admin', 'auditor'] }, async (traveller) => {
     const client = await traveller.client();
-    const offers = await listOffers(client, traveller.researcher.network(), traveller.retry, traveller.signal);
+    const offers = await listOffers(
+      client,
+      traveller.researcher.network(),
+      traveller.retry,
+      traveller.signal,
+    );
     for (const { problems } of offers) for (const problem of problems) frame.output.warn(problem);
     frame.output.result({ stations: offers }, linesOf(offers, withColumns));
   });
@@ -41,13 +48,24 @@ function linesOf(offers: readonly Offer[], withColumns: boolean): string[] {
 function columnLines({ station, datasets: offered }: Offer): string[] {
   return offered.flatMap(({ id, title, columns }) => {
     const widest = Math.max(...columns.map(({ name }) => name.length));
-    return ['', ...wrap(`${station}: ${id}, ${title}`), ...columns.flatMap((column) => columnOf(column, widest))];
+    return [
+      '',
+      ...wrap(`${station}: ${id}, ${title}`),
+      ...columns.flatMap((column) => columnOf(column, widest)),
+    ];
   });
 }
 
-function columnOf({ name, type, unit, title, levels }: Offer['datasets'][number]['columns'][number], widest: number): string[] {
+function columnOf(
+  { name, type, unit, title, levels }: Offer['datasets'][number]['columns'][number],
+  widest: number,
+): string[] {
   const head = `  ${name.padEnd(widest)}  ${type.padEnd('category'.length)}  `;
-  const said = [unit === undefined ? '' : `in ${unit}`, title ?? '', levels === undefined ? '' : `levels: ${levels.join(', ')}`];
+  const said = [
+    unit === undefined ? '' : `in ${unit}`,
+    title ?? '',
+    levels === undefined ? '' : `levels: ${levels.join(', ')}`,
+  ];
   const [first = '', ...rest] = wrap(said.filter((part) => part !== '').join('; '), head.length);
   return [`${head}${first.trimStart()}`.trimEnd(), ...rest];
 }

@@ -47,7 +47,7 @@ export type RunningStation = { agent: Agent; socket: string; close(): Promise<vo
 export async function composeStation(home: Home, config: StationConfig): Promise<RunningStation> {
   const log = pino({ name: home.member.id, level: process.env['PHT_LOG'] ?? 'info' }, pino.destination(2));
   const network = currentNetwork(home);
-  const store = openStationStore(join(home.dir, 'state.db'), home.member.id);
+  const store = openStationStore(join(home.dir, 'state.db'), home.member.id, () => agent.nudge());
   const signer = await signerOf(home, 'statement');
   const sealer = createSealer();
   const ledger = createLedger({
@@ -111,7 +111,6 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     hops,
     steps,
     runsAtOnceMax: config.runsAtOnceMax,
-    sealed: () => agent.nudge(),
   });
   const agent = createAgent(station, {
     track,

@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import type { Frame } from './frame.ts';
 import { addStationAdmin } from './station-admin.ts';
+import { addStationDoctor } from './station-doctor.ts';
 import { addStationInit } from './station-init.ts';
+import { addStationPolicy } from './station-policy.ts';
 import { addStationServe } from './station-serve.ts';
 
 /** `pht station …` */
@@ -11,4 +13,6 @@ export function register(program: Command, frame: Frame): void {
   addStationInit(station, frame);
   addStationServe(station, frame);
   addStationAdmin(station, frame);
+  addStationDoctor(station, frame);
+  addStationPolicy(station, frame);
 }

@@ -4,7 +4,7 @@ import type { TrainFile } from '../model/train-file.ts';
 import { EXIT } from './exit.ts';
 import type { Frame } from './frame.ts';
 import { table } from './text.ts';
-import { travel, type Traveller } from './train-compose.ts';
+import { type Traveller, travel } from './train-compose.ts';
 import { readTrain } from './train-pack.ts';
 
 /** `pht train check`: what can be known before anything is built or sent. */
@@ -66,10 +66,14 @@ async function offerFindings(file: TrainFile, traveller: Traveller): Promise<Fin
   const missing = (file.route.stops ?? []).filter((stop) => !names.includes(stop));
   const what = `dataset ${file.dataset}`;
   if (names.length === 0) return [{ what, verdict: 'problem', text: 'no station is known to offer it' }];
-  if (missing.length > 0) return [{ what, verdict: 'problem', text: `is not offered by ${missing.join(', ')}` }];
+  if (missing.length > 0)
+    return [{ what, verdict: 'problem', text: `is not offered by ${missing.join(', ')}` }];
   const stops = file.route.stops?.length ?? names.length;
   const { minStations } = file.route;
   const offered: Finding = { what, verdict: 'ok', text: `is offered by ${names.join(', ')}` };
   if (stops >= minStations) return [offered];
-  return [offered, { what: 'minStations', verdict: 'problem', text: `${minStations}, but there are ${stops} stops` }];
+  return [
+    offered,
+    { what: 'minStations', verdict: 'problem', text: `${minStations}, but there are ${stops} stops` },
+  ];
 }

@@ -18,13 +18,16 @@ import type { JourneyClient } from '../journey/researcher/journeys.ts';
 import type { Researcher, Retry } from '../journey/researcher/researcher.ts';
 import type { SubmitPorts } from '../journey/researcher/submit.ts';
 import { PhtError } from '../model/error.ts';
-import { check } from '../model/schema.ts';
 import { type TrainId, TrainIdText } from '../model/id.ts';
 import type { Role } from '../model/network.ts';
+import { check } from '../model/schema.ts';
 import type { Depot } from '../ports/depot.ts';
 import type { PackedTrains } from '../ports/researcher-trains.ts';
 import { dialDispatcher } from './dial.ts';
 import type { Frame } from './frame.ts';
+
+/** What `submit` and `result` share; `timeout` in milliseconds. */
+export type SubmitFlags = { wait?: true; combine: boolean; timeout?: number };
 
 /** A researcher's parts, put together. Nothing is dialled before it is needed, and what was dialled is closed. */
 export type Traveller = {
@@ -50,7 +53,10 @@ export async function travel<T>(
   const timer =
     options.timeoutMs === undefined
       ? undefined
-      : setTimeout(() => bell.abort(new PhtError('timed-out', 'the time given with --timeout is over')), options.timeoutMs);
+      : setTimeout(
+          () => bell.abort(new PhtError('timed-out', 'the time given with --timeout is over')),
+          options.timeoutMs,
+        );
   let dialled: Promise<Channel> | undefined;
   const channel = (): Promise<Channel> => {
     dialled ??= dialDispatcher(home, readVisitorConfig(home.dir)).then((dial) => dial.channel);
@@ -109,7 +115,10 @@ const LOCK_WAIT_MS = 250;
  * Depot, spool and sandbox of a home belong to one process at a time; another one waits. What a killed process left
  * behind in clear is removed before anything else.
  */
-export async function alone<T>(traveller: Traveller, body: (place: { spoolDir: string; dir: string }) => Promise<T>): Promise<T> {
+export async function alone<T>(
+  traveller: Traveller,
+  body: (place: { spoolDir: string; dir: string }) => Promise<T>,
+): Promise<T> {
   const dir = join(traveller.home.dir, 'sandbox');
   const spoolDir = join(dir, 'spool');
   mkdirSync(dir, { recursive: true, mode: 0o700 });

@@ -9,7 +9,7 @@ import { readStatement } from '../model/statement.ts';
 import { Manifest } from '../model/train.ts';
 import { type Frame, signerOf } from './frame.ts';
 import { table, truncate } from './text.ts';
-import { parseTrainId, travel, type Traveller } from './train-compose.ts';
+import { parseTrainId, type Traveller, travel } from './train-compose.ts';
 
 /** `pht train list`, `watch` and `cancel`: what the dispatcher claims of journeys. */
 
@@ -33,11 +33,16 @@ export async function listTrains(frame: Frame): Promise<void> {
       trainId,
       state,
       submittedAtMs === null ? '-' : new Date(submittedAtMs).toISOString().slice(0, 10),
-      stops.length === 0 ? '-' : `${stops.filter((stop) => stop.state === 'released').length} of ${stops.length}`,
+      stops.length === 0
+        ? '-'
+        : `${stops.filter((stop) => stop.state === 'released').length} of ${stops.length}`,
       // What can be copied must stay whole, so the title gives way alone.
       truncate(title, TITLE_COLUMNS),
     ]);
-    const lines = rows.length === 0 ? ['no trains yet'] : table(['TRAIN', 'STATE', 'SUBMITTED', 'RELEASED', 'TITLE'], rows);
+    const lines =
+      rows.length === 0
+        ? ['no trains yet']
+        : table(['TRAIN', 'STATE', 'SUBMITTED', 'RELEASED', 'TITLE'], rows);
     frame.output.result({ trains }, lines);
   });
 }
@@ -116,7 +121,9 @@ export async function cancelTrain(frame: Frame, id: string, reason: string): Pro
     const open = journey.state === 'under-way';
     frame.output.result({ trainId, journey }, [
       `cancelled ${trainId}: ${journey.title}`,
-      open ? 'stations that have the train are told; each answers with a receipt' : `the journey is ${journey.state}`,
+      open
+        ? 'stations that have the train are told; each answers with a receipt'
+        : `the journey is ${journey.state}`,
     ]);
   });
 }

@@ -40,7 +40,8 @@ async function imageIn(
   if ('directory' in origin) {
     const { directory } = origin;
     tell(`building ${directory}`);
-    return (await buildImage(docker, { directory, tag: tagOf(directory, id), progress: tell, signal })).engineId;
+    return (await buildImage(docker, { directory, tag: tagOf(directory, id), progress: tell, signal }))
+      .engineId;
   }
   try {
     return (await inspect(docker, origin.reference)).Id;
@@ -56,7 +57,10 @@ async function imageIn(
 /** The same directory gets the same tag, so that repacking does not pile up images. */
 function tagOf(directory: string, researcher: string): string {
   const path = resolve(directory);
-  const name = basename(path).toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '');
+  const name = basename(path)
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '');
   return `signalbox-train/${researcher}/${name === '' ? 'train' : name}:${digestOf(path).slice(0, 12)}`;
 }
 
@@ -82,7 +86,9 @@ async function heldAlready(
   const bytes = readBounded(join(blobs, configDigest), CONFIG_BYTES_MAX, 'the image config');
   if (digestOf(bytes) !== configDigest) return null;
   const { platform, diffIds } = readImageConfig(bytes);
-  const inEngine = (await inspect(docker, engineId)).RootFS.Layers?.map((layer) => layer.replace(/^sha256:/, ''));
+  const inEngine = (await inspect(docker, engineId)).RootFS.Layers?.map((layer) =>
+    layer.replace(/^sha256:/, ''),
+  );
   if (inEngine === undefined || inEngine.join() !== diffIds.join()) return null;
   const layers: TrainImage['layers'] = [];
   for (const diffId of diffIds) {

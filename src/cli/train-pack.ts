@@ -11,7 +11,7 @@ import type { VerifiedManifest } from '../model/train.ts';
 import { TrainFile } from '../model/train-file.ts';
 import type { ImageOrigin } from '../ports/researcher-images.ts';
 import { type Frame, signerOf } from './frame.ts';
-import { alone, travel, type Traveller } from './train-compose.ts';
+import { alone, type Traveller, travel } from './train-compose.ts';
 import { createTrainImages } from './train-image.ts';
 
 export type PackOptions = {

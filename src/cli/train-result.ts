@@ -9,8 +9,7 @@ import { answerLines, resultLines } from './answer-view.ts';
 import { EXIT, exitStatusOf } from './exit.ts';
 import type { Frame } from './frame.ts';
 import { table, wrap } from './text.ts';
-import type { SubmitFlags } from './train.ts';
-import { parseTrainId, travel, type Traveller } from './train-compose.ts';
+import { parseTrainId, type SubmitFlags, type Traveller, travel } from './train-compose.ts';
 import { waitFor } from './train-follow.ts';
 import { withSandbox } from './train-sandbox.ts';
 
@@ -38,7 +37,10 @@ export async function present(
   const answer = pooling ? await pool(frame, traveller, arrival, manifest) : null;
   const status = statusOf(arrival);
   const released = releasedIn(arrival).length;
-  const lines = [...accountLines(arrival), ...(answer === null ? stationLines(arrival) : ['', ...answerLines(answer)])];
+  const lines = [
+    ...accountLines(arrival),
+    ...(answer === null ? stationLines(arrival) : ['', ...answerLines(answer)]),
+  ];
   frame.output.result({ ...arrival, released, answer, exitStatus: status.status }, lines);
   if (status.words !== null) frame.output.warn(status.words);
   if (status.status !== EXIT.done) process.exitCode = status.status;
@@ -46,7 +48,12 @@ export async function present(
 
 const LOG_CHARACTERS_MAX = 4000;
 
-async function pool(frame: Frame, traveller: Traveller, arrival: Arrival, manifest: Manifest): Promise<Answer> {
+async function pool(
+  frame: Frame,
+  traveller: Traveller,
+  arrival: Arrival,
+  manifest: Manifest,
+): Promise<Answer> {
   const decoder = new TextDecoder();
   let log = '';
   const { trainId } = arrival;
@@ -56,7 +63,9 @@ async function pool(frame: Frame, traveller: Traveller, arrival: Arrival, manife
   };
   traveller.researcher.tell('combining the results on this machine');
   try {
-    return await withSandbox(frame, traveller, (ports) => combine({ ...what, log: keep }, ports, traveller.signal));
+    return await withSandbox(frame, traveller, (ports) =>
+      combine({ ...what, log: keep }, ports, traveller.signal),
+    );
   } catch (thrown) {
     // The step ran here, over results that are the researcher's own: its words may be shown.
     if (thrown instanceof PhtError && thrown.code === 'run.failed') {
@@ -75,7 +84,12 @@ const WORDS: Readonly<Record<StationAccount['word'], string>> = {
 function accountLines(arrival: Arrival): string[] {
   const { stations, minStations, title, trainId, state } = arrival;
   const released = releasedIn(arrival).length;
-  const rows = stations.map(({ station, word, state: is, code }) => [station, is, WORDS[word], code === is ? '' : code]);
+  const rows = stations.map(({ station, word, state: is, code }) => [
+    station,
+    is,
+    WORDS[word],
+    code === is ? '' : code,
+  ]);
   return [
     ...wrap(`${title} (${trainId})`),
     `${state}: ${released} of ${stations.length} stations released a result; ${minStations} needed`,

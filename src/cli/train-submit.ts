@@ -4,16 +4,24 @@ import { submit } from '../journey/researcher/submit.ts';
 import { PhtError } from '../model/error.ts';
 import { type TrainId, TrainIdText } from '../model/id.ts';
 import type { Frame } from './frame.ts';
-import type { SubmitFlags } from './train.ts';
-import { travel, type Traveller } from './train-compose.ts';
+import { type SubmitFlags, type Traveller, travel } from './train-compose.ts';
 import { waitFor } from './train-follow.ts';
 import { type PackOptions, packDirectory } from './train-pack.ts';
 import { present } from './train-result.ts';
 
-export async function submitTrain(frame: Frame, what: string, options: PackOptions & SubmitFlags): Promise<void> {
+export async function submitTrain(
+  frame: Frame,
+  what: string,
+  options: PackOptions & SubmitFlags,
+): Promise<void> {
   await travel(frame, { timeoutMs: options.timeout }, async (traveller) => {
     const trainId = await packedId(frame, traveller, what, options);
-    const { journey, uploadedBytes } = await submit(trainId, traveller.researcher, await traveller.submitPorts(), traveller.signal);
+    const { journey, uploadedBytes } = await submit(
+      trainId,
+      traveller.researcher,
+      await traveller.submitPorts(),
+      traveller.signal,
+    );
     if (options.wait === true) {
       await waitFor(frame, traveller, trainId);
       return present(frame, traveller, trainId, options.combine);
@@ -28,14 +36,23 @@ export async function submitTrain(frame: Frame, what: string, options: PackOptio
 }
 
 /** An id, a packed train's directory, or a train directory, which is packed first. */
-async function packedId(frame: Frame, traveller: Traveller, what: string, options: PackOptions): Promise<TrainId> {
+async function packedId(
+  frame: Frame,
+  traveller: Traveller,
+  what: string,
+  options: PackOptions,
+): Promise<TrainId> {
   const id = TrainIdText.safeParse(what);
   if (id.success) return unchanged(id.data, options);
   if (existsSync(join(what, 'manifest.dsse.json'))) return unchanged(packedHere(traveller, what), options);
   if (!existsSync(join(what, 'train.yaml'))) {
-    throw new PhtError('usage.invalid', `${what} is neither a train directory, nor a packed train, nor a train id`, {
-      hint: 'a train directory has a train.yaml: pht train init writes one',
-    });
+    throw new PhtError(
+      'usage.invalid',
+      `${what} is neither a train directory, nor a packed train, nor a train id`,
+      {
+        hint: 'a train directory has a train.yaml: pht train init writes one',
+      },
+    );
   }
   const { trainId } = await packDirectory(frame, traveller, what, options);
   // Whoever is interrupted after this goes on with the id.
@@ -46,11 +63,17 @@ async function packedId(frame: Frame, traveller: Traveller, what: string, option
 /** @throws PhtError `usage.invalid` for a choice that a signed manifest cannot take any more */
 function unchanged(trainId: TrainId, options: PackOptions): TrainId {
   const { stop, set, allStops, minStations, dataset, expiresDays, expiresIn } = options;
-  const chosen = [allStops, minStations, dataset, expiresDays, expiresIn].some((choice) => choice !== undefined);
+  const chosen = [allStops, minStations, dataset, expiresDays, expiresIn].some(
+    (choice) => choice !== undefined,
+  );
   if (stop.length === 0 && set.length === 0 && !chosen) return trainId;
-  throw new PhtError('usage.invalid', 'the train is packed and signed; nothing in it can be chosen any more', {
-    hint: 'pack the train directory again with these choices',
-  });
+  throw new PhtError(
+    'usage.invalid',
+    'the train is packed and signed; nothing in it can be chosen any more',
+    {
+      hint: 'pack the train directory again with these choices',
+    },
+  );
 }
 
 /** Its blobs and its key are in this home, so it can be submitted from nowhere else. */

@@ -5,7 +5,7 @@ import { errnoOf, fileError, readBounded } from '../adapters/home/files.ts';
 import { readYaml } from '../adapters/home/yaml.ts';
 import { combine } from '../journey/researcher/combine.ts';
 import { applyChoices } from '../journey/researcher/manifest.ts';
-import { type Trial, type TrialData, TRIAL_ID, trial } from '../journey/researcher/trial.ts';
+import { TRIAL_ID, type Trial, type TrialData, trial } from '../journey/researcher/trial.ts';
 import type { Answer } from '../model/answer.ts';
 import { parseCsv } from '../model/csv.ts';
 import { Column, DatasetDescription } from '../model/dataset.ts';
@@ -19,7 +19,7 @@ import { answerLines, resultLines } from './answer-view.ts';
 import { EXIT } from './exit.ts';
 import type { Frame } from './frame.ts';
 import { wrap } from './text.ts';
-import { alone, travel, type Traveller } from './train-compose.ts';
+import { alone, type Traveller, travel } from './train-compose.ts';
 import { createTrainImages } from './train-image.ts';
 import { readTrain } from './train-pack.ts';
 import { withSandbox } from './train-sandbox.ts';
@@ -71,15 +71,27 @@ async function combineReleased(
   if (!file.combine || results.length === 0) return null;
   researcher.tell('combining what the gate let out');
   const { dataset, parameters, limits } = file;
-  const log = (chunk: Uint8Array): void => researcher.tell(`combine: ${Buffer.from(chunk).toString().trimEnd()}`);
-  return combine({ trainId: TRIAL_ID, terms: { dataset, parameters, limits, image }, results, log }, ports, signal);
+  const log = (chunk: Uint8Array): void =>
+    researcher.tell(`combine: ${Buffer.from(chunk).toString().trimEnd()}`);
+  return combine(
+    { trainId: TRIAL_ID, terms: { dataset, parameters, limits, image }, results, log },
+    ports,
+    signal,
+  );
 }
 
 /** The folder's name stands for the station's. */
 function readData(folder: string, dataset: string, descriptionPath: string | undefined): TrialData {
-  const station = basename(resolve(folder)).toLowerCase().replace(/[^a-z0-9-]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 40);
+  const station = basename(resolve(folder))
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 40);
   const names = csvNames(folder);
-  const files = names.map((name) => ({ name, bytes: readBounded(join(folder, name), FILE_BYTES_MAX, 'a data file') }));
+  const files = names.map((name) => ({
+    name,
+    bytes: readBounded(join(folder, name), FILE_BYTES_MAX, 'a data file'),
+  }));
   const beside = join(folder, 'dataset.yaml');
   const path = descriptionPath ?? (readdirSync(folder).includes('dataset.yaml') ? beside : null);
   const description = path === null ? guess(dataset, files) : described(path, dataset, names);
@@ -89,19 +101,26 @@ function readData(folder: string, dataset: string, descriptionPath: string | und
 function csvNames(folder: string): string[] {
   let names: string[];
   try {
-    names = readdirSync(folder).filter((name) => name.endsWith('.csv')).sort();
+    names = readdirSync(folder)
+      .filter((name) => name.endsWith('.csv'))
+      .sort();
   } catch (cause) {
     const missing = ['ENOENT', 'ENOTDIR'].includes(errnoOf(cause));
     if (missing) throw new PhtError('usage.invalid', `${folder} (--data) is no folder`, { cause });
     throw fileError(cause, folder, '(--data) could not be read');
   }
   if (names.length === 0) throw new PhtError('usage.invalid', `${folder} (--data) holds no .csv file`);
-  if (names.length > FILES_MAX) throw new PhtError('usage.invalid', `${folder} holds more than ${FILES_MAX} .csv files`);
+  if (names.length > FILES_MAX)
+    throw new PhtError('usage.invalid', `${folder} holds more than ${FILES_MAX} .csv files`);
   return names;
 }
 
 /** As a station's admin writes it; which files belong to it is known here already. */
-const Described = z.looseObject({ title: ShortText, format: z.literal('csv'), columns: z.array(Column).min(1).max(500) });
+const Described = z.looseObject({
+  title: ShortText,
+  format: z.literal('csv'),
+  columns: z.array(Column).min(1).max(500),
+});
 
 function described(path: string, id: string, files: string[]): DatasetDescription {
   const { title, format, columns } = readYaml(Described, path, 'the dataset description');
@@ -134,9 +153,13 @@ function trialLines({ station, log, wallMs, raw, failure, screening }: Trial): s
   const printed = log.trimEnd();
   return [
     `== ${station}: ran ${(wallMs / 1000).toFixed(1)} s`,
-    ...(printed === '' ? ['it printed nothing'] : ['it printed:', ...printed.split('\n').map((line) => `  | ${line}`)]),
+    ...(printed === ''
+      ? ['it printed nothing']
+      : ['it printed:', ...printed.split('\n').map((line) => `  | ${line}`)]),
     ...(failure === null ? [] : wrap(`no result: ${failure}`)),
-    ...(raw === null ? [] : ['raw result (stays at the station):', `  ${raw.trim().slice(0, RAW_CHARACTERS_SHOWN)}`]),
+    ...(raw === null
+      ? []
+      : ['raw result (stays at the station):', `  ${raw.trim().slice(0, RAW_CHARACTERS_SHOWN)}`]),
     ...gateLines(screening),
     '',
   ];
@@ -144,9 +167,13 @@ function trialLines({ station, log, wallMs, raw, failure, screening }: Trial): s
 
 function gateLines(screening: Trial['screening']): string[] {
   if (screening === null) return [];
-  if (screening.verdict === 'withhold') return wrap(`the gate withholds it: ${screening.reason} [${screening.code}]`);
+  if (screening.verdict === 'withhold')
+    return wrap(`the gate withholds it: ${screening.reason} [${screening.code}]`);
   if (screening.verdict === 'hold') {
-    return ['the gate holds it for a person:', ...screening.reasons.flatMap((reason) => wrap(`- ${reason}`, 2))];
+    return [
+      'the gate holds it for a person:',
+      ...screening.reasons.flatMap((reason) => wrap(`- ${reason}`, 2)),
+    ];
   }
   const changed = screening.transforms.flatMap((transform) => wrap(`- ${transform}`, 2));
   return [

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { durationMsOf } from '../model/train-file.ts';
 import type { Frame } from './frame.ts';
+import type { SubmitFlags } from './train-compose.ts';
 import type { PackOptions } from './train-pack.ts';
 import type { TestOptions } from './train-test.ts';
 
@@ -25,7 +26,9 @@ function addAuthoring(train: Command, frame: Frame): void {
   train
     .command('check')
     .summary('check a train directory before it is packed')
-    .description('Checks train.yaml and the Dockerfile; with a home also whether the stops exist and offer the dataset.')
+    .description(
+      'Checks train.yaml and the Dockerfile; with a home also whether the stops exist and offer the dataset.',
+    )
     .argument('<dir>', 'the train directory')
     .addHelpText('after', '\nExample:\n  $ pht --home ana train check my-train')
     .action(async (dir: string) => (await import('./train-check.ts')).checkTrain(frame, dir));
@@ -38,24 +41,35 @@ function addAuthoring(train: Command, frame: Frame): void {
     )
     .argument('<dir>', 'the train directory')
     .requiredOption('--data <folder...>', 'a folder of CSV files; several stand for several stations')
-    .option('--description <file>', 'a dataset description (default: dataset.yaml in the folder, else guessed)')
+    .option(
+      '--description <file>',
+      'a dataset description (default: dataset.yaml in the folder, else guessed)',
+    )
     .option('--preset <name>', 'the disclosure settings: sacro, opensafely or cms', 'sacro')
     .option('--set <name=value>', 'another value for a parameter', collect, [])
     .addHelpText('after', '\nExample:\n  $ pht --home ana train test my-train --data ~/patients')
-    .action(async (dir: string, options: TestOptions) => (await import('./train-test.ts')).testTrain(frame, dir, options));
+    .action(async (dir: string, options: TestOptions) =>
+      (await import('./train-test.ts')).testTrain(frame, dir, options),
+    );
 }
 
 function addSending(train: Command, frame: Frame): void {
   packOptions(train.command('pack'))
     .summary('build, hash and sign a train')
-    .description('Builds the image of a train, hashes it, and signs the manifest that says what, where and why.')
+    .description(
+      'Builds the image of a train, hashes it, and signs the manifest that says what, where and why.',
+    )
     .argument('<dir>', 'the train directory')
     .addHelpText('after', '\nExample:\n  $ pht --home ana train pack my-train --stop amsterdam --stop nih')
-    .action(async (dir: string, options: PackOptions) => (await import('./train-pack.ts')).packTrain(frame, dir, options));
+    .action(async (dir: string, options: PackOptions) =>
+      (await import('./train-pack.ts')).packTrain(frame, dir, options),
+    );
 
   packOptions(train.command('submit'))
     .summary('send a train on its journey')
-    .description('Sends a train: a directory is packed first; what was packed before is named by its directory or its id.')
+    .description(
+      'Sends a train: a directory is packed first; what was packed before is named by its directory or its id.',
+    )
     .argument('<train>', 'a train directory, a packed train, or its id')
     .option('--wait', 'wait until the journey has ended and show the result')
     .option('--no-combine', "with --wait: show the stations' results as they came")
@@ -66,11 +80,14 @@ function addSending(train: Command, frame: Frame): void {
     );
 }
 
-export type SubmitFlags = { wait?: true; combine: boolean; timeout?: number };
-
 function packOptions(command: Command): Command {
   return command
-    .option('--stop <station>', 'a station to visit; may be repeated (default: all that offer the dataset)', collect, [])
+    .option(
+      '--stop <station>',
+      'a station to visit; may be repeated (default: all that offer the dataset)',
+      collect,
+      [],
+    )
     .option('--all-stops', 'visit every station of the network')
     .option('--min-stations <n>', 'how many results are needed at least', count)
     .option('--dataset <id>', 'another dataset than train.yaml names')
@@ -107,7 +124,9 @@ function addFollowing(train: Command, frame: Frame): void {
     .option('--no-combine', "show the stations' results as they came")
     .option('--timeout <duration>', 'with --wait: give up waiting after this long, e.g. 10m', duration)
     .addHelpText('after', '\nExample:\n  $ pht --home ana train result trn_0123456789abcdef01234567')
-    .action(async (id: string, options: SubmitFlags) => (await import('./train-result.ts')).showResult(frame, id, options));
+    .action(async (id: string, options: SubmitFlags) =>
+      (await import('./train-result.ts')).showResult(frame, id, options),
+    );
 
   train
     .command('cancel')
@@ -115,7 +134,10 @@ function addFollowing(train: Command, frame: Frame): void {
     .description('Takes a train back, signed. Stations that have released already are not undone.')
     .argument('<id>', 'the train id')
     .option('--reason <text>', 'why, for the stations', '')
-    .addHelpText('after', "\nExample:\n  $ pht --home ana train cancel trn_0123456789abcdef01234567 --reason 'wrong dataset'")
+    .addHelpText(
+      'after',
+      "\nExample:\n  $ pht --home ana train cancel trn_0123456789abcdef01234567 --reason 'wrong dataset'",
+    )
     .action(async (id: string, options: { reason: string }) =>
       (await import('./train-follow.ts')).cancelTrain(frame, id, options.reason),
     );

@@ -19,7 +19,10 @@ const Table = z
     columns: z.array(Text(100)).min(1).max(12),
     rows: z.array(z.array(Cell).max(12)).max(500),
   })
-  .refine(({ columns, rows }) => rows.every((row) => row.length === columns.length), 'a row has another width');
+  .refine(
+    ({ columns, rows }) => rows.every((row) => row.length === columns.length),
+    'a row has another width',
+  );
 
 const Section = z.strictObject({
   heading: Text(100).min(1),
@@ -53,5 +56,8 @@ export function parseAnswer(bytes: Uint8Array, bytesMax: number): Answer {
   const outcome = Answer.safeParse(value);
   if (outcome.success) return outcome.data;
   const issue = outcome.error.issues[0];
-  throw failed(`${issue?.path.map(String).join('.').slice(0, 100)}: ${issue?.message.slice(0, 200)}`, outcome.error);
+  throw failed(
+    `${issue?.path.map(String).join('.').slice(0, 100)}: ${issue?.message.slice(0, 200)}`,
+    outcome.error,
+  );
 }

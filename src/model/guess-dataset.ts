@@ -1,4 +1,4 @@
-import { Column, DatasetDescription } from './dataset.ts';
+import { type Column, DatasetDescription } from './dataset.ts';
 import { PhtError } from './error.ts';
 import { check } from './schema.ts';
 
@@ -26,7 +26,10 @@ export function guessDescription(
     if (records.length === 0) throw new PhtError('dataset.unreadable', `${name} has no rows`);
     const ragged = records.findIndex((record) => record.length !== header.length);
     if (ragged !== -1) {
-      throw new PhtError('dataset.unreadable', `${name}: row ${ragged + 1} has another number of fields than the header`);
+      throw new PhtError(
+        'dataset.unreadable',
+        `${name}: row ${ragged + 1} has another number of fields than the header`,
+      );
     }
   }
   if (new Set(header).size !== header.length) {
@@ -37,7 +40,11 @@ export function guessDescription(
     return guessColumn(name.trim(), values);
   });
   const files = tables.map(({ name }) => name);
-  return check(DatasetDescription, { id, title, files, format: 'csv', columns }, 'the guessed dataset description');
+  return check(
+    DatasetDescription,
+    { id, title, files, format: 'csv', columns },
+    'the guessed dataset description',
+  );
 }
 
 function guessColumn(name: string, values: readonly string[]): Column {
@@ -45,11 +52,13 @@ function guessColumn(name: string, values: readonly string[]): Column {
   const missing = MISSING.filter((code) => code !== '' && values.includes(code));
   const base = { name, ...(missing.length === 0 ? {} : { missing }) };
   const known = [...distinct];
-  const numeric = known.length > 0 && known.every((value) => /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(value));
+  const numeric =
+    known.length > 0 && known.every((value) => /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(value));
   const whole = numeric && known.every((value) => /^[+-]?\d+$/.test(value));
   // Few whole numbers are codes (0 and 1) more often than measurements.
   if (numeric && !(whole && known.length <= 2)) return { ...base, type: whole ? 'integer' : 'number' };
-  if (known.length > 0 && known.every((value) => /^\d{4}-\d{2}-\d{2}$/.test(value))) return { ...base, type: 'date' };
+  if (known.length > 0 && known.every((value) => /^\d{4}-\d{2}-\d{2}$/.test(value)))
+    return { ...base, type: 'date' };
   const nameable = known.every((value) => value.length <= LEVEL_CHARACTERS_MAX);
   if (known.length === 0 || known.length > LEVELS_MAX || !nameable) return { ...base, type: 'text' };
   return { ...base, type: 'category', levels: known.sort() };

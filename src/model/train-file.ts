@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { Route } from './route.ts';
 import { ShortText, Slug } from './schema.ts';
 import { Limits, Manifest, RESULT_KINDS } from './train.ts';
-import { Route } from './route.ts';
 
 /** `train.yaml`: what an author says of a train. Durations and sizes carry their units; what is left out has a default. */
 

@@ -6,7 +6,7 @@ import { buildImage } from '../../src/adapters/image/build.ts';
 import { type ExportedImage, exportImage } from '../../src/adapters/image/export.ts';
 import { verifyImageConfig } from '../../src/model/image-config.ts';
 import type { ImageSource } from '../../src/ports/executor.ts';
-import { docker, executorOf, NETWORK_ID, never, shellRun } from './setup.ts';
+import { docker, executorOf, NETWORK_ID, never, shellRun, untag } from './setup.ts';
 
 const TAG = `signalbox-test/${NETWORK_ID.slice(0, 12)}:1`;
 const directory = mkdtempSync(join(tmpdir(), 'signalbox-images-'));
@@ -38,6 +38,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await executor.settle();
   await removeImage();
+  await untag('loader');
   for (const path of [directory, blobs]) rmSync(path, { recursive: true });
 });
 

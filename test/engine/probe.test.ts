@@ -6,7 +6,17 @@ import { assertSettings } from '../../src/adapters/executor/readback.ts';
 import { containerSettings } from '../../src/adapters/executor/settings.ts';
 import { judge } from '../../src/adapters/executor/verdict.ts';
 import type { LoadedImage } from '../../src/ports/executor.ts';
-import { docker, executorOf, leftOf, NETWORK_ID, never, ownerLabel, shellImage, shellRun } from './setup.ts';
+import {
+  docker,
+  executorOf,
+  leftOf,
+  NETWORK_ID,
+  never,
+  ownerLabel,
+  shellImage,
+  shellRun,
+  untag,
+} from './setup.ts';
 
 const executor = executorOf('prober');
 let cell: LoadedImage;
@@ -19,6 +29,7 @@ afterAll(async () => {
   await executor.settle();
   await executor.sweep();
   expect(await leftOf('prober')).toEqual([]);
+  await untag('prober');
 });
 
 describe('the probe', () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LoadedImage, RunOutcome, RunSpec } from '../../src/ports/executor.ts';
-import { executorOf, leftOf, never, shellImage, shellRun } from './setup.ts';
+import { executorOf, leftOf, never, shellImage, shellRun, untag } from './setup.ts';
 
 const executor = executorOf('runner');
 let image: LoadedImage;
@@ -16,6 +16,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await executor.settle();
   expect(await leftOf('runner')).toEqual([]);
+  await untag('runner');
 });
 
 const run = (line: string, more: Partial<RunSpec> = {}): Promise<RunOutcome> =>

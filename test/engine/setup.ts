@@ -29,6 +29,22 @@ export async function leftOf(owner: string): Promise<string[]> {
   return [...containers.flatMap(({ Names }) => Names), ...(Volumes ?? []).map(({ Name }) => Name)];
 }
 
+/** The owner's trains that run at this moment. */
+export async function runningOf(owner: string): Promise<number> {
+  const filters = { label: [ownerLabel(owner), 'signalbox.hop'], status: ['running'] };
+  const running = await docker.listContainers({ filters });
+  return running.filter(({ Labels }) => Labels['signalbox.hop'] !== 'probe').length;
+}
+
+/** Takes back the tags that these tests' executors gave; images of others keep theirs. */
+export async function untag(owner: string): Promise<void> {
+  const reference = `signalbox/${NETWORK_ID.slice(0, 12)}/${owner}`;
+  for (const { RepoTags } of await docker.listImages({ filters: { reference: [reference] } })) {
+    for (const tag of RepoTags ?? [])
+      if (tag.startsWith(`${reference}:`)) await docker.getImage(tag).remove();
+  }
+}
+
 export async function shellImage(): Promise<LoadedImage> {
   return { engineId: (await docker.getImage('signalbox/shell:1').inspect()).Id, alreadyThere: true };
 }

@@ -26,11 +26,12 @@ describe('an image travels as blobs', () => {
   }, 120_000);
   afterAll(() => journey.close());
 
+  /** Complete blobs by digest, wherever the member's depot keeps them. */
   const blobs = async (member: string): Promise<Blobs> => {
-    const dir = join(journey.home(member), 'depot', 'blobs', 'sha256');
-    const names = await readdir(dir).catch(() => []);
-    const sizes = await Promise.all(names.map(async (name) => (await stat(join(dir, name))).size));
-    return new Map(names.map((name, at) => [name, sizes[at] ?? 0]));
+    const entries = await readdir(join(journey.home(member), 'depot'), { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile() && entry.parentPath.endsWith('sha256'));
+    const sizes = await Promise.all(files.map(async (file) => (await stat(join(file.parentPath, file.name))).size));
+    return new Map(files.map(({ name }, at) => [name, sizes[at] ?? 0]));
   };
   const total = (held: Blobs): number => [...held.values()].reduce((sum, size) => sum + size, 0);
   const removeImage = async (configDigest: string): Promise<void> => {

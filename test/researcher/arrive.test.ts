@@ -9,7 +9,18 @@ import type { Shown } from '../../src/journey/researcher/verify-station.ts';
 import { releasedIn } from '../../src/model/account.ts';
 import { PhtError } from '../../src/model/error.ts';
 import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
-import { clientOf, type Home, makeHome, NOW_MS, type Packed, packTrain, refused, released, retry, tamper } from './rig.ts';
+import {
+  clientOf,
+  type Home,
+  makeHome,
+  NOW_MS,
+  type Packed,
+  packTrain,
+  refused,
+  released,
+  retry,
+  tamper,
+} from './rig.ts';
 
 const STOPS = ['north', 'south'];
 let fake: FakeNetwork;
@@ -36,13 +47,23 @@ function portsFor({ state = 'arrived', stops = {}, results, manifest = packed.by
     title: 'Hello',
     state,
     submittedAtMs: BigInt(NOW_MS),
-    stops: STOPS.map((station) => ({ station, state: stops[station] ?? 'released', changedAtMs: BigInt(NOW_MS), attempt: 1 })),
+    stops: STOPS.map((station) => ({
+      station,
+      state: stops[station] ?? 'released',
+      changedAtMs: BigInt(NOW_MS),
+      attempt: 1,
+    })),
   };
   const client = clientOf({
     result: async ({ pageToken }: { pageToken: string }) => {
       const at = pageToken === '' ? 0 : Number(pageToken);
       const nextPageToken = at + 1 < results.length ? String(at + 1) : '';
-      return create(ResultResponseSchema, { journey, manifest, results: results.slice(at, at + 1), nextPageToken });
+      return create(ResultResponseSchema, {
+        journey,
+        manifest,
+        results: results.slice(at, at + 1),
+        nextPageToken,
+      });
     },
   });
   const { trains, arrivals } = home;
@@ -65,14 +86,20 @@ describe('a journey that ended', () => {
     // The dispatcher's own count plays no part.
     expect(releasedIn(arrival)).toHaveLength(1);
     expect(existsSync(keyPath())).toBe(false);
-    const kept = readFileSync(join(home.dir, 'trains', packed.manifest.trainId, 'results', 'north.json'), 'utf8');
+    const kept = readFileSync(
+      join(home.dir, 'trains', packed.manifest.trainId, 'results', 'north.json'),
+      'utf8',
+    );
     expect(kept).toContain('"n":25');
   });
 
   test('is shown again without a dispatcher, and without the key', async () => {
     const results = [await released(fake, packed, 'north'), await released(fake, packed, 'south')];
     const { arrival } = await arriving({ results });
-    const dead: ArrivePorts = { ...portsFor({ results }), client: () => Promise.reject(new PhtError('unreachable', 'gone')) };
+    const dead: ArrivePorts = {
+      ...portsFor({ results }),
+      client: () => Promise.reject(new PhtError('unreachable', 'gone')),
+    };
     expect((await arrive(packed.manifest.trainId, home.researcher, dead, signal)).arrival).toEqual(arrival);
   });
 
@@ -101,21 +128,34 @@ describe('a journey that ended', () => {
   test('the word of the dispatcher alone is told apart, and a late receipt may still be opened', async () => {
     const results = [await released(fake, packed, 'north')];
     const { arrival } = await arriving({ state: 'failed', stops: { south: 'unheard' }, results });
-    expect(arrival.stations[1]).toMatchObject({ station: 'south', word: 'claimed', state: 'unheard', result: null });
+    expect(arrival.stations[1]).toMatchObject({
+      station: 'south',
+      word: 'claimed',
+      state: 'unheard',
+      result: null,
+    });
     expect(arrival.complete).toBe(false);
     expect(existsSync(keyPath())).toBe(true);
   });
 
   test('a release that the dispatcher claims and does not show is no release', async () => {
     const { arrival } = await arriving({ results: [await released(fake, packed, 'north')] });
-    expect(arrival.stations[1]).toMatchObject({ station: 'south', word: 'unverified', code: 'receipt.invalid' });
+    expect(arrival.stations[1]).toMatchObject({
+      station: 'south',
+      word: 'unverified',
+      code: 'receipt.invalid',
+    });
     expect(releasedIn(arrival)).toHaveLength(1);
   });
 
   test('two receipts for one stop, and a receipt of a stranger', async () => {
     const north = await released(fake, packed, 'north');
     const twice = await arriving({ stops: { south: 'refused' }, results: [north, north] });
-    expect(twice.arrival.stations[0]).toMatchObject({ station: 'north', word: 'unverified', code: 'receipt.invalid' });
+    expect(twice.arrival.stations[0]).toMatchObject({
+      station: 'north',
+      word: 'unverified',
+      code: 'receipt.invalid',
+    });
     const results = [north, await released(fake, packed, 'south'), await released(fake, packed, 'west')];
     const three = await arriving({ results });
     expect(three.arrival.stations[2]).toMatchObject({ station: 'west', word: 'unverified' });
@@ -124,7 +164,12 @@ describe('a journey that ended', () => {
 });
 
 test('while it is under way nothing is kept, and what has not been heard of is claimed', async () => {
-  const waiting = { station: 'south', order: new Uint8Array(), receipt: new Uint8Array(), jwe: new Uint8Array() };
+  const waiting = {
+    station: 'south',
+    order: new Uint8Array(),
+    receipt: new Uint8Array(),
+    jwe: new Uint8Array(),
+  };
   const results = [await released(fake, packed, 'north'), waiting];
   const { arrival } = await arriving({ state: 'under-way', stops: { south: 'awaiting-clearance' }, results });
   expect(arrival.stations[1]).toMatchObject({ word: 'claimed', state: 'awaiting-clearance' });
@@ -135,9 +180,12 @@ test('while it is under way nothing is kept, and what has not been heard of is c
 test.each([
   ['another manifest', { manifest: 'other' }, 'manifest.invalid'],
   ['a state that does not exist', { state: 'teleported' }, 'input.malformed'],
-])('a dispatcher that answers with %s', async (_, { manifest, state }: { manifest?: string; state?: string }, code) => {
-  const other = manifest === undefined ? packed.bytes : packTrain(fake, STOPS).bytes;
-  // The nonce of test manifests is fixed, so another key makes another manifest.
-  const told = { results: [], manifest: other, ...(state === undefined ? {} : { state }) };
-  await expect(arriving(told)).rejects.toMatchObject({ code });
-});
+])(
+  'a dispatcher that answers with %s',
+  async (_, { manifest, state }: { manifest?: string; state?: string }, code) => {
+    const other = manifest === undefined ? packed.bytes : packTrain(fake, STOPS).bytes;
+    // The nonce of test manifests is fixed, so another key makes another manifest.
+    const told = { results: [], manifest: other, ...(state === undefined ? {} : { state }) };
+    await expect(arriving(told)).rejects.toMatchObject({ code });
+  },
+);

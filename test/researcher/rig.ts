@@ -87,7 +87,12 @@ export type Lies = {
   jwe?: (jwe: Uint8Array) => Uint8Array;
 };
 
-export async function released(fake: FakeNetwork, packed: Packed, station: string, lies: Lies = {}): Promise<Shown> {
+export async function released(
+  fake: FakeNetwork,
+  packed: Packed,
+  station: string,
+  lies: Lies = {},
+): Promise<Shown> {
   const result = {
     dataset: { id: 'cgd', snapshotDigest: digestOf('data') },
     policyDigest: digestOf('policy'),
@@ -96,10 +101,19 @@ export async function released(fake: FakeNetwork, packed: Packed, station: strin
     result: COUNT,
     ...lies.result,
   };
-  return show(fake, packed, station, lies, 'result', result, { outcome: 'released', code: 'released', commitment: null });
+  return show(fake, packed, station, lies, 'result', result, {
+    outcome: 'released',
+    code: 'released',
+    commitment: null,
+  });
 }
 
-export async function refused(fake: FakeNetwork, packed: Packed, station: string, lies: Lies = {}): Promise<Shown> {
+export async function refused(
+  fake: FakeNetwork,
+  packed: Packed,
+  station: string,
+  lies: Lies = {},
+): Promise<Shown> {
   const salt = '00112233445566778899aabbccddeeff';
   const explanation = {
     outcome: 'refused' as const,
@@ -134,7 +148,10 @@ async function show(
   const order = makeOrder(fake, subject, NOW_MS, { audience: station, ...lies.order });
   const issued = { networkId: fake.network.id, networkVersion: fake.network.version, issuer: station };
   const visit = { manifestDigest, step: 'run', round: 1, attempt: 1, issuedAtMs: NOW_MS };
-  const about = (digest: string | undefined) => ({ name: 'order', digest: (digest ?? order.digest) as typeof order.digest });
+  const about = (digest: string | undefined) => ({
+    name: 'order',
+    digest: (digest ?? order.digest) as typeof order.digest,
+  });
   const sealed = signStatement(
     name,
     about(lies.insideSubject),

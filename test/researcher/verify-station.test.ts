@@ -2,7 +2,17 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { verifyStation } from '../../src/journey/researcher/verify-station.ts';
 import { digestOf } from '../../src/model/id.ts';
 import { type FakeNetwork, makeNetwork, x25519 } from '../fakes/network.ts';
-import { COUNT, type Lies, NOW_MS, openerFor, type Packed, packTrain, refused, released, tamper } from './rig.ts';
+import {
+  COUNT,
+  type Lies,
+  NOW_MS,
+  openerFor,
+  type Packed,
+  packTrain,
+  refused,
+  released,
+  tamper,
+} from './rig.ts';
 
 let fake: FakeNetwork;
 let packed: Packed;
@@ -16,7 +26,13 @@ const verified = (shown: Awaited<ReturnType<typeof released>>) =>
 
 test('a released result is attested by its station, with where it came from', async () => {
   const account = await verified(await released(fake, packed, 'north'));
-  expect(account).toMatchObject({ station: 'north', word: 'attested', state: 'released', code: 'released', result: COUNT });
+  expect(account).toMatchObject({
+    station: 'north',
+    word: 'attested',
+    state: 'released',
+    code: 'released',
+    result: COUNT,
+  });
   expect(account.snapshotDigest).toBe(digestOf('data'));
 });
 
@@ -33,7 +49,10 @@ test('a refusal comes with the reasons that the station committed to', async () 
 });
 
 test('a station that tells nothing but its code', async () => {
-  const shown = await refused(fake, packed, 'north', { receipt: { jweDigest: null, commitment: null }, jwe: () => new Uint8Array() });
+  const shown = await refused(fake, packed, 'north', {
+    receipt: { jweDigest: null, commitment: null },
+    jwe: () => new Uint8Array(),
+  });
   expect(await verified(shown)).toMatchObject({ word: 'attested', state: 'refused', text: '', reasons: [] });
 });
 
@@ -51,13 +70,21 @@ describe('what a dispatcher or a station could forge is not used', () => {
     ['a receipt in the name of another station', { receipt: { issuer: 'south' } }, 'receipt.invalid'],
     ['a receipt of another network', { receipt: { networkId: OTHER } }, 'network.mismatch'],
     ['a receipt that names another envelope', { receipt: { jweDigest: OTHER } }, 'envelope.invalid'],
-    ['a release without an envelope', { receipt: { jweDigest: null }, jwe: () => new Uint8Array() }, 'receipt.invalid'],
+    [
+      'a release without an envelope',
+      { receipt: { jweDigest: null }, jwe: () => new Uint8Array() },
+      'receipt.invalid',
+    ],
     ['an envelope that is held back', { jwe: () => new Uint8Array() }, 'envelope.invalid'],
     ['a release with the code of a refusal', { receipt: { code: 'policy.denied' } }, 'receipt.invalid'],
     ['a result for another order', { insideSubject: OTHER }, 'receipt.invalid'],
     ['a result for another manifest', { result: { manifestDigest: OTHER } }, 'receipt.invalid'],
     ['a result signed by another station', { insideSigner: 'south' }, 'signature.invalid'],
-    ['a result of another dataset', { result: { dataset: { id: 'lung', snapshotDigest: OTHER } } }, 'receipt.invalid'],
+    [
+      'a result of another dataset',
+      { result: { dataset: { id: 'lung', snapshotDigest: OTHER } } },
+      'receipt.invalid',
+    ],
     ['a result meant for somebody else', { result: { recipients: [OTHER] } }, 'receipt.invalid'],
     ['a result sealed to another key', { sealedTo: x25519() }, 'envelope.invalid'],
     [
@@ -66,7 +93,19 @@ describe('what a dispatcher or a station could forge is not used', () => {
         result: {
           result: {
             schema: 'pht-result/v1',
-            outputs: [{ id: 't', kind: 'StatisticalHypothesisTests', test: 'log-rank', var: 'a', arm: 'b', arms: 2, n: 1, u: 1, v: 1 }],
+            outputs: [
+              {
+                id: 't',
+                kind: 'StatisticalHypothesisTests',
+                test: 'log-rank',
+                var: 'a',
+                arm: 'b',
+                arms: 2,
+                n: 1,
+                u: 1,
+                v: 1,
+              },
+            ],
           },
         },
       },
@@ -75,7 +114,13 @@ describe('what a dispatcher or a station could forge is not used', () => {
   ];
   test.each(lies)('%s', async (_, lie, code) => {
     const account = await verified(await released(fake, packed, 'north', lie));
-    expect(account).toMatchObject({ word: 'unverified', state: 'unverified', code, result: null, receiptDigest: null });
+    expect(account).toMatchObject({
+      word: 'unverified',
+      state: 'unverified',
+      code,
+      result: null,
+      receiptDigest: null,
+    });
   });
 
   const explanations: [string, Lies][] = [
@@ -86,7 +131,12 @@ describe('what a dispatcher or a station could forge is not used', () => {
   ];
   test.each(explanations)('%s', async (_, lie) => {
     const account = await verified(await refused(fake, packed, 'north', lie));
-    expect(account).toMatchObject({ word: 'unverified', code: 'receipt.invalid', text: expect.any(String), reasons: [] });
+    expect(account).toMatchObject({
+      word: 'unverified',
+      code: 'receipt.invalid',
+      text: expect.any(String),
+      reasons: [],
+    });
     expect(account.text).not.toContain('no rule permits it');
   });
 
@@ -97,7 +147,10 @@ describe('what a dispatcher or a station could forge is not used', () => {
   });
 
   test('a station that is no stop of the train', async () => {
-    expect(await verified(await released(fake, packed, 'south'))).toMatchObject({ word: 'unverified', code: 'receipt.invalid' });
+    expect(await verified(await released(fake, packed, 'south'))).toMatchObject({
+      word: 'unverified',
+      code: 'receipt.invalid',
+    });
   });
 
   test.each([

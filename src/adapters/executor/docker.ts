@@ -37,6 +37,7 @@ export function createDockerExecutor(options: DockerExecutorOptions): Executor {
   let report: EngineReport | undefined = options.remembered;
   let opened: { fingerprint: string; parts: Promise<Opened> } | undefined;
   let probing: Promise<EngineReport> | undefined;
+  const running = new Set<{ hop: string; bell: AbortController }>();
 
   /** What depends on the engine as it is; made anew when the engine has changed. */
   async function open(identity: Identity): Promise<Opened> {
@@ -103,13 +104,17 @@ export function createDockerExecutor(options: DockerExecutorOptions): Executor {
     const { engine, pool } = await parts();
     const ready = assertStillProved();
     ready.catch(() => undefined); // awaited before the start
+    const bell = new AbortController();
+    const going = { hop: spec.hop, bell };
     const [holder, env] = await Promise.all([
       pool.take(spec.limits.outputBytesMax, spec.runAs),
       imageEnv(spec.image.engineId),
     ]);
+    running.add(going);
     try {
-      return await runContained(engine, spec, holder, env, signal, ready);
+      return await runContained(engine, spec, holder, env, AbortSignal.any([signal, bell.signal]), ready);
     } finally {
+      running.delete(going);
       background.start('remove a volume', async () => {
         await pool.giveBack(holder);
         pool.prepare(spec.limits.outputBytesMax, spec.runAs);
@@ -120,7 +125,10 @@ export function createDockerExecutor(options: DockerExecutorOptions): Executor {
   async function sweepOwned(hop: string | undefined): Promise<number> {
     const pool = (await opened?.parts)?.pool;
     if (hop === undefined) await pool?.drain();
-    return sweep(docker, owned, pool?.known() ?? new Set(), hop);
+    const stop = (): void => {
+      for (const run of running) if (hop === undefined || run.hop === hop) run.bell.abort();
+    };
+    return sweep(docker, owned, pool?.known() ?? new Set(), hop, stop);
   }
 
   async function imageEnv(engineId: string): Promise<readonly string[]> {

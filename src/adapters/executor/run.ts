@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import { PhtError } from '../../model/error.ts';
 import type { RunOutcome, RunSpec } from '../../ports/executor.ts';
-import { bounded } from './connect.ts';
+import { bounded, isAbsent } from './connect.ts';
 import { type Engine, removeContainer } from './engine.ts';
 import type { Holder } from './holder.ts';
 import { freshName, hopLabels } from './labels.ts';
@@ -108,6 +108,9 @@ async function startAndWait(
   try {
     await bounded('end a run', (abortSignal) => container.wait({ abortSignal }), wallMsMax + GRACE_MS);
   } catch (thrown) {
+    // Stopped, and removed by a sweep before it was waited for: as wanted.
+    if (ending !== 'by itself' && isAbsent(thrown))
+      return { ending, wallMs: Math.round(performance.now() - startedMs) };
     throw refusal === undefined
       ? thrown
       : new PhtError('engine.unreachable', 'a train could not be stopped', { cause: refusal });

@@ -7,6 +7,7 @@ import { HOP_LABEL, OWNER_LABEL, type Ownership, PREPARED_LABEL } from './labels
  * Removes this owner's containers and volumes. With a hop: the hop's own, and the volumes that an earlier process of
  * this owner had prepared (which bear no hop), but nothing of `live`, which this process uses.
  *
+ * @param stop ends this process's own runs that are about to be removed, so that they say so
  * @returns how many containers and volumes there were
  */
 export async function sweep(
@@ -14,6 +15,7 @@ export async function sweep(
   ownership: Ownership,
   live: ReadonlySet<string>,
   hop: string | undefined,
+  stop: () => void,
 ): Promise<number> {
   const filters = { label: [`${OWNER_LABEL}=${ownership.label}`] };
   // Asked for and checked: a filter that an engine ignores must not cost another member's run.
@@ -37,13 +39,14 @@ export async function sweep(
       ? isLeft((Names[0] ?? '').replace(/^\//, ''))
       : Labels[HOP_LABEL] === hop;
   });
-  for (const { Id } of containers) await removeContainer(docker, Id);
   const { Volumes } = await bounded('list volumes', (abortSignal) =>
     docker.listVolumes({ filters, abortSignal }),
   );
   const volumes = (Volumes ?? []).filter(
     (volume) => isOwned(volume) && (hop === undefined || isLeft(volume.Name)),
   );
+  stop();
+  for (const { Id } of containers) await removeContainer(docker, Id);
   for (const { Name } of volumes) await removeVolume(docker, Name);
   return containers.length + volumes.length;
 }

@@ -232,6 +232,22 @@ describe('a ledger after a crash', () => {
     assertPublished(2);
   });
 
+  it('leaves no writer behind when one of several fails', async () => {
+    let writing = 0;
+    const disk: Disk = {
+      ...DISK,
+      write: async (path, bytes, sync) => {
+        if (path.includes('entries')) throw new Error('disk full');
+        writing += 1;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        await DISK.write(path, bytes, sync);
+        writing -= 1;
+      },
+    };
+    await expect(ledger({ disk }).covered(append(1))).rejects.toThrow('disk full');
+    expect(writing).toBe(0);
+  });
+
   it('writes lost or damaged files again from the store, and says so', async () => {
     await ledger().covered(append(300));
     const lines: string[] = [];

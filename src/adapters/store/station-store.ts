@@ -64,12 +64,15 @@ export type StationStore = {
   close(): void;
 };
 
-/** @param actor the station's member id, which each of its ledger entries names */
-export function openStationStore(path: string, actor: string): StationStore {
+/**
+ * @param actor the station's member id, which each of its ledger entries names
+ * @param posted told after a transaction that left something in the outbox
+ */
+export function openStationStore(path: string, actor: string, posted: () => void = () => {}): StationStore {
   const database = openDatabase(path, MIGRATIONS);
   const append = createAppend(database, actor);
   return {
-    hops: hopStore(database, append),
+    hops: hopStore(database, append, createPost(database, posted)),
     outbox: outbox(database),
     clearances: clearances(database),
     log: {
@@ -88,7 +91,7 @@ export function openStationStore(path: string, actor: string): StationStore {
   };
 }
 
-function hopStore(database: Database, append: Append): HopStore {
+function hopStore(database: Database, append: Append, post: Post): HopStore {
   const find = (hopId: string): HopRecord | null => {
     const row = database.get('SELECT * FROM hops WHERE hop_id = ?', hopId);
     return row === undefined ? null : hopOf(row);
@@ -103,7 +106,7 @@ function hopStore(database: Database, append: Append): HopStore {
     accept: (order, manifest, manifestDigest, nowMs) =>
       database.transaction(() => {
         const known = find(order.hopId);
-        if (known !== null) return again(database, known, order.digest);
+        if (known !== null) return again(post, known, order.digest);
         const { step, round, attempt, epoch, issuer } = order.predicate;
         const envelope = Buffer.from(JSON.stringify(order.envelope));
         database.run(
@@ -119,7 +122,7 @@ function hopStore(database: Database, append: Append): HopStore {
           [{ type: 'order.received', ...hopEntryHead(hop), body: { orderDigest: order.digest } }],
           nowMs,
         );
-        post(database, hop, size, 'received');
+        post(hop, size, 'received');
         return hop;
       }),
     list: (which) =>
@@ -135,7 +138,7 @@ function hopStore(database: Database, append: Append): HopStore {
         if (typeof change.consume === 'string') consume(database, change.consume, hop);
         transition(database, hop, to, change.nowMs, change.notes ?? {});
         const size = append(change.entries, change.nowMs);
-        if (change.progress !== undefined) post(database, hop, size, change.progress);
+        if (change.progress !== undefined) post(hop, size, change.progress);
         return found(hop.hopId);
       }),
     seal: (hop, sealed, entries, nowMs, guard) =>
@@ -149,7 +152,7 @@ function hopStore(database: Database, append: Append): HopStore {
            WHERE hop_id = ?`,
           ...[sealed.outcome, sealed.code, sealed.receipt, sealed.receiptDigest, sealed.jwe, size, hop.hopId],
         );
-        post(database, hop, size, null);
+        post(hop, size, null);
         return found(hop.hopId);
       }),
     rival: (hop) => {
@@ -166,11 +169,11 @@ function hopStore(database: Database, append: Append): HopStore {
 }
 
 /** The same order again: the same receipt and the same sealed bytes, under the key they were sent with before. */
-function again(database: Database, hop: HopRecord, orderDigest: Digest): HopRecord {
+function again(post: Post, hop: HopRecord, orderDigest: Digest): HopRecord {
   if (hop.orderDigest !== orderDigest) {
     throw new PhtError('conflict', `another order has the id ${hop.hopId} already`);
   }
-  if (hop.sealed !== null) post(database, hop, hop.sealed.ledgerSize, null);
+  if (hop.sealed !== null) post(hop, hop.sealed.ledgerSize, null);
   return hop;
 }
 
@@ -200,13 +203,19 @@ function claimRelease(database: Database, hop: HopRecord): void {
 }
 
 /** `progress` null posts the receipt, whose bytes stay in the hop's own row. */
-function post(database: Database, hop: HopRecord, ledgerSize: number, progress: string | null): void {
-  const key = `${hop.hopId}.${progress ?? 'receipt'}.${ledgerSize}`;
-  // The one key of a receipt may wait already.
-  database.run(
-    'INSERT INTO outbox (key, hop_id, epoch, ledger_size, progress) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
-    ...[key, hop.hopId, hop.epoch, ledgerSize, progress],
-  );
+type Post = (hop: HopRecord, ledgerSize: number, progress: string | null) => void;
+
+function createPost(database: Database, posted: () => void): Post {
+  return (hop, ledgerSize, progress) => {
+    const key = `${hop.hopId}.${progress ?? 'receipt'}.${ledgerSize}`;
+    // The one key of a receipt may wait already.
+    database.run(
+      'INSERT INTO outbox (key, hop_id, epoch, ledger_size, progress) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+      ...[key, hop.hopId, hop.epoch, ledgerSize, progress],
+    );
+    // Transactions are synchronous, so this one is over when a microtask runs.
+    queueMicrotask(posted);
+  };
 }
 
 function seen(database: Database, nowMs: number): void {

@@ -39,7 +39,10 @@ export async function arrive(
     return { arrival: kept, manifest: manifest.predicate };
   }
   if (packed.key === null) {
-    throw new PhtError('config.missing', `the private key of ${trainId} is gone; its results cannot be opened`);
+    throw new PhtError(
+      'config.missing',
+      `the private key of ${trainId} is gone; its results cannot be opened`,
+    );
   }
   const client = await ports.client();
   const { journey, shown } = await fetchAll(client, manifest, ports.retry, signal);
@@ -47,7 +50,15 @@ export async function arrive(
   const { title, route } = manifest.predicate;
   const complete = hasEnded(journey.state) && stations.every(({ word }) => word === 'attested');
   const { minStations } = route;
-  const arrival: Arrival = { schema: 'pht-arrival/v1', trainId, title, state: journey.state, minStations, complete, stations };
+  const arrival: Arrival = {
+    schema: 'pht-arrival/v1',
+    trainId,
+    title,
+    state: journey.state,
+    minStations,
+    complete,
+    stations,
+  };
   if (complete) ports.arrivals.keep(arrival);
   return { arrival, manifest: manifest.predicate };
 }
@@ -73,11 +84,17 @@ async function fetchAll(
   let pageToken = '';
   for (let page = 0; page < PAGES_MAX; page++) {
     const request = { trainId, pageToken };
-    const answer = await retry(() => client.result(request, { signal }), { signal, attemptsMax: CALL_ATTEMPTS_MAX });
+    const answer = await retry(() => client.result(request, { signal }), {
+      signal,
+      attemptsMax: CALL_ATTEMPTS_MAX,
+    });
     const theirs = digestOf(payloadOf(parseEnvelope(answer.manifest, "the dispatcher's manifest")));
     const journey = journeyOf(answer.journey);
     if (theirs !== manifest.digest || journey.trainId !== trainId) {
-      throw new PhtError('manifest.invalid', 'the dispatcher answered for another train than the one asked for');
+      throw new PhtError(
+        'manifest.invalid',
+        'the dispatcher answered for another train than the one asked for',
+      );
     }
     shown.push(...answer.results);
     pageToken = answer.nextPageToken;
@@ -119,7 +136,10 @@ function claimed(station: string, journey: JourneyView): StationAccount {
   }
   const { state, code, changedAtMs } = stop;
   if (state === 'released') {
-    const error = new PhtError('receipt.invalid', 'the dispatcher says that it released, and shows no receipt of it');
+    const error = new PhtError(
+      'receipt.invalid',
+      'the dispatcher says that it released, and shows no receipt of it',
+    );
     return { ...unverified(station, error), atMs: changedAtMs };
   }
   return { ...base, word: 'claimed', state, code, text: '', reasons: [], atMs: changedAtMs };

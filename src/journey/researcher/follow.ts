@@ -28,7 +28,10 @@ export async function follow(
         progressed();
         const journey = journeyOf(message);
         if (journey.trainId !== trainId) {
-          throw new PhtError('input.malformed', 'the dispatcher told of another train than the one asked for');
+          throw new PhtError(
+            'input.malformed',
+            'the dispatcher told of another train than the one asked for',
+          );
         }
         // After a reconnect the dispatcher says again what was seen before.
         const now = JSON.stringify(journey);

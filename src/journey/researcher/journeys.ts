@@ -4,7 +4,7 @@ import type { Journey, JourneyService } from '../../gen/pht/v1/journeys_pb.ts';
 import { JOURNEY_STATES, STOP_STATES } from '../../model/account.ts';
 import { encodeEnvelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
-import { digestOf, type TrainId, TrainIdText } from '../../model/id.ts';
+import { digestOf, HopIdText, type TrainId, TrainIdText } from '../../model/id.ts';
 import { check, Slug, TimestampMs } from '../../model/schema.ts';
 import { signStatement } from '../../model/statement.ts';
 import type { PackedTrains } from '../../ports/researcher-trains.ts';
@@ -20,6 +20,7 @@ const StopView = z.strictObject({
   code: z.string().max(100),
   changedAtMs: TimestampMs,
   attempt: z.int().min(0),
+  hopId: z.union([z.literal(''), HopIdText]),
 });
 
 const JourneyViewSchema = z.strictObject({
@@ -34,8 +35,8 @@ export type JourneyView = z.infer<typeof JourneyViewSchema>;
 
 /** @throws PhtError `input.malformed` when the dispatcher said what nobody can understand */
 export function journeyOf(message: Journey | undefined): JourneyView {
-  const stops = message?.stops.map(({ station, state, code, changedAtMs, attempt }) => {
-    return { station, state, code, changedAtMs: Number(changedAtMs), attempt };
+  const stops = message?.stops.map(({ station, state, code, changedAtMs, attempt, hopId }) => {
+    return { station, state, code, changedAtMs: Number(changedAtMs), attempt, hopId };
   });
   const view = message && {
     trainId: message.trainId,
@@ -51,12 +52,19 @@ const PAGE_SIZE = 100;
 const PAGES_MAX = 100;
 
 /** All journeys of this researcher, as the dispatcher has them. */
-export async function listJourneys(client: JourneyClient, retry: Retry, signal: AbortSignal): Promise<JourneyView[]> {
+export async function listJourneys(
+  client: JourneyClient,
+  retry: Retry,
+  signal: AbortSignal,
+): Promise<JourneyView[]> {
   const journeys: JourneyView[] = [];
   let pageToken = '';
   for (let page = 0; page < PAGES_MAX; page++) {
     const request = { pageSize: PAGE_SIZE, pageToken };
-    const answer = await retry(() => client.list(request, { signal }), { signal, attemptsMax: CALL_ATTEMPTS_MAX });
+    const answer = await retry(() => client.list(request, { signal }), {
+      signal,
+      attemptsMax: CALL_ATTEMPTS_MAX,
+    });
     journeys.push(...answer.journeys.map(journeyOf));
     pageToken = answer.nextPageToken;
     if (pageToken === '') return journeys;

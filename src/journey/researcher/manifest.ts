@@ -91,9 +91,13 @@ export function applyChoices(parameters: Parameters, choices: readonly string[])
     const name = choice.slice(0, Math.max(at, 0));
     const known = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
     if (at < 1 || known === undefined) {
-      throw new PhtError('usage.invalid', `--set takes name=value with a name that train.yaml has, not ${choice}`, {
-        hint: `it has: ${Object.keys(parameters).join(', ') || 'none'}`,
-      });
+      throw new PhtError(
+        'usage.invalid',
+        `--set takes name=value with a name that train.yaml has, not ${choice}`,
+        {
+          hint: `it has: ${Object.keys(parameters).join(', ') || 'none'}`,
+        },
+      );
     }
     const text = choice.slice(at + 1);
     chosen[name] = typeof known === 'string' ? text : jsonOf(name, text, known);
@@ -106,7 +110,11 @@ function jsonOf(name: string, text: string, known: Parameters[string]): Paramete
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new PhtError('usage.invalid', `--set ${name}: the value is not JSON, as a ${kindOf(known)} must be`, { cause });
+    throw new PhtError(
+      'usage.invalid',
+      `--set ${name}: the value is not JSON, as a ${kindOf(known)} must be`,
+      { cause },
+    );
   }
   if (kindOf(value) !== kindOf(known)) {
     throw new PhtError('usage.invalid', `--set ${name} takes a ${kindOf(known)}, not a ${kindOf(value)}`);

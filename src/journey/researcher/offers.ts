@@ -26,13 +26,22 @@ export async function listOffers(
   retry: Retry,
   signal: AbortSignal,
 ): Promise<Offer[]> {
-  const answer = await retry(() => client.datasets({}, { signal }), { signal, attemptsMax: CALL_ATTEMPTS_MAX });
+  const answer = await retry(() => client.datasets({}, { signal }), {
+    signal,
+    attemptsMax: CALL_ATTEMPTS_MAX,
+  });
   const told = new Map(answer.stations.map((one) => [check(Slug, one.station, 'a station id'), one]));
   return membersOf(network, 'station')
     .map(({ id }) => {
       const one = told.get(id);
       const lastSeenMs = Number(one?.lastSeenMs ?? 0n);
-      const offer: Offer = { station: id, online: one?.online ?? false, lastSeenMs: lastSeenMs || null, datasets: [], problems: [] };
+      const offer: Offer = {
+        station: id,
+        online: one?.online ?? false,
+        lastSeenMs: lastSeenMs || null,
+        datasets: [],
+        problems: [],
+      };
       for (const bytes of one?.datasetDescriptions ?? []) addDescription(offer, bytes);
       return offer;
     })

@@ -1,5 +1,5 @@
-import type { Network } from '../../model/network.ts';
 import type { PhtError } from '../../model/error.ts';
+import type { Network } from '../../model/network.ts';
 import type { Clock } from '../../ports/clock.ts';
 
 /** Who the verbs of this role act for. */

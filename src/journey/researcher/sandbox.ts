@@ -45,7 +45,18 @@ export async function runStep(step: Step, ports: SandboxPorts, signal: AbortSign
       files.push({ source: await ports.spool.write(step.id, `file-${at}`, bytes), target });
     }
     const { limits, log } = step;
-    const spec = { hop: step.id, epoch: 1, image, entrypoint, workingDir, env, limits, runAs: ports.runAs, files, log };
+    const spec = {
+      hop: step.id,
+      epoch: 1,
+      image,
+      entrypoint,
+      workingDir,
+      env,
+      limits,
+      runAs: ports.runAs,
+      files,
+      log,
+    };
     return await ports.executor.run(spec, signal);
   } finally {
     await ports.spool.remove(step.id);

@@ -1,6 +1,6 @@
 import type { DatasetDescription } from '../../model/dataset.ts';
 import { codebookOf } from '../../model/result/codebook.ts';
-import { screenResult, type Screening } from '../../model/result/screen.ts';
+import { type Screening, screenResult } from '../../model/result/screen.ts';
 import { type DisclosureSettings, tighten } from '../../model/result/settings.ts';
 import type { TrainImage } from '../../model/train.ts';
 import type { TrainFile } from '../../model/train-file.ts';
@@ -61,5 +61,12 @@ export async function trial(
     kinds: file.outputs.kinds,
     bytesMax: file.limits.outputBytesMax,
   });
-  return { station, log, wallMs, raw: Buffer.from(outcome.output).toString('utf8'), failure: null, screening };
+  return {
+    station,
+    log,
+    wallMs,
+    raw: Buffer.from(outcome.output).toString('utf8'),
+    failure: null,
+    screening,
+  };
 }

@@ -38,7 +38,8 @@ export async function verifyStation(
       throw new PhtError('receipt.invalid', 'it is no stop of this train');
     }
     const order = verifyOrder(parseEnvelope(shown.order, 'the order'), network, station);
-    if (order.subject !== manifest.digest) throw new PhtError('order.invalid', 'the order is for another manifest');
+    if (order.subject !== manifest.digest)
+      throw new PhtError('order.invalid', 'the order is for another manifest');
     const receipt = verifyReceipt(parseEnvelope(shown.receipt, 'the receipt'), network, station);
     assertVisit('receipt', receipt, order, manifest);
     const sealed = sealedOf(receipt, shown.jwe);
@@ -87,8 +88,10 @@ function assertVisit(
 ): void {
   const { manifestDigest, step, round, attempt } = said.predicate;
   const ordered = order.predicate;
-  if (said.subject !== order.digest) throw new PhtError('receipt.invalid', `the ${what} is for another order`);
-  if (manifestDigest !== manifest.digest) throw new PhtError('receipt.invalid', `the ${what} is for another manifest`);
+  if (said.subject !== order.digest)
+    throw new PhtError('receipt.invalid', `the ${what} is for another order`);
+  if (manifestDigest !== manifest.digest)
+    throw new PhtError('receipt.invalid', `the ${what} is for another manifest`);
   if (step !== ordered.step || round !== ordered.round || attempt !== ordered.attempt) {
     throw new PhtError('receipt.invalid', `the ${what} is for another visit than the order`);
   }
@@ -102,10 +105,15 @@ function sealedOf({ predicate }: VerifiedReceipt, jwe: Uint8Array): Uint8Array |
   }
   if (jweDigest === null) {
     if (jwe.byteLength === 0 && outcome !== 'released') return null;
-    throw new PhtError('receipt.invalid', 'the receipt names no envelope where there must be one, or one too many came');
+    throw new PhtError(
+      'receipt.invalid',
+      'the receipt names no envelope where there must be one, or one too many came',
+    );
   }
-  if (jwe.byteLength === 0) throw new PhtError('envelope.invalid', 'the envelope that the receipt names was not shown');
-  if (digestOf(jwe) !== jweDigest) throw new PhtError('envelope.invalid', 'the envelope is not the one that the receipt names');
+  if (jwe.byteLength === 0)
+    throw new PhtError('envelope.invalid', 'the envelope that the receipt names was not shown');
+  if (digestOf(jwe) !== jweDigest)
+    throw new PhtError('envelope.invalid', 'the envelope is not the one that the receipt names');
   return jwe;
 }
 
@@ -129,7 +137,10 @@ async function openResult(
   }
   const kinds: ReadonlySet<string> = new Set([...manifest.predicate.outputs.kinds, 'NotAvailable']);
   if (!predicate.result.outputs.every(({ kind }) => kinds.has(kind))) {
-    throw new PhtError('receipt.invalid', 'the result has an output of a kind that the manifest does not name');
+    throw new PhtError(
+      'receipt.invalid',
+      'the result has an output of a kind that the manifest does not name',
+    );
   }
   return predicate;
 }

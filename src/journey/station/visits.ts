@@ -26,7 +26,7 @@ type Active = { controller: AbortController; done: Promise<void>; again: boolean
  */
 export function createVisits(
   station: Station,
-  ports: { hops: HopStore; steps: Steps; runsAtOnceMax: number; /** There is something to report. */ sealed(): void },
+  ports: { hops: HopStore; steps: Steps; runsAtOnceMax: number },
 ): Visits {
   const active = new Map<string, Active>();
   const timers = new Map<string, NodeJS.Timeout>();
@@ -62,7 +62,7 @@ export function createVisits(
   };
 
   const follow = (hopId: string, ended: Ended): void => {
-    if (ended.is !== 'later') return ports.sealed();
+    if (ended.is !== 'later') return;
     const hop = ports.hops.find(hopId);
     if (hop !== null && !isSealed(hop.state)) later(hopId);
   };

@@ -1,0 +1,41 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Figure, median } from '../figure.ts';
+import { withStage } from '../stage.ts';
+
+const SAMPLES = 10;
+const APART_MS = 500;
+const KIB_PER_MB = 1000 / 1.024;
+
+function rssMb(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  if (kib === undefined) throw new Error(`process ${pid} has no VmRSS`);
+  return Number(kib) / KIB_PER_MB;
+}
+
+/** What a hospital's machine spares for a station that is connected and has nothing to do, in millions of bytes. */
+export const figure: Figure = {
+  unit: 'MB',
+  goal: 120,
+  measure: () =>
+    withStage(async ({ station }) => {
+      const idle = spawn(process.execPath, ['-e', 'setInterval(() => undefined, 1e6)'], { stdio: 'ignore' });
+      try {
+        const [mine, floor]: [number[], number[]] = [[], []];
+        for (let at = 0; at < SAMPLES; at++) {
+          await sleep(APART_MS);
+          mine.push(rssMb(station.pid));
+          floor.push(rssMb(idle.pid ?? 0));
+        }
+        return {
+          value: median(mine),
+          samples: mine,
+          floor: median(floor),
+          floorName: 'a Node.js that does nothing',
+        };
+      } finally {
+        idle.kill('SIGKILL');
+      }
+    }),
+};
