@@ -33,15 +33,15 @@ export const figure: Figure = {
   measure: (say) =>
     withStage((stage) => {
       const frame = silentFrame(stage.places.researcher);
-      return travel(frame, {}, (traveller) => compare(stage, frame, traveller, say));
+      return travel(frame, {}, (traveller) => compare(stage, traveller, say));
     }),
 };
 
-async function compare(stage: Stage, frame: Frame, traveller: Traveller, say: (line: string) => void) {
+async function compare(stage: Stage, traveller: Traveller, say: (line: string) => void) {
   const [hops, bares]: [number[], number[]] = [[], []];
   const options = { stop: [STATION], set: [] };
   for (let at = 0; at < WARM_UPS + SAMPLES; at++) {
-    const packed = await packDirectory(frame, traveller, TRAIN, options);
+    const packed = await packDirectory(traveller, TRAIN, options);
     const hopMs = await timedMs(() => hop(traveller, packed));
     await settled(stage);
     const bare = await bareContainer(stage, packed);

@@ -49,7 +49,7 @@ export async function refuse(
 ): Promise<void> {
   const { changed, altered, expired, stranger } = suspects;
   changeParameter(changed);
-  alterImage(places.researcher, altered);
+  const restore = alterImage(places.researcher, altered);
   await sleep(Math.max(0, expired.expiresMs - Date.now() + 1));
   const submit = (trainId: string) => (): Promise<Failure> =>
     refusal(places.researcher, [...SUBMIT, trainId]);
@@ -69,6 +69,7 @@ export async function refuse(
     { what: 'the train has been there before', wanted: 'replayed', try: submit(departed) },
   ];
   const answers = await Promise.all(trains.map(async (train) => ({ train, answer: await train.try() })));
+  restore(); // the next train may stand on the same image
   for (const { train, answer } of answers) {
     say(`${train.what}:`);
     say(`${answer.message} [${answer.code}]`, 4);
@@ -86,8 +87,8 @@ function changeParameter({ directory }: Packed): void {
   writeFileSync(path, JSON.stringify({ ...envelope, payload: Buffer.from(changed).toString('base64') }));
 }
 
-/** One byte of the image's configuration differs from what its digest says. */
-function alterImage(home: string, { image }: Packed): void {
+/** One byte of the image's configuration differs from what its digest says. @returns what undoes it */
+function alterImage(home: string, { image }: Packed): () => void {
   const depot = join(home, 'depot');
   const name = readdirSync(depot, { recursive: true, encoding: 'utf8' }).find(
     (path) => path.endsWith(image.configDigest) && statSync(join(depot, path)).isFile(),
@@ -96,6 +97,9 @@ function alterImage(home: string, { image }: Packed): void {
   const bytes = readFileSync(join(depot, name));
   const at = bytes.indexOf('/app/');
   if (at === -1) throw new Error('the image names no program');
-  bytes.write('/apq/', at);
-  writeFileSync(join(depot, name), bytes);
+  const altered = Buffer.from(bytes);
+  altered.write('/apq/', at);
+  const path = join(depot, name);
+  writeFileSync(path, altered);
+  return () => writeFileSync(path, bytes);
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
@@ -8,6 +8,7 @@ import { createDockerExecutor } from '../adapters/executor/docker.ts';
 import type { StationConfig } from '../adapters/home/config.ts';
 import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
+import { checkLayer } from '../adapters/image/layer-check.ts';
 import { createLedger } from '../adapters/ledger/files.ts';
 import { createSpool } from '../adapters/spool/files.ts';
 import { createRunLogs } from '../adapters/spool/run-logs.ts';
@@ -79,6 +80,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     lifetimeMsMax: config.manifestLifetimeDaysMax * 86_400_000,
     runAs: config.runAs,
     acceptEngineRisks: config.engine.acceptEngineRisks,
+    blobCacheBytesMax: config.blobCacheBytesMax,
     explanations: config.explanations,
     disclosure: () => config.disclosure,
     highestMs: store.log.highestMs,
@@ -90,7 +92,9 @@ export async function composeStation(home: Home, config: StationConfig): Promise
   };
   const leases = createHold(track, station);
   const depot = createDepot(join(home.dir, 'depot'));
-  const spool = createSpool(resolve(home.dir, 'runs'));
+  const spoolDir = resolve(home.dir, 'runs');
+  rmSync(spoolDir, { recursive: true, force: true });
+  const spool = createSpool(spoolDir);
   const steps: Steps = {
     inspect: createInspect(station, { hops, datasets }),
     decide: createDecide(station, { hops, policy }),
@@ -100,6 +104,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
       executor,
       depot,
       leases,
+      checkLayer,
       blobs: blobSource(channel, depot),
     }),
     run: createRun(station, { hops, executor, spool, datasets, log: runLogs.write }),

@@ -8,6 +8,7 @@ import { type Finding, judgeEngine, judgeNetwork, ok } from '../journey/station/
 import { PhtError } from '../model/error.ts';
 import { digestOf } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
+import type { EngineReport } from '../ports/executor.ts';
 import { dialDispatcher, tlsOf } from './dial.ts';
 import { EXIT, exitStatusOf } from './exit.ts';
 import type { Frame } from './frame.ts';
@@ -130,7 +131,7 @@ async function lookAtConnection(home: Home, config: StationConfig, network: Netw
  * The proof by effect, under an owner of the doctor's own: the agent sweeps what bears its own label, and the doctor
  * must not touch the agent's runs.
  */
-async function probe(home: Home, config: StationConfig, network: Network): ReturnType<ReturnType<typeof createDockerExecutor>['probe']> {
+async function probe(home: Home, config: StationConfig, network: Network): Promise<EngineReport> {
   const executor = createDockerExecutor({
     owner: `doctor-${digestOf(home.member.id).slice(0, 24)}`,
     networkId: network.id,
@@ -138,10 +139,12 @@ async function probe(home: Home, config: StationConfig, network: Network): Retur
     runAs: config.runAs,
     log: () => undefined,
   });
-  const report = await executor.probe();
-  await executor.settle();
-  await executor.sweep();
-  return report;
+  try {
+    return await executor.probe();
+  } finally {
+    await executor.settle();
+    await executor.sweep();
+  }
 }
 
 const MARKS: Readonly<Record<Finding['level'], [Style, string]>> = {

@@ -28,7 +28,7 @@ const DAY_MS = 86_400_000;
 
 export async function packTrain(frame: Frame, dir: string, options: PackOptions): Promise<void> {
   await travel(frame, {}, async (traveller) => {
-    const { trainId, predicate } = await packDirectory(frame, traveller, dir, options);
+    const { trainId, predicate } = await packDirectory(traveller, dir, options);
     const { image, route, expiresMs } = predicate;
     const place = join(traveller.home.dir, 'trains', trainId);
     const imageBytes = image.layers.reduce((sum, { bytes }) => sum + bytes, image.configBytes);
@@ -46,7 +46,6 @@ export async function packTrain(frame: Frame, dir: string, options: PackOptions)
 
 /** Shared with `submit`, which packs a directory first. */
 export async function packDirectory(
-  frame: Frame,
   traveller: Traveller,
   dir: string,
   options: PackOptions,

@@ -54,7 +54,7 @@ async function packedId(
       },
     );
   }
-  const { trainId } = await packDirectory(frame, traveller, what, options);
+  const { trainId } = await packDirectory(traveller, what, options);
   // Whoever is interrupted after this goes on with the id.
   frame.output.progress(`packed ${trainId}`);
   return trainId;

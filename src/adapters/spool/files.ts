@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Spool } from '../../ports/spool.ts';
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,99}$/;
@@ -10,7 +10,9 @@ const NAME = /^[a-z0-9][a-z0-9._-]{0,99}$/;
  * the owner and a container that they are bound into: the folder above is 0700, and a bind mount enters below it.
  * Nothing here needs to survive a crash, so nothing is fsynced, and what a crash left is removed.
  */
-export function createSpool(dir: string): Spool {
+export function createSpool(folderOfRuns: string): Spool {
+  // An engine binds absolute paths alone.
+  const dir = resolve(folderOfRuns);
   rmSync(dir, { recursive: true, force: true });
   return {
     write: async (hop, name, bytes) => {

@@ -11,6 +11,9 @@ import { type Cleared, type Loaded, type Station, stage } from './stages.ts';
 
 const CONFIG_BYTES_MAX = 1024 * 1024;
 
+/** @throws PhtError `image.unsafe` for a layer that could write outside its root, make devices, or burst */
+export type CheckLayer = (chunks: AsyncIterable<Uint8Array>) => Promise<unknown>;
+
 /**
  * The verified image into the engine. Only the config always travels; layers are fetched when the engine does not hold
  * an image of this identity yet, and each blob was hashed while it streamed in.
@@ -23,6 +26,7 @@ export function createLoad(
     depot: Depot;
     blobs: BlobSource;
     leases: Leases;
+    checkLayer: CheckLayer;
   },
 ): (cleared: Cleared, signal: AbortSignal) => Promise<Loaded> {
   return async (cleared, signal) => {
@@ -35,6 +39,8 @@ export function createLoad(
     const { entrypoint, workingDir, env } = verifyImageConfig(config, image);
     const source = sourceOf(image, config, hop.trainId, ports, signal);
     const loaded = await ports.executor.load(source);
+    // The engine has them now; what stays is only so that a related image need not travel again.
+    await ports.depot.trim(station.blobCacheBytesMax, new Set([image.configDigest]));
     const moved = ports.hops.move(hop, 'loaded', {
       nowMs: station.clock.nowMs(),
       entries: [
@@ -63,7 +69,7 @@ function sourceOf(
   image: TrainImage,
   config: Uint8Array,
   trainId: string,
-  { blobs, depot }: { blobs: BlobSource; depot: Depot },
+  { blobs, depot, checkLayer }: { blobs: BlobSource; depot: Depot; checkLayer: CheckLayer },
   signal: AbortSignal,
 ): ImageSource {
   const sizes = new Map(image.layers.map(({ diffId, bytes }) => [diffId, bytes]));
@@ -75,6 +81,8 @@ function sourceOf(
       if (bytes === undefined)
         throw new PhtError('image.mismatch', 'the engine asked for a layer that was not signed');
       await blobs.fetch(trainId, diffId, bytes, signal);
+      // The signed digest says whose tar it is, not that an engine may safely unpack it.
+      await checkLayer(depot.read(diffId, 0));
       return depot.read(diffId, 0);
     },
   };

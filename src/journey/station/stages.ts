@@ -77,6 +77,7 @@ export type Station = {
   readonly runAs: string;
   /** Ids of known weaknesses of the engine that this station's admin runs with. */
   readonly acceptEngineRisks: readonly string[];
+  readonly blobCacheBytesMax: number;
   readonly explanations: 'full' | 'code';
   disclosure(): DisclosureSettings;
   /** The highest time ever seen here. */
