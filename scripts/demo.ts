@@ -9,7 +9,7 @@ import { engineVersion, exportCgd } from './demo/engine.ts';
 import { packTreatmentEffect, travel } from './demo/journey.ts';
 import { ASKING, furnish, makeMembers, type Places, placesIn, STATIONS } from './demo/members.ts';
 import { type DemoOptions, parseOptions, USAGE } from './demo/options.ts';
-import { ask, ROOT, read, until } from './demo/pht.ts';
+import { ask, ROOT, read, stopCommands, until } from './demo/pht.ts';
 import { ready, startNoMore, startServer } from './demo/processes.ts';
 import { prepareSuspects, refuse } from './demo/refusals.ts';
 import { doing, elapsedS, quiet, say, stage, verbatim } from './demo/screen.ts';
@@ -38,6 +38,7 @@ async function main(): Promise<number> {
     if (interrupted) process.exit(INTERRUPTED);
     interrupted = true;
     startNoMore();
+    stopCommands();
     quiet();
     process.stderr.write('\ndemo: stopping everything (once more to give up on that)\n');
     void tearDown(options.home).finally(() => process.exit(INTERRUPTED));

@@ -8,12 +8,13 @@ export type Checks = {
   summary(): void;
 };
 
-export function createChecks(): Checks {
+/** @param tell where what does not hold is said at once */
+export function createChecks(tell: (line: string) => void = say): Checks {
   const seen: { name: string; ok: boolean; detail: string }[] = [];
   return {
     hold(name, ok, detail = '') {
       seen.push({ name, ok, detail });
-      if (!ok) say(`DOES NOT HOLD: ${name}${detail === '' ? '' : `: ${detail}`}`);
+      if (!ok) tell(`DOES NOT HOLD: ${name}${detail === '' ? '' : `: ${detail}`}`);
     },
     failed: () => seen.filter(({ ok }) => !ok).length,
     summary() {

@@ -21,28 +21,25 @@ export async function exportCgd(): Promise<Record<string, string>> {
     AttachStderr: true,
     HostConfig: {
       Binds: [`${script}:/export.R:ro`],
+      AutoRemove: true, // even when nobody waits for it any more
       NetworkMode: 'none',
       ReadonlyRootfs: true,
       Tmpfs: { '/tmp': '' },
     },
   });
-  try {
-    const stream = await container.attach({ stream: true, stdout: true, stderr: true });
-    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-    container.modem.demuxStream(stream, stdout, stderr);
-    stream.on('end', () => {
-      stdout.end();
-      stderr.end();
-    });
-    const read = Promise.all([text(stdout), text(stderr)]);
-    await container.start();
-    const { StatusCode: status } = (await container.wait()) as { StatusCode: number };
-    const [out, err] = await read;
-    if (status !== 0) throw new Error(`scripts/export-cgd.R ended with ${status}: ${err}`);
-    return JSON.parse(out) as Record<string, string>;
-  } finally {
-    await container.remove({ force: true });
-  }
+  const stream = await container.attach({ stream: true, stdout: true, stderr: true });
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  container.modem.demuxStream(stream, stdout, stderr);
+  stream.on('end', () => {
+    stdout.end();
+    stderr.end();
+  });
+  const read = Promise.all([text(stdout), text(stderr)]);
+  await container.start();
+  const [out, err] = await read;
+  // The engine has removed the container with its status; a script that failed printed no JSON.
+  if (!out.startsWith('{')) throw new Error(`scripts/export-cgd.R failed: ${err}`);
+  return JSON.parse(out) as Record<string, string>;
 }
 
 /** @returns the version of the engine, for people */

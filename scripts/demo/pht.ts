@@ -11,15 +11,22 @@ export type Ended = { status: number | null; stdout: string; stderr: string };
 /** What `--json` prints when a command fails. */
 export type Failure = { status: number | null; code: string; message: string };
 
+const stopping = new AbortController();
+
+/** Ends the commands that run, and lets no further one start. */
+export function stopCommands(): void {
+  stopping.abort();
+}
+
 /** Runs one command to its end. */
-export function run(home: string, args: readonly string[], signal?: AbortSignal): Promise<Ended> {
+export function run(home: string, args: readonly string[]): Promise<Ended> {
   const child = spawn(PHT, ['--home', home, ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: COMMAND_MS_MAX,
     killSignal: 'SIGKILL',
     env: { ...process.env, PHT_HOME: '', NO_COLOR: '1' },
-    ...(signal === undefined ? {} : { signal }),
+    signal: stopping.signal,
   });
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   return new Promise((resolve, reject) => {
@@ -38,8 +45,8 @@ function collect(stream: NodeJS.ReadableStream): () => string {
 }
 
 /** @returns the command's one JSON answer; throws with all that it said unless it succeeded */
-export async function ask<T>(home: string, args: readonly string[], signal?: AbortSignal): Promise<T> {
-  const ended = await run(home, [...args, '--json', '--debug'], signal);
+export async function ask<T>(home: string, args: readonly string[]): Promise<T> {
+  const ended = await run(home, [...args, '--json', '--debug']);
   if (ended.status === 0) return JSON.parse(ended.stdout) as T;
   throw new Error(
     `pht ${args.join(' ')} (${home}) ended with ${ended.status}:\n${ended.stdout}${ended.stderr}`,

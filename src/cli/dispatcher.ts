@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { pino } from 'pino';
 import { createDepot } from '../adapters/depot/files.ts';
 import { type DispatcherConfig, readDispatcherConfig } from '../adapters/home/config.ts';
 import { lockHome } from '../adapters/home/lock.ts';
@@ -21,6 +20,7 @@ import { ledgerOrigin } from '../model/ledger/origin.ts';
 import type { Depot } from '../ports/depot.ts';
 import { tlsOf } from './dial.ts';
 import { type Frame, signerOf } from './frame.ts';
+import { createLog } from './log.ts';
 
 const SWEEP_MS = 15_000;
 
@@ -64,7 +64,7 @@ type Running = { address: string; close(): Promise<void> };
 /** The one place where a dispatcher's parts are put together. */
 async function compose(home: Home, config: DispatcherConfig): Promise<Running> {
   const { id } = home.member;
-  const log = pino({ name: id, level: process.env['PHT_LOG'] ?? 'info' }, pino.destination(2));
+  const log = createLog(id);
   const network = currentNetwork(home);
   const tls = await tlsOf(home, network);
   const signer = await signerOf(home, 'statement');

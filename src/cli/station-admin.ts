@@ -10,7 +10,7 @@ import type { Client } from '../ports/wire.ts';
 import { type Frame, signerOf } from './frame.ts';
 import { caseLines } from './station-case.ts';
 import { adminSocketPath } from './station-files.ts';
-import { table } from './text.ts';
+import { table, truncate } from './text.ts';
 
 type Socket = { socket?: string };
 
@@ -62,7 +62,7 @@ function socketOf(home: Home, options: Socket): string {
   const path = readAdminConfig(home.dir).adminSocket?.path;
   if (path !== undefined) return path;
   throw new PhtError('config.missing', "this home does not say where the station's admin socket is", {
-    hint: 'name it with --socket PATH, or as adminSocket.path in config.yaml',
+    hint: `name it as adminSocket.path in ${home.dir}/config.yaml, or with --socket PATH; 'station serve' prints it`,
   });
 }
 
@@ -71,7 +71,7 @@ async function inbox(frame: Frame, options: Socket & { all?: boolean }): Promise
     const { entries } = await agent.inbox({ all: options.all === true });
     const status = await agent.status({});
     const lines = [
-      ...(entries.length === 0 ? ['No train waits for a decision.'] : inboxTable(entries)),
+      ...(entries.length === 0 ? [NOTHING[options.all === true ? 'all' : 'waiting']] : inboxTable(entries)),
       ...(status.connected ? [] : [`The station has no connection to its dispatcher: ${status.problem}`]),
     ];
     frame.output.result(
@@ -85,11 +85,26 @@ function plain({ $typeName: _, receivedAtMs, ...entry }: InboxEntry): object {
   return { ...entry, receivedAtMs: Number(receivedAtMs) };
 }
 
+const NOTHING = { waiting: 'No train waits for a decision.', all: 'No train came here yet.' } as const;
+const TITLE_COLUMNS = 24;
+const INBOX_COLUMNS = 140;
+
+/** The id is there to be copied, so it stays whole and the title gives way. */
 function inboxTable(entries: InboxEntry[]): string[] {
-  return table(
-    ['hop', 'train', 'researcher', 'state'],
-    entries.map((entry) => [entry.hopId, entry.title, entry.researcher, entry.outcome || entry.state]),
-  );
+  const rows = entries.map(({ hopId, title, researcher, dataset, receivedAtMs, ...entry }) => [
+    hopId,
+    new Date(Number(receivedAtMs)).toISOString().slice(0, 10),
+    stateOf(entry),
+    researcher,
+    dataset,
+    truncate(title, TITLE_COLUMNS),
+  ]);
+  return table(['HOP', 'CAME', 'STATE', 'RESEARCHER', 'DATASET', 'TRAIN'], rows, INBOX_COLUMNS);
+}
+
+function stateOf({ state, outcome, code }: Pick<InboxEntry, 'state' | 'outcome' | 'code'>): string {
+  if (outcome === '') return state;
+  return code === '' || code === outcome ? outcome : `${outcome} (${code})`;
 }
 
 async function show(frame: Frame, hopId: string, options: Socket): Promise<void> {

@@ -1,12 +1,33 @@
 import type { OpenedCase } from '../journey/admin/case.ts';
 import type { Output } from './output.ts';
-import { table, wrap } from './text.ts';
+import type { RESULT_KINDS } from '../model/train.ts';
+import { wrap } from './text.ts';
 
 const DUO_NAMES: Readonly<Record<string, string>> = {
   'DUO:0000004': 'no restriction',
   'DUO:0000006': 'health or medical or biomedical research',
   'DUO:0000007': 'disease specific research',
+  'DUO:0000011': 'population origins or ancestry research only',
+  'DUO:0000018': 'not for profit, non commercial use only',
+  'DUO:0000019': 'publication required',
+  'DUO:0000020': 'collaboration required',
+  'DUO:0000021': 'ethics approval required',
+  'DUO:0000022': 'geographical restriction',
+  'DUO:0000024': 'publication moratorium',
+  'DUO:0000025': 'time limit on use',
+  'DUO:0000026': 'user specific restriction',
+  'DUO:0000027': 'project specific restriction',
+  'DUO:0000028': 'institution specific restriction',
+  'DUO:0000029': 'return to database or resource',
+  'DUO:0000045': 'not for profit organisation use only',
+  'DUO:0000046': 'non-commercial use only',
   'DUO:0000042': 'general research use',
+};
+
+const KIND_NAMES: Readonly<Record<(typeof RESULT_KINDS)[number], string>> = {
+  Frequencies: 'counts',
+  LinearAggregations: 'means and standard deviations',
+  StatisticalHypothesisTests: 'log-rank tests (U and V)',
 };
 
 /** The case as a person reads it before deciding: who, why, what it may do, what may leave, and for whom. */
@@ -17,43 +38,58 @@ export function caseLines(
   const { file, digest } = shown.opened;
   const { manifest, researcher } = file;
   const bold = (text: string): string => output.paint('bold', text);
-  const limits = manifest.limits;
+  const { limits, route, outputs } = manifest;
+  const waiting = shown.state === 'awaiting-clearance';
+  const floor = outputs.minCellCount === undefined ? '' : `, no count below ${outputs.minCellCount}`;
+  const facts: readonly (readonly [string, string])[] = [
+    ['hop', `${shown.hopId} (${shown.state})`],
+    ['researcher', `${researcher.title} (${researcher.id}), ${researcher.organisation}`],
+    ['signed on', minuteOf(manifest.issuedAtMs)],
+    ['uses', manifest.purpose.duo.map((code) => `${code} ${DUO_NAMES[code] ?? ''}`.trim()).join('; ') || 'none said'],
+    ['dataset', `${file.dataset.id}, snapshot ${file.dataset.snapshotDigest.slice(0, 16)}…`],
+    ['image', `${manifest.image.configDigest.slice(0, 16)}…, ${manifest.image.layers.length} layers`],
+    [
+      'may use',
+      `${mib(limits.memoryBytesMax)} memory, ${limits.cpuMillis / 1000} CPU, ${limits.wallMsMax / 1000} s; no network`,
+    ],
+    [
+      'may return',
+      `${outputs.kinds.map((kind) => KIND_NAMES[kind]).join('; ')}${floor}; at most ${Math.ceil(limits.outputBytesMax / 1024)} KiB`,
+    ],
+    ['readable by', file.recipients.map(({ member }) => nameOf(member, researcher)).join(', ')],
+    ['also visits', route.stops.filter((stop) => stop !== file.station).join(', ') || 'no other station'],
+    ['pooled', manifest.combine ? "by the train itself, on the researcher's machine" : 'no'],
+    ['valid until', minuteOf(file.expiresMs)],
+    ['case', `${digest.slice(0, 32)}…`],
+  ];
+  const parameters = Object.entries(manifest.parameters);
   return [
     bold(manifest.title),
     ...wrap(manifest.purpose.text),
     '',
-    ...table(
-      ['', ''],
-      [
-        ['hop', `${shown.hopId} (${shown.state})`],
-        ['researcher', `${researcher.title} (${researcher.id}), ${researcher.organisation}`],
-        ['uses', manifest.purpose.duo.map((code) => `${code} ${DUO_NAMES[code] ?? ''}`.trim()).join('; ')],
-        ['dataset', `${file.dataset.id}, snapshot ${file.dataset.snapshotDigest.slice(0, 16)}…`],
-        ['image', `${manifest.image.configDigest.slice(0, 16)}…, ${manifest.image.layers.length} layers`],
-        [
-          'may use',
-          `${mib(limits.memoryBytesMax)} memory, ${limits.cpuMillis / 1000} CPU, ${limits.wallMsMax / 1000} s`,
-        ],
-        [
-          'may return',
-          `${manifest.outputs.kinds.join(', ')}; at most ${Math.ceil(limits.outputBytesMax / 1024)} KiB`,
-        ],
-        ['readable by', file.recipients.map(({ member }) => member).join(', ')],
-        ['also visits', manifest.route.stops.filter((stop) => stop !== file.station).join(', ')],
-        ['valid until', new Date(file.expiresMs).toISOString().slice(0, 16).replace('T', ' ')],
-        ['case', `${digest.slice(0, 32)}…`],
-      ],
-    ).slice(2),
+    ...facts.flatMap(([name, value]) => hanging(name.padEnd(NAME_COLUMNS), value)),
     '',
     bold('Parameters'),
-    ...Object.entries(manifest.parameters).flatMap(([name, value]) =>
-      wrap(`${name} = ${JSON.stringify(value)}`, 2),
-    ),
+    ...(parameters.length === 0 ? ['  none'] : []),
+    ...parameters.flatMap(([name, value]) => hanging(`  ${name} = `, JSON.stringify(value))),
     '',
-    bold('Why it waits for you'),
-    ...shown.reasons.flatMap((reason) => wrap(`- ${reason}`, 2)),
-    ...(shown.log === '' ? [] : ['', bold('What the train printed'), ...shown.log.split('\n').slice(-40)]),
+    bold(waiting ? 'Why it waits for you' : 'What the policy said'),
+    ...shown.reasons.flatMap((reason) => hanging('  - ', reason)),
+    ...(shown.log === '' ? [] : ['', bold('What the train printed'), ...shown.log.trimEnd().split('\n').slice(-40)]),
   ];
 }
+
+const NAME_COLUMNS = 13;
+
+/** Wrapped words under their name. */
+function hanging(name: string, value: string): string[] {
+  const [first = '', ...rest] = wrap(value, name.length);
+  return [`${name}${first.trimStart()}`, ...rest];
+}
+
+const nameOf = (member: string, researcher: { id: string; title: string }): string =>
+  member === researcher.id ? `${researcher.title} (${member}) alone can open it` : member;
+
+const minuteOf = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 const mib = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB`;

@@ -1,7 +1,6 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pino } from 'pino';
 import { createDepot } from '../adapters/depot/files.ts';
 import { createSealer } from '../adapters/envelope/jwe.ts';
 import { createDockerExecutor } from '../adapters/executor/docker.ts';
@@ -40,13 +39,15 @@ import { createVisits } from '../journey/station/visits.ts';
 import { ledgerOrigin } from '../model/ledger/origin.ts';
 import { dialDispatcher } from './dial.ts';
 import { signerOf } from './frame.ts';
+import { createLog } from './log.ts';
 import { adminSocketPath, openDatasets, policyReader } from './station-files.ts';
+import { shareSocket } from './station-socket.ts';
 
 export type RunningStation = { agent: Agent; socket: string; close(): Promise<void> };
 
 /** The one place where a station's parts are put together. */
 export async function composeStation(home: Home, config: StationConfig): Promise<RunningStation> {
-  const log = pino({ name: home.member.id, level: process.env['PHT_LOG'] ?? 'info' }, pino.destination(2));
+  const log = createLog(home.member.id);
   const network = currentNetwork(home);
   const store = openStationStore(join(home.dir, 'state.db'), home.member.id, () => agent.nudge());
   const signer = await signerOf(home, 'statement');
@@ -149,16 +150,19 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     services: [bind(AdminService, admin, { roles: 'local' })],
     log,
   });
-  return {
-    agent,
-    socket,
-    close: async () => {
-      await server.close();
-      await executor.settle();
-      channel.close();
-      store.close();
-    },
+  const close = async (): Promise<void> => {
+    await server.close();
+    await executor.settle();
+    channel.close();
+    store.close();
   };
+  try {
+    if (config.adminSocket.group !== undefined) shareSocket(socket, config.adminSocket.group);
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+  return { agent, socket, close };
 }
 
 function blobSource(

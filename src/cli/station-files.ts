@@ -23,10 +23,21 @@ export function policyReader(dir: string): () => Policy {
     const path = policyPath(dir);
     const stamp = stampOf(path);
     if (known?.stamp === stamp) return known.policy;
-    const policy = openPolicy(readBounded(path, POLICY_BYTES_MAX, 'the policy'));
-    known = { stamp, policy };
-    return policy;
+    known = { stamp, policy: usablePolicy(path) };
+    return known.policy;
   };
+}
+
+/** Whatever is wrong with the file is for the admin to read, and means deny for every train. */
+function usablePolicy(path: string): Policy {
+  try {
+    return openPolicy(readBounded(path, POLICY_BYTES_MAX, 'the policy'));
+  } catch (cause) {
+    throw new PhtError('policy.error', "this station's policy cannot be used, so nothing runs", {
+      cause,
+      hint: `pht station policy check ${path}`,
+    });
+  }
 }
 
 function stampOf(path: string): string {

@@ -38,7 +38,7 @@ async function networkFindings(frame: Frame, file: TrainFile): Promise<Finding[]
   } catch (thrown) {
     // Without a home there is no network to ask; with a broken one the person must know.
     if (!(thrown instanceof PhtError) || thrown.code !== 'usage.invalid' || asked) throw thrown;
-    return skipped('name a researcher’s home with --home to check stops and dataset too');
+    return skipped('--home of a researcher checks stops and dataset too');
   }
 
   function offline(thrown: unknown): Finding[] {

@@ -43,7 +43,7 @@ async function packedId(
   options: PackOptions,
 ): Promise<TrainId> {
   const id = TrainIdText.safeParse(what);
-  if (id.success) return unchanged(id.data, options);
+  if (id.success) return traveller.trains.find(unchanged(id.data, options)).trainId;
   if (existsSync(join(what, 'manifest.dsse.json'))) return unchanged(packedHere(traveller, what), options);
   if (!existsSync(join(what, 'train.yaml'))) {
     throw new PhtError(

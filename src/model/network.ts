@@ -87,7 +87,7 @@ export function openNetwork(files: { root: Envelope; members: Envelope }, pinned
   if (pinnedId !== null && root.digest !== pinnedId) {
     throw new PhtError(
       'network.mismatch',
-      'the file belongs to another network than the one this home has pinned',
+      'the file belongs to another network: its id is not the pinned one',
     );
   }
   const opened = verifyStatement('network', NetworkPredicate, files.members, root.predicate.keys);

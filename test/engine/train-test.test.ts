@@ -8,13 +8,16 @@ import { docker } from './setup.ts';
 
 /** `pht train test`: the author's own machine, the stations' sandbox and gate. */
 
+/** Of this test alone, so that its images can be told from others'. */
+const OWNER = 'lee-trial';
+
 let desk: Desk;
 let networkId = '';
 
 beforeAll(() => {
   desk = openDesk();
   desk.pht(['--home', 'net', 'network', 'init', '--title', 'Net', '--no-passphrase']);
-  desk.init('lee', 'researcher', 'lee');
+  desk.init('lee', 'researcher', OWNER);
   desk.pht(['--home', 'net', 'network', 'admit', 'lee/enrolment.json']);
   desk.pht(['--home', 'lee', 'network', 'import', 'net/network.json']);
   const shown = desk.pht(['--home', 'lee', 'network', 'show', '--json']);
@@ -27,7 +30,12 @@ beforeAll(() => {
     desk.write(`${folder}/patients.csv`, `age\n${'40\n'.repeat(rows)}`);
   }
 });
-afterAll(() => desk.clear());
+afterAll(async () => {
+  desk.clear();
+  const images = await docker.listImages();
+  const mine = images.flatMap(({ RepoTags }) => RepoTags ?? []).filter((tag) => tag.includes(`/${OWNER}`));
+  for (const tag of mine) await docker.getImage(tag).remove();
+});
 
 /** A train of one shell script, on the smallest base image. */
 function train(name: string, script: string, combine = false): string {
@@ -47,7 +55,7 @@ function train(name: string, script: string, combine = false): string {
 const testing = (...args: string[]): Run => desk.pht(['--home', 'lee', 'train', 'test', ...args, '--json']);
 
 async function leftOver(): Promise<string[]> {
-  const filters = { label: [`signalbox.owner=${networkId.slice(0, 12)}.lee`] };
+  const filters = { label: [`signalbox.owner=${networkId.slice(0, 12)}.${OWNER}`] };
   const containers = await docker.listContainers({ all: true, filters });
   const { Volumes } = await docker.listVolumes({ filters });
   return [...containers.flatMap(({ Names }) => Names), ...(Volumes ?? []).map(({ Name }) => Name)];
@@ -127,7 +135,7 @@ test('killed in the middle, it leaves nothing that the next run does not remove'
   });
   const ended = new Promise((resolve) => child.once('close', resolve));
   const hop = {
-    label: [`signalbox.owner=${networkId.slice(0, 12)}.lee`, 'signalbox.hop=trial-north'],
+    label: [`signalbox.owner=${networkId.slice(0, 12)}.${OWNER}`, 'signalbox.hop=trial-north'],
     status: ['running'],
   };
   for (let tries = 0; (await docker.listContainers({ filters: hop })).length === 0; tries++) {

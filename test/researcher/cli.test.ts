@@ -17,7 +17,9 @@ beforeAll(() => {
   desk.pht(['--home', 'net', 'network', 'init', '--title', 'Net', '--no-passphrase']);
   desk.init('lee', 'researcher', 'lee', '--dispatcher', '127.0.0.1:1');
   desk.init('north', 'station', 'north');
-  desk.pht(['--home', 'net', 'network', 'admit', 'lee/enrolment.json', 'north/enrolment.json']);
+  desk.init('hub', 'dispatcher', 'hub');
+  const enrolments = ['lee', 'north', 'hub'].map((id) => `${id}/enrolment.json`);
+  desk.pht(['--home', 'net', 'network', 'admit', ...enrolments]);
   desk.pht(['--home', 'lee', 'network', 'import', 'net/network.json']);
   mkdirSync(join(desk.dir, 'train'));
   desk.write('train/Dockerfile', 'FROM scratch\n');
@@ -50,7 +52,6 @@ describe('train.yaml', () => {
     mkdirSync(join(desk.dir, 'bad'), { recursive: true });
     desk.write('bad/Dockerfile', 'FROM scratch\n');
     desk.write('bad/train.yaml', content);
-    refused(train('check', 'bad'), 2, code);
     refused(train('pack', 'bad', '--stop', 'north'), 2, code);
   });
 
@@ -149,7 +150,7 @@ describe('local files for a trial', () => {
   });
 });
 
-test('help has an example for each command, and fits 80 columns', () => {
+test('help has an example for each command', () => {
   for (const name of ['init', 'check', 'test', 'pack', 'submit', 'list', 'watch', 'result', 'cancel']) {
     const { status, stdout } = desk.pht(['train', name, '--help']);
     expect(status).toBe(0);

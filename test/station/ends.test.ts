@@ -78,14 +78,12 @@ describe('the policy', () => {
     expect(await end(ordered())).toBe('refused policy.error');
   });
 
-  test('that is missing lets nothing run until it is there', async () => {
+  test('that is missing denies, and tells no more than that', async () => {
     rig.policy(null);
     const hopId = ordered();
-    expect(await end(hopId)).toBeUndefined();
-    expect(station.store.hops.find(hopId)?.state).toBe('inspected');
+    expect(await end(hopId)).toBe('refused policy.missing');
+    expect((await explanationOf(hopId)).text).toBe('something is wrong at the station itself; its admin can see what');
     expect(rig.executor.runs).toEqual([]);
-    rig.clock.ms += 8 * DAY_MS;
-    expect(await end(hopId)).toBe('expired order.expired');
   });
 });
 

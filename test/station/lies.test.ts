@@ -225,14 +225,14 @@ describe('replays', () => {
   });
 
   test('attempts that are minted while one is open are refused; the first goes on', async () => {
-    rig.policy(null);
+    const { ASK, PERMIT } = await import('../fakes/station.ts');
+    rig.policy(ASK);
     const signed = train();
     const first = station.accept(orderFor(signed)) ?? '';
-    expect(await station.visit(first)).toMatchObject({ is: 'later' });
+    expect(await station.visit(first)).toMatchObject({ is: 'waiting' });
     const second = await sent(orderFor(signed, { attempt: 2, epoch: 2 }));
     expect(second?.end).toBe('refused replayed');
     expect(second?.receipt.quotes).toBeNull();
-    const { PERMIT } = await import('../fakes/station.ts');
     rig.policy(PERMIT);
     await station.visit(first);
     await station.post();

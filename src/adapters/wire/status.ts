@@ -96,7 +96,7 @@ function fromTransport(received: StatusObject): PhtError {
 
 function unreachableText(details: string): string {
   if (/alert/i.test(details)) return 'the peer refused the certificate of this member';
-  const reason = /Last error: (?:Error: )?(.*)$/.exec(details)?.[1] ?? '';
+  const reason = /Last error: (?:Error: )?(.*?)(?:\. Resolution note:.*)?$/.exec(details)?.[1] ?? '';
   return reason === ''
     ? 'the connection to the peer was lost'
     : cleanText(`the peer is unreachable: ${reason}`);

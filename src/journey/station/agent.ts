@@ -67,7 +67,10 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
 
   const noteProofs = ({ failures, risks }: EngineReport): void => {
     for (const { name, text } of failures) station.note(`the sandbox is not proved: ${text}`, { name });
-    for (const { id, text } of risks) station.note(`known weakness of the engine: ${text}`, { id });
+    for (const { id, text } of risks) {
+      const accepted = station.acceptEngineRisks.includes(id);
+      station.note(`${accepted ? 'accepted risk' : 'no train runs'}: ${text}`, { id });
+    }
   };
 
   const lookAgain = (): void => {

@@ -22,8 +22,6 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'network.expired',
   'clearance.invalid',
   'conflict',
-  'policy.missing',
-  'config.invalid',
 ]);
 
 export function isPassing(code: ErrorCode): boolean {
@@ -41,8 +39,20 @@ const OUTCOME_OF: Partial<Record<ErrorCode, Exclude<Outcome, 'released'>>> = {
   'run.failed': 'failed',
   'dataset.changed': 'failed',
   'dataset.unreadable': 'failed',
+  'config.invalid': 'failed',
+  'config.missing': 'failed',
   internal: 'failed',
 };
+
+/** Troubles of the station's own: their words can hold its paths and settings, so the code alone is told. */
+const OWN_TROUBLE: ReadonlySet<ErrorCode> = new Set([
+  'internal',
+  'dataset.unreadable',
+  'config.invalid',
+  'config.missing',
+  'policy.missing',
+]);
+const OWN_TROUBLE_TEXT = 'something is wrong at the station itself; its admin can see what';
 
 /** The one exit that classifies every end of a hop which is not a release. */
 export function outcomeOf(code: ErrorCode): Exclude<Outcome, 'released'> {
@@ -102,7 +112,7 @@ async function explain(
   const keys = recipientsOf(hop, station);
   if (keys === null) return null;
   const network = station.network();
-  const full = station.explanations === 'full' && error.code !== 'internal';
+  const full = station.explanations === 'full' && !OWN_TROUBLE.has(error.code);
   const salt = randomBytes(16);
   const predicate: ExplanationPredicate = {
     networkId: network.id,
@@ -114,7 +124,7 @@ async function explain(
     attempt: hop.attempt,
     outcome,
     code: error.code,
-    text: full ? error.message.slice(0, 2000) : '',
+    text: full ? error.message.slice(0, 2000) : OWN_TROUBLE.has(error.code) ? OWN_TROUBLE_TEXT : '',
     reasons: full ? error.reasons.slice(0, 50).map((reason) => reason.slice(0, 500)) : [],
     salt: salt.toString('hex'),
     issuedAtMs: station.clock.nowMs(),

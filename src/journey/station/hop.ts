@@ -67,8 +67,9 @@ async function end(
   const error = asPhtError(thrown);
   const hop = hops.find(hopId);
   if (hop === null || isSealed(hop.state)) throw error;
-  station.note(`hop ended early: ${error.code}`, { hopId, error });
-  if (!isPassing(error.code)) return { is: 'sealed', hop: await steps.close(hop, error) };
+  const passing = isPassing(error.code);
+  station.note(`${passing ? 'a hop waits' : 'a hop ends'}: ${error.code}`, { hopId, error });
+  if (!passing) return { is: 'sealed', hop: await steps.close(hop, error) };
   const { deadlineAtMs } = hop.notes;
   if (deadlineAtMs === undefined || station.clock.nowMs() < deadlineAtMs) {
     return { is: 'later', problem: error.message };
