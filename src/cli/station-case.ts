@@ -56,7 +56,7 @@ export function caseLines(
       'may return',
       `${outputs.kinds.map((kind) => KIND_NAMES[kind]).join('; ')}${floor}; at most ${Math.ceil(limits.outputBytesMax / 1024)} KiB`,
     ],
-    ['readable by', file.recipients.map(({ member }) => nameOf(member, researcher)).join(', ')],
+    ['readable by', readersOf(file)],
     ['also visits', route.stops.filter((stop) => stop !== file.station).join(', ') || 'no other station'],
     ['pooled', manifest.combine ? "by the train itself, on the researcher's machine" : 'no'],
     ['valid until', minuteOf(file.expiresMs)],
@@ -87,8 +87,10 @@ function hanging(name: string, value: string): string[] {
   return [`${name}${first.trimStart()}`, ...rest];
 }
 
-const nameOf = (member: string, researcher: { id: string; title: string }): string =>
-  member === researcher.id ? `${researcher.title} (${member}) alone can open it` : member;
+function readersOf({ recipients, researcher }: OpenedCase['file']): string {
+  const ids = recipients.map(({ member }) => member);
+  return ids.length === 1 && ids[0] === researcher.id ? `${researcher.title} (${researcher.id}) alone` : ids.join(', ');
+}
 
 const minuteOf = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 

@@ -25,7 +25,12 @@ async function listening(server: Server): Promise<string> {
 
 function dispatcher(tls: FakeMember['tls']): Promise<string> {
   const files = { ca: tls.authorityPem, cert: tls.certificatePem, key: tls.privateKeyPem };
-  const server = createTlsServer({ ...files, requestCert: true, minVersion: 'TLSv1.3', ALPNProtocols: ['h2'] });
+  const server = createTlsServer({
+    ...files,
+    requestCert: true,
+    minVersion: 'TLSv1.3',
+    ALPNProtocols: ['h2'],
+  });
   server.on('secureConnection', (socket) => socket.on('error', () => undefined));
   return listening(server);
 }

@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
-import { isIP, connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { mismatchOf, type ServerMember, type TlsFiles } from '../adapters/wire/identity.ts';
 import { splitAddress } from '../adapters/wire/listener.ts';
 import { openTunnel, parseProxy } from '../adapters/wire/proxy.ts';
-import { fail, type Finding, ok } from '../journey/station/doctor.ts';
+import { type Finding, fail, ok } from '../journey/station/doctor.ts';
 
 /** The way to the dispatcher, one hop after the other, so that the one that fails has a name. */
 
@@ -35,7 +35,10 @@ export async function traceDispatcher(way: Way): Promise<Finding[]> {
   try {
     const found = await hop(
       'name (DNS)',
-      async () => (isIP(first.host) === 0 ? `${first.host} is ${(await lookup(first.host)).address}` : `${first.host} needs none`),
+      async () =>
+        isIP(first.host) === 0
+          ? `${first.host} is ${(await lookup(first.host)).address}`
+          : `${first.host} needs none`,
       `check dispatcher.address${proxy === null ? '' : ' and proxy'} in config.yaml, and the machine's name server`,
     );
     const reached =
@@ -49,10 +52,17 @@ export async function traceDispatcher(way: Way): Promise<Finding[]> {
         },
         `ask for an outbound rule to ${first.host}:${first.port}; and whether ${name} runs`,
       ));
-    const through = reached && (proxy === null || (await hop('proxy (CONNECT)', async () => {
-      await openTunnel(opened(held.socket), way.address, proxy);
-      return `${proxy.host}:${proxy.port} opens a tunnel to ${way.address}`;
-    }, `ask for ${way.address} to be allowed at the proxy, and check its credentials in config.yaml`)));
+    const through =
+      reached &&
+      (proxy === null ||
+        (await hop(
+          'proxy (CONNECT)',
+          async () => {
+            await openTunnel(opened(held.socket), way.address, proxy);
+            return `${proxy.host}:${proxy.port} opens a tunnel to ${way.address}`;
+          },
+          `ask for ${way.address} to be allowed at the proxy, and check its credentials in config.yaml`,
+        )));
     if (!through) return findings;
     await handshake(opened(held.socket), way, hop);
     return findings;
@@ -117,7 +127,10 @@ function opened<S>(socket: S | null): S {
 async function within<T>(what: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: no answer within ${HOP_MS_MAX / 1000} s`)), HOP_MS_MAX);
+    timer = setTimeout(
+      () => reject(new Error(`${what}: no answer within ${HOP_MS_MAX / 1000} s`)),
+      HOP_MS_MAX,
+    );
   });
   work.catch(() => undefined);
   try {

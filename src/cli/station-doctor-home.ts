@@ -12,7 +12,16 @@ import { isError, POLICY_BYTES_MAX, readRules } from '../adapters/policy/rules.t
 import { highestSeenMs } from '../adapters/store/station-clock.ts';
 import { connect } from '../adapters/wire/client.ts';
 import { AdminService } from '../gen/pht/v1/admin_pb.ts';
-import { aclGrants, fail, type Finding, judgeCertificate, judgeClock, judgeReadable, ok, warn } from '../journey/station/doctor.ts';
+import {
+  aclGrants,
+  type Finding,
+  fail,
+  judgeCertificate,
+  judgeClock,
+  judgeReadable,
+  ok,
+  warn,
+} from '../journey/station/doctor.ts';
 import { asPhtError } from '../model/error.ts';
 import type { Network } from '../model/network.ts';
 import { passphrase } from './frame.ts';
@@ -46,16 +55,24 @@ export async function lookAtKeys(home: Home, network: Network): Promise<Finding[
       const { x } = await loadKey(home.dir, use, passphrase);
       const known = publicKeyOf(use, member?.keys);
       if (member === undefined || known === x) continue;
-      const fix = 'restore the keys that were enrolled; or enrol anew: send enrolment.json to the network authority';
-      wrong.push(fail('keys', 'signer.unknown', `keys/${use}.jwk is not the key that the network file names`, fix));
+      const fix =
+        'restore the keys that were enrolled; or enrol anew: send enrolment.json to the network authority';
+      wrong.push(
+        fail('keys', 'signer.unknown', `keys/${use}.jwk is not the key that the network file names`, fix),
+      );
     } catch (thrown) {
       wrong.push(findingOf('keys', thrown, 'restore the folder keys from a backup, mode 0700'));
     }
   }
-  return wrong.length > 0 ? wrong : [ok('keys', `${KEY_USES.station.join(', ')}: present, private, as enrolled`)];
+  return wrong.length > 0
+    ? wrong
+    : [ok('keys', `${KEY_USES.station.join(', ')}: present, private, as enrolled`)];
 }
 
-function publicKeyOf(use: KeyUse, keys: Partial<Record<string, { x: string }>> | undefined): string | undefined {
+function publicKeyOf(
+  use: KeyUse,
+  keys: Partial<Record<string, { x: string }>> | undefined,
+): string | undefined {
   return keys?.[use]?.x;
 }
 
@@ -63,7 +80,12 @@ export async function lookAtCertificate(home: Home, network: Network, nowMs: num
   const der = network.members.get(home.member.id)?.tlsCertificate;
   if (der === undefined) {
     const fix = 'ask the network authority to admit this station, then: pht network import FILE';
-    return fail('certificate', 'signer.unknown', 'the network file holds no certificate for this station', fix);
+    return fail(
+      'certificate',
+      'signer.unknown',
+      'the network file holds no certificate for this station',
+      fix,
+    );
   }
   try {
     const certificate = new X509Certificate(Buffer.from(der, 'base64'));
@@ -91,10 +113,14 @@ export function lookAtPolicy(home: Home): Finding[] {
   }
   const { rules, problems } = readRules(bytes);
   const errors = problems.filter(isError);
-  if (errors.length > 0) return errors.map((problem) => fail('policy', 'policy.error', inWords(problem), check));
+  if (errors.length > 0)
+    return errors.map((problem) => fail('policy', 'policy.error', inWords(problem), check));
   const warnings = problems.map((problem) => warn('policy', inWords(problem), check));
   if (rules.every(({ effect }) => effect === 'forbid')) {
-    return [...warnings, warn('policy', 'it is valid and permits nothing: every train is refused', `edit ${path}`)];
+    return [
+      ...warnings,
+      warn('policy', 'it is valid and permits nothing: every train is refused', `edit ${path}`),
+    ];
   }
   return [...warnings, ok('policy', `valid, ${rules.length} ${rules.length === 1 ? 'rule' : 'rules'}`)];
 }
@@ -129,7 +155,12 @@ function ownReading(id: string, path: string): Finding | null {
     return null;
   } catch {
     const user = process.getuid?.() ?? 0;
-    return fail(`dataset ${id}`, 'dataset.unreadable', `this station's own user ${user} cannot read ${path}`, `setfacl -m u:${user}:r '${path}'`);
+    return fail(
+      `dataset ${id}`,
+      'dataset.unreadable',
+      `this station's own user ${user} cannot read ${path}`,
+      `setfacl -m u:${user}:r '${path}'`,
+    );
   }
 }
 
@@ -158,7 +189,14 @@ export async function lookAtAgent(home: Home, config: StationConfig): Promise<Fi
   }
   const findings: Finding[] = [];
   if ((mode & OPEN_TO_OTHERS) !== 0) {
-    findings.push(fail('admin socket', 'config.invalid', `${path} is open to every user of this machine`, `chmod o-rwx '${path}'`));
+    findings.push(
+      fail(
+        'admin socket',
+        'config.invalid',
+        `${path} is open to every user of this machine`,
+        `chmod o-rwx '${path}'`,
+      ),
+    );
   }
   const channel = connect({ address: `unix:${path}`, tls: null });
   try {
@@ -170,7 +208,9 @@ export async function lookAtAgent(home: Home, config: StationConfig): Promise<Fi
         : warn('agent', `${running}, not connected: ${status.problem}`, 'see the findings on the connection'),
     );
   } catch (thrown) {
-    findings.push(warn('agent', `the agent does not answer at ${path}: ${asPhtError(thrown).message}`, start));
+    findings.push(
+      warn('agent', `the agent does not answer at ${path}: ${asPhtError(thrown).message}`, start),
+    );
   } finally {
     channel.close();
   }

@@ -37,7 +37,8 @@ function doctor(): { status: number | null; findings: Finding[] } {
   return { status: run.status, findings: (JSON.parse(run.stdout) as { findings: Finding[] }).findings };
 }
 
-const failures = (findings: Finding[]): string[] => findings.filter(({ level }) => level === 'fail').map(({ check }) => check);
+const failures = (findings: Finding[]): string[] =>
+  findings.filter(({ level }) => level === 'fail').map(({ check }) => check);
 
 test('a sound station fails at nothing but the dispatcher that is away', () => {
   const { status, findings } = doctor();
@@ -67,7 +68,12 @@ describe.each([
 
 test.each<[string, string, string, () => void]>([
   ['no policy', 'policy', 'policy.missing', () => rmSync(at('north', 'policy.cedar'))],
-  ['a policy that is none', 'policy', 'policy.error', () => writeFileSync(at('north', 'policy.cedar'), 'permit all;')],
+  [
+    'a policy that is none',
+    'policy',
+    'policy.error',
+    () => writeFileSync(at('north', 'policy.cedar'), 'permit all;'),
+  ],
   ['a dataset without its file', 'dataset cgd', 'dataset.unreadable', () => rmSync(at('cgd.csv'))],
   [
     'a description that is none',
@@ -95,7 +101,10 @@ test('a key that is not the enrolled one', () => {
   const own = desk.read('north/keys/log.jwk');
   writeFileSync(path, desk.read('dispatcher/keys/log.jwk'));
   const { status, findings } = doctor();
-  expect(findings.find(({ check }) => check === 'keys')).toMatchObject({ level: 'fail', code: 'signer.unknown' });
+  expect(findings.find(({ check }) => check === 'keys')).toMatchObject({
+    level: 'fail',
+    code: 'signer.unknown',
+  });
   expect(status).toBe(4);
   writeFileSync(path, own);
 });
@@ -110,7 +119,8 @@ test('no home is wrong use, and people get lines with fixes', () => {
 });
 
 describe('station policy check', () => {
-  const check = (file: string, ...flags: string[]) => desk.pht([...flags, 'station', 'policy', 'check', file]);
+  const check = (file: string, ...flags: string[]) =>
+    desk.pht([...flags, 'station', 'policy', 'check', file]);
 
   test('a valid policy', () => {
     const run = check(desk.write('good.cedar', policy));
@@ -118,7 +128,10 @@ describe('station policy check', () => {
   });
 
   test('every problem with its line; exit status 2', () => {
-    const file = desk.write('bad.cedar', `${policy}\n${policy}permit (principal, action, resource) when { context.x };\n`);
+    const file = desk.write(
+      'bad.cedar',
+      `${policy}\n${policy}permit (principal, action, resource) when { context.x };\n`,
+    );
     const run = check(file);
     expect(run.status).toBe(2);
     expect(run.stdout).toMatch(/line 3: .*already used in line 1/);

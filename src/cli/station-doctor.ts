@@ -83,7 +83,11 @@ async function examine(frame: Frame, { engine }: { engine: boolean }): Promise<F
     }
   };
   findings.push(lookAtClock(home, nowMs));
-  const config = await attempt('configuration', () => readStationConfig(home.dir), `correct ${home.dir}/config.yaml`);
+  const config = await attempt(
+    'configuration',
+    () => readStationConfig(home.dir),
+    `correct ${home.dir}/config.yaml`,
+  );
   const network = await attempt('network file', () => currentNetwork(home), 'pht network import FILE');
   if (network !== null) {
     findings.push(...judgeNetwork(network, home.member.id, nowMs));
@@ -91,11 +95,16 @@ async function examine(frame: Frame, { engine }: { engine: boolean }): Promise<F
   }
   findings.push(...lookAtPolicy(home));
   if (config === null) return findings;
-  findings.push(...(await attempt('datasets', () => lookAtDatasets(home, config), 'see docs/station-admin.md') ?? []));
+  findings.push(
+    ...((await attempt('datasets', () => lookAtDatasets(home, config), 'see docs/station-admin.md')) ?? []),
+  );
   findings.push(...(await lookAtAgent(home, config)));
   if (network === null) return findings;
   frame.output.progress('looking for the dispatcher');
-  findings.push(...(await attempt('connection', () => lookAtConnection(home, config, network), 'see config.yaml') ?? []));
+  findings.push(
+    ...((await attempt('connection', () => lookAtConnection(home, config, network), 'see config.yaml')) ??
+      []),
+  );
   if (!engine) return findings;
   frame.output.progress('trying the sandbox of the container engine');
   const report = await attempt('engine', () => probe(home, config, network), 'start the container engine');

@@ -25,7 +25,9 @@ export function addStationPolicy(station: Command, frame: Frame): void {
 
 function check(frame: Frame, file: string): void {
   const { ok, problems } = checkPolicy(readBounded(file, POLICY_BYTES_MAX, 'the policy'));
-  const lines = problems.map((problem) => `${problem.severity === 'error' ? 'error' : 'warning'}: ${inWords(problem)}`);
+  const lines = problems.map(
+    (problem) => `${problem.severity === 'error' ? 'error' : 'warning'}: ${inWords(problem)}`,
+  );
   frame.output.result({ ok, problems }, [
     ...lines,
     ok ? `${file} is valid.` : `${file} is not valid: a station with it refuses every train.`,

@@ -32,9 +32,13 @@ function groupIdOf(group: string, where: string): number {
 
 /** As the system resolves groups, directories of the network included; where `getent` is missing, the local file. */
 function groupLines(group: string): string[] {
-  const options = { encoding: 'utf8', timeout: 10_000, stdio: ['ignore', 'pipe', 'ignore'] } as const;
   try {
-    return execFileSync('getent', ['group', '--', group], options).split('\n');
+    const found = execFileSync('getent', ['group', '--', group], {
+      encoding: 'utf8',
+      timeout: 10_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return found.split('\n');
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') return [];
     return readFileSync('/etc/group', 'utf8').split('\n');

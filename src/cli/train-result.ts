@@ -99,10 +99,28 @@ function accountLines(arrival: Arrival): string[] {
   ];
 }
 
-function whyLines({ station, text, reasons }: StationAccount): string[] {
-  if (text === '' && reasons.length === 0) return [];
-  return ['', ...wrap(`${station}: ${text}`), ...reasons.flatMap((reason) => wrap(`- ${reason}`, 2))];
+function whyLines({ station, text, reasons, code }: StationAccount): string[] {
+  const advice = ADVICE[code];
+  if (text === '' && reasons.length === 0 && advice === undefined) return [];
+  return [
+    '',
+    ...wrap(`${station}: ${text === '' ? `${code}; it tells no more than that` : text}`),
+    ...reasons.flatMap((reason) => wrap(`- ${reason}`, 2)),
+    ...(advice === undefined ? [] : wrap(`Next: ${advice}`, 2)),
+  ];
 }
+
+/** What a researcher can do about it, by the code of the receipt. */
+const ADVICE: Readonly<Record<string, string>> = {
+  'run.failed':
+    'no station tells in which way a train failed, since that can depend on the data; try it with pht train test on data like theirs',
+  'disclosure.held': 'pht train test shows what the gate makes of a result on data like theirs',
+  'disclosure.withheld': 'pht train test shows what the gate makes of a result on data like theirs',
+  'dataset.unknown': 'pht network datasets lists what each station offers',
+  'dataset.changed': 'submit the train again; the files were written to while it ran',
+  'quota.exceeded': 'ask for less under limits: in train.yaml',
+  'manifest.expired': 'submit the train directory again; --expires-days gives it longer',
+};
 
 function stationLines(arrival: Arrival): string[] {
   return releasedIn(arrival).flatMap(({ station, result }) => ['', `== ${station}`, ...resultLines(result)]);

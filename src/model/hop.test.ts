@@ -25,7 +25,10 @@ describe('the table of moves', () => {
     expect(into('running')).toEqual(['loaded']);
     expect(into('screened')).toEqual(['collected']);
     const after = ['loaded', 'running', 'collected', 'screened'];
-    expect(into('cleared').filter((from) => !after.includes(from))).toEqual(['decided', 'awaiting-clearance']);
+    expect(into('cleared').filter((from) => !after.includes(from))).toEqual([
+      'decided',
+      'awaiting-clearance',
+    ]);
   });
 });
 

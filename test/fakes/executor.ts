@@ -53,6 +53,7 @@ async function verifyLayers({ image, layer }: ImageSource): Promise<void> {
   for (const { diffId } of image.layers) {
     const hash = createHash('sha256');
     for await (const chunk of await layer(diffId)) hash.update(chunk);
-    if (hash.digest('hex') !== diffId) throw new PhtError('image.mismatch', 'a layer is not the one that was signed');
+    if (hash.digest('hex') !== diffId)
+      throw new PhtError('image.mismatch', 'a layer is not the one that was signed');
   }
 }

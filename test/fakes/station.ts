@@ -64,7 +64,12 @@ export type Rig = {
   readonly datasets: FakeDatasets;
   readonly handed: Map<string, Handed>;
   readonly notes: { text: string; detail: Record<string, unknown> }[];
-  settings: { network: Network; lifetimeMsMax: number; disclosure: DisclosureSettings; acceptEngineRisks: string[] };
+  settings: {
+    network: Network;
+    lifetimeMsMax: number;
+    disclosure: DisclosureSettings;
+    acceptEngineRisks: string[];
+  };
   /** null removes the file. */
   policy(text: string | null): void;
   lease: Leases['hold'];
@@ -183,7 +188,9 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     readLog: async () => new Uint8Array(),
     decided: () => undefined,
   });
-  const track = { report: reportTo(rig, store) } as Partial<Client<typeof TrackService>> as Client<typeof TrackService>;
+  const track = { report: reportTo(rig, store) } as Partial<Client<typeof TrackService>> as Client<
+    typeof TrackService
+  >;
   let stopped = false;
   return {
     store,
@@ -195,7 +202,8 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     accept: (pulled) => acceptOrder(pulled, station, ports)?.hopId ?? null,
     visit: (hopId, signal = new AbortController().signal) =>
       visit(hopId, steps, { hops: ports.hops, station, whenFree: (_signal, work) => work() }, signal),
-    post: () => deliver(fragile.wrap(track), station, { outbox: ports.outbox, ledger }, new AbortController().signal),
+    post: () =>
+      deliver(fragile.wrap(track), station, { outbox: ports.outbox, ledger }, new AbortController().signal),
     entries: () => store.ledgerRows.read(0, store.ledgerRows.size()).map(decodeEntry),
     stop: () => {
       if (!stopped) store.close();
@@ -236,10 +244,12 @@ function reportTo(rig: Rig, store: StationStore): Client<typeof TrackService>['r
     if (body?.case === 'receipt') {
       const ledgerSize = store.hops.find(hopId)?.sealed?.ledgerSize ?? Number.POSITIVE_INFINITY;
       const size = Number(readFileSync(join(rig.dir, 'ledger', 'checkpoint'), 'utf8').split('\n')[1]);
-      if (!(size >= ledgerSize)) throw new Error(`a receipt left before checkpoint ${ledgerSize}; it stands at ${size}`);
+      if (!(size >= ledgerSize))
+        throw new Error(`a receipt left before checkpoint ${ledgerSize}; it stands at ${size}`);
       const { receipt = new Uint8Array(), jwe = new Uint8Array() } = body.value;
       const before = rig.handed.get(key);
-      if (before?.receipt !== undefined && !Buffer.from(before.receipt).equals(receipt)) throw new Error('another receipt');
+      if (before?.receipt !== undefined && !Buffer.from(before.receipt).equals(receipt))
+        throw new Error('another receipt');
       rig.handed.set(key, { key, hopId, receipt, jwe });
     } else if (body?.case === 'progress') rig.handed.set(key, { key, hopId, progress: body.value });
     return { $typeName: 'pht.v1.ReportResponse' };
@@ -256,7 +266,11 @@ export function receiptsOf(rig: Rig, hopId?: string): (Receipt & { jwe: Uint8Arr
 }
 
 /** What a recipient reads in a sealed envelope: the station's signed statement. */
-export async function openSealed(rig: Rig, jwe: Uint8Array, reader = 'rosa'): Promise<ReturnType<typeof parseEnvelope>> {
+export async function openSealed(
+  rig: Rig,
+  jwe: Uint8Array,
+  reader = 'rosa',
+): Promise<ReturnType<typeof parseEnvelope>> {
   const opened = await createOpener(memberIn(rig.fake, reader).keys.encryption).open(jwe);
   return parseEnvelope(opened, 'sealed statement');
 }

@@ -1,4 +1,4 @@
-import { encodeEnvelope, type Envelope, payloadOf } from '../../src/model/dsse.ts';
+import { type Envelope, encodeEnvelope, payloadOf } from '../../src/model/dsse.ts';
 import { type Digest, digestOf } from '../../src/model/id.ts';
 import type { Order } from '../../src/model/order.ts';
 import { signStatement } from '../../src/model/statement.ts';

@@ -5,7 +5,15 @@ import type { Digest } from '../../src/model/id.ts';
 import { verifyExplanation } from '../../src/model/receipt.ts';
 import { signStatement } from '../../src/model/statement.ts';
 import { type FakeNetwork, makeNetwork, memberIn } from '../fakes/network.ts';
-import { ASK, makeStation, openSealed, PERMIT, type Process, type Rig, receiptsOf } from '../fakes/station.ts';
+import {
+  ASK,
+  makeStation,
+  openSealed,
+  PERMIT,
+  type Process,
+  type Rig,
+  receiptsOf,
+} from '../fakes/station.ts';
 import { makeOrder, makeTrain } from '../fakes/trains.ts';
 
 /** A person decides: over exactly the case that was shown, once, for this station. */
@@ -66,7 +74,9 @@ test('an approved train runs once and is released', async () => {
   expect(rig.executor.loaded).toEqual([]);
   await decide(hopId, (await clearanceOf(hopId)).clearance);
   expect(await end(hopId)).toBe('released released');
-  expect(station.entries().find(({ type }) => type === 'clearance.recorded')?.body).toMatchObject({ by: 'nora' });
+  expect(station.entries().find(({ type }) => type === 'clearance.recorded')?.body).toMatchObject({
+    by: 'nora',
+  });
 });
 
 test('without a decision nothing runs, however often the station looks', async () => {
@@ -82,7 +92,11 @@ test('a rejection refuses, with the reason for the researcher', async () => {
   await decide(hopId, (await clearanceOf(hopId, 'reject')).clearance);
   expect(await end(hopId)).toBe('refused clearance.rejected');
   const [receipt] = receiptsOf(rig, hopId);
-  const said = verifyExplanation(await openSealed(rig, receipt?.jwe ?? new Uint8Array()), fake.network, 'north');
+  const said = verifyExplanation(
+    await openSealed(rig, receipt?.jwe ?? new Uint8Array()),
+    fake.network,
+    'north',
+  );
   expect(said.predicate.text).toContain('ethics 2026-17');
 });
 
@@ -106,13 +120,25 @@ describe('a decision that is not one', () => {
   }
 
   const cases: [string, string, (hopId: string) => Promise<Uint8Array>][] = [
-    ["another station's admin", 'signer.unknown', async (hopId) => (await clearanceOf(hopId, 'approve', 'sven')).clearance],
+    [
+      "another station's admin",
+      'signer.unknown',
+      async (hopId) => (await clearanceOf(hopId, 'approve', 'sven')).clearance,
+    ],
     ['a researcher', 'signer.unknown', (hopId) => forged(hopId, 'rosa')],
     ['the station itself', 'signer.unknown', (hopId) => forged(hopId, 'north')],
-    ["an admin's name with another key", 'signature.invalid', (hopId) => forged(hopId, 'rosa', { issuer: 'nora' })],
+    [
+      "an admin's name with another key",
+      'signature.invalid',
+      (hopId) => forged(hopId, 'rosa', { issuer: 'nora' }),
+    ],
     ['an expired word', 'clearance.expired', (hopId) => forged(hopId, 'nora', { expiresMs: NOW })],
     ['another network', 'network.mismatch', (hopId) => forged(hopId, 'nora', { networkId: 'f'.repeat(64) })],
-    ['another train', 'clearance.invalid', (hopId) => forged(hopId, 'nora', { manifestDigest: 'f'.repeat(64) })],
+    [
+      'another train',
+      'clearance.invalid',
+      (hopId) => forged(hopId, 'nora', { manifestDigest: 'f'.repeat(64) }),
+    ],
     ['more runs than one', 'statement.malformed', (hopId) => forged(hopId, 'nora', { runsMax: 2 })],
     ['no envelope', 'input.malformed', async () => Buffer.from('{')],
   ];
@@ -133,7 +159,9 @@ describe('a decision that is not one', () => {
   test('a hop that does not wait, or is not here', async () => {
     const hopId = await waiting();
     const { clearance } = await clearanceOf(hopId);
-    await expect(decide('hop_0123456789abcdef01234567', clearance)).rejects.toMatchObject({ code: 'not-found' });
+    await expect(decide('hop_0123456789abcdef01234567', clearance)).rejects.toMatchObject({
+      code: 'not-found',
+    });
     await decide(hopId, clearance);
     expect(await end(hopId)).toBe('released released');
     await expect(decide(hopId, clearance)).rejects.toMatchObject({ code: 'conflict' });
@@ -144,9 +172,12 @@ describe('a case that changes after the approval is asked about again', () => {
   const changes: [string, () => void][] = [
     ['the policy', () => rig.policy(`${ASK}\n// edited`)],
     ['the dataset', () => rig.datasets.contents.set('cgd', 'status\n1\n')],
-    ['the disclosure settings', () => {
-      rig.settings.disclosure = { ...rig.settings.disclosure, threshold: 20 };
-    }],
+    [
+      'the disclosure settings',
+      () => {
+        rig.settings.disclosure = { ...rig.settings.disclosure, threshold: 20 };
+      },
+    ],
   ];
 
   test.each(changes)('%s, before the run', async (_name, change) => {

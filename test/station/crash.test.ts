@@ -3,7 +3,15 @@ import { openCase, signClearance } from '../../src/journey/admin/case.ts';
 import { verifyExplanation, verifyResult } from '../../src/model/receipt.ts';
 import { Crash, type CrashPlan } from '../fakes/crash.ts';
 import { type FakeNetwork, makeNetwork, memberIn } from '../fakes/network.ts';
-import { ASK, makeStation, openSealed, PERMIT, type Process, type Rig, receiptsOf } from '../fakes/station.ts';
+import {
+  ASK,
+  makeStation,
+  openSealed,
+  PERMIT,
+  type Process,
+  type Rig,
+  receiptsOf,
+} from '../fakes/station.ts';
 import { makeOrder, makeTrain } from '../fakes/trains.ts';
 
 /**
@@ -38,7 +46,10 @@ async function approve(station: Process, hopId: string): Promise<void> {
 }
 
 /** The whole life of one hop in as many processes as it takes; only the first one dies. */
-async function live({ policy, fails = false }: Scenario, plan: CrashPlan | null): Promise<{ calls: number; crashed: boolean }> {
+async function live(
+  { policy, fails = false }: Scenario,
+  plan: CrashPlan | null,
+): Promise<{ calls: number; crashed: boolean }> {
   rig = makeStation(fake, NOW);
   rig.policy(policy);
   if (fails) rig.executor.outcome = () => ({ ended: 'exit', wallMs: 1, detail: '1' });

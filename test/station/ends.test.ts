@@ -43,7 +43,8 @@ async function end(hopId: string): Promise<string | undefined> {
 
 async function explanationOf(hopId: string) {
   const [receipt] = receiptsOf(rig, hopId);
-  return verifyExplanation(await openSealed(rig, receipt?.jwe ?? new Uint8Array()), fake.network, 'north').predicate;
+  return verifyExplanation(await openSealed(rig, receipt?.jwe ?? new Uint8Array()), fake.network, 'north')
+    .predicate;
 }
 
 describe('the policy', () => {
@@ -56,7 +57,9 @@ describe('the policy', () => {
     const { reasons } = await explanationOf(hopId);
     expect(reasons.join('\n')).toContain('context.train.memoryBytesMax <= 1');
     expect(reasons.join('\n')).not.toContain('pidsMax');
-    expect(station.entries().find(({ type }) => type === 'policy.decided')?.body).toMatchObject({ verdict: 'deny' });
+    expect(station.entries().find(({ type }) => type === 'policy.decided')?.body).toMatchObject({
+      verdict: 'deny',
+    });
     expect(rig.executor.runs).toEqual([]);
   });
 
@@ -82,14 +85,19 @@ describe('the policy', () => {
     rig.policy(null);
     const hopId = ordered();
     expect(await end(hopId)).toBe('refused policy.missing');
-    expect((await explanationOf(hopId)).text).toBe('something is wrong at the station itself; its admin can see what');
+    expect((await explanationOf(hopId)).text).toBe(
+      'something is wrong at the station itself; its admin can see what',
+    );
     expect(rig.executor.runs).toEqual([]);
   });
 });
 
 describe('the engine', () => {
   test('that does not hold the sandbox runs nothing, and the deadline ends the waiting', async () => {
-    rig.executor.report = { ...rig.executor.report, failures: [{ name: 'network', text: 'reached a network' }] };
+    rig.executor.report = {
+      ...rig.executor.report,
+      failures: [{ name: 'network', text: 'reached a network' }],
+    };
     const hopId = ordered();
     expect(await station.visit(hopId)).toMatchObject({ is: 'later' });
     expect(station.store.hops.find(hopId)?.state).toBe('cleared');
@@ -159,10 +167,26 @@ describe('the gate out', () => {
   const document = (outputs: unknown) => JSON.stringify({ schema: 'pht-result/v1', outputs });
   test.each([
     ['what is no result', 'not json', 'withheld disclosure.withheld'],
-    ['a kind that no rule covers', document([{ id: 'x', kind: 'Survival', rows: [] }]), 'withheld disclosure.held'],
+    [
+      'a kind that no rule covers',
+      document([{ id: 'x', kind: 'Survival', rows: [] }]),
+      'withheld disclosure.held',
+    ],
     [
       'a kind that the manifest does not name',
-      document([{ id: 'x', kind: 'StatisticalHypothesisTests', test: 'log-rank', var: 'status', arm: 'a', arms: 2, n: 90, u: 1, v: 9 }]),
+      document([
+        {
+          id: 'x',
+          kind: 'StatisticalHypothesisTests',
+          test: 'log-rank',
+          var: 'status',
+          arm: 'a',
+          arms: 2,
+          n: 90,
+          u: 1,
+          v: 9,
+        },
+      ]),
       'withheld disclosure.withheld',
     ],
   ])('%s stays here', async (_name, text, expected) => {

@@ -29,10 +29,16 @@ type Command =
 const attempt = fc.integer({ min: 1, max: ATTEMPTS });
 const commands = fc.array(
   fc.oneof(
-    { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('accept' as const, 'visit' as const), attempt }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({ do: fc.constantFrom('accept' as const, 'visit' as const), attempt }),
+    },
     {
       weight: 2,
-      arbitrary: fc.record({ do: fc.constantFrom('cancel' as const, 'approve' as const, 'reject' as const), attempt }),
+      arbitrary: fc.record({
+        do: fc.constantFrom('cancel' as const, 'approve' as const, 'reject' as const),
+        attempt,
+      }),
     },
     {
       weight: 4,
@@ -56,7 +62,10 @@ const commands = fc.array(
         when: fc.constantFrom('before' as const, 'after' as const),
       }),
     },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant('wait' as const), minutes: fc.integer({ min: -10, max: 600 }) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ do: fc.constant('wait' as const), minutes: fc.integer({ min: -10, max: 600 }) }),
+    },
   ),
   { minLength: 1, maxLength: 25 },
 );
@@ -150,7 +159,8 @@ async function survive(life: Life, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (thrown) {
-    if (!(thrown instanceof PhtError) && !(thrown instanceof Crash) && !life.station.fragile.isDead()) throw thrown;
+    if (!(thrown instanceof PhtError) && !(thrown instanceof Crash) && !life.station.fragile.isDead())
+      throw thrown;
   }
   if (life.station.fragile.isDead()) life.station = watched(life, life.rig.start());
 }
@@ -197,7 +207,9 @@ function check({ rig, station, hops, moves }: Life): void {
   for (const hopId of hops.values()) {
     const hop = station.store.hops.find(hopId);
     expect(hop !== null && isSealed(hop.state), `${hopId} has ended`).toBe(true);
-    expect(entries.filter((entry) => entry.hopId === hopId && entry.type === 'receipt.issued')).toHaveLength(1);
+    expect(entries.filter((entry) => entry.hopId === hopId && entry.type === 'receipt.issued')).toHaveLength(
+      1,
+    );
     expect(receiptsOf(rig, hopId)).toHaveLength(1);
   }
   expect(receiptsOf(rig).filter(({ outcome }) => outcome === 'released')).toHaveLength(released.length);

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { encodeEnvelope } from '../../src/model/dsse.ts';
-import { digestOf, type Digest } from '../../src/model/id.ts';
+import { type Digest, digestOf } from '../../src/model/id.ts';
 import { verifyExplanation, verifyResult } from '../../src/model/receipt.ts';
 import type { Manifest } from '../../src/model/train.ts';
 import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
@@ -33,7 +33,10 @@ const train = (overrides: Partial<Manifest> & { signedBy?: string } = {}): FakeT
 
 type OrderOverrides = Parameters<typeof makeOrder>[3];
 
-function orderFor({ digest, manifest }: { digest: Digest; manifest: Uint8Array }, overrides: OrderOverrides = {}) {
+function orderFor(
+  { digest, manifest }: { digest: Digest; manifest: Uint8Array },
+  overrides: OrderOverrides = {},
+) {
   return { ...makeOrder(fake, digest, rig.clock.ms, overrides), manifest };
 }
 
@@ -53,7 +56,11 @@ const endOf = async (pulled: { order: Uint8Array; manifest: Uint8Array }) => (aw
 test('an honest order ends in a release that the recipient alone reads', async () => {
   const ended = await sent(orderFor(train()));
   expect(ended?.end).toBe('released released');
-  const result = verifyResult(await openSealed(rig, ended?.receipt.jwe ?? new Uint8Array()), fake.network, 'north');
+  const result = verifyResult(
+    await openSealed(rig, ended?.receipt.jwe ?? new Uint8Array()),
+    fake.network,
+    'north',
+  );
   expect(result.predicate.result.outputs).toMatchObject([{ kind: 'Frequencies', cells: [{ n: 130 }] }]);
   await expect(openSealed(rig, ended?.receipt.jwe ?? new Uint8Array(), 'rita')).rejects.toMatchObject({
     code: 'envelope.invalid',
@@ -82,9 +89,14 @@ describe('what is no order of this network for this station is counted and gets 
     ],
     ['another audience', 'order.audience', () => orderFor(train(), { audience: 'south' }).order],
     ['another network', 'network.mismatch', () => orderFor(train(), { networkId: other.network.id }).order],
-    ["another network's dispatcher", 'signature.invalid', () => makeOrder(other, train().digest, NOW, {
-      networkId: fake.network.id,
-    }).order],
+    [
+      "another network's dispatcher",
+      'signature.invalid',
+      () =>
+        makeOrder(other, train().digest, NOW, {
+          networkId: fake.network.id,
+        }).order,
+    ],
     ['an unknown dispatcher', 'signer.unknown', () => orderFor(train(), { issuer: 'dispenser' }).order],
     ['a researcher as dispatcher', 'signer.unknown', () => orderFor(train(), { signedBy: 'rosa' }).order],
     ['a manifest as order', 'statement.type', () => train().manifest],
@@ -110,43 +122,100 @@ describe('what is no order of this network for this station is counted and gets 
 describe('what is authentic but wrong ends in one receipt with its reason, and runs nothing', () => {
   const forged = (signed: FakeTrain, from: string, to: string) => {
     const manifest = forge(signed.envelope, from, to);
-    return { manifest, digest: digestOf(Buffer.from(JSON.parse(Buffer.from(manifest).toString()).payload, 'base64')) };
+    return {
+      manifest,
+      digest: digestOf(Buffer.from(JSON.parse(Buffer.from(manifest).toString()).payload, 'base64')),
+    };
   };
   const cases: [string, string, () => { order: Uint8Array; manifest: Uint8Array }][] = [
-    ['a changed parameter', 'refused signature.invalid', () =>
-      orderFor(forged(train(), '"column":"status"', '"column":"stratum"'))],
-    ['a changed parameter under the digest that was signed', 'refused signature.invalid', () => {
-      const signed = train();
-      return { ...orderFor(signed), manifest: forge(signed.envelope, '"column":"status"', '"column":"x"') };
-    }],
-    ['swapped recipients', 'refused signature.invalid', () =>
-      orderFor(forged(train(), '[{"member":"rosa"}]', '[{"member":"rita"}]'))],
-    ["another train's manifest", 'refused order.invalid', () => ({
-      ...orderFor(train()),
-      manifest: train({ title: 'Another' }).manifest,
-    })],
-    ['no manifest at all', 'refused input.malformed', () => ({ ...orderFor(train()), manifest: new Uint8Array() })],
-    ['a manifest beyond any size', 'refused input.malformed', () => ({
-      ...orderFor(train()),
-      manifest: Buffer.alloc(1024 * 1024 + 1, ' '),
-    })],
-    ['an unknown researcher', 'refused signer.unknown', () =>
-      orderFor(makeTrain(other, rig.image.image, NOW, { signedBy: 'zoe', networkId: fake.network.id }))],
-    ["another network's train", 'refused network.mismatch', () => orderFor(train({ networkId: other.network.id }))],
-    ['a manifest of the future', 'refused manifest.invalid', () =>
-      orderFor(train({ issuedAtMs: NOW + 6 * 60_000, expiresMs: NOW + DAY_MS }))],
+    [
+      'a changed parameter',
+      'refused signature.invalid',
+      () => orderFor(forged(train(), '"column":"status"', '"column":"stratum"')),
+    ],
+    [
+      'a changed parameter under the digest that was signed',
+      'refused signature.invalid',
+      () => {
+        const signed = train();
+        return { ...orderFor(signed), manifest: forge(signed.envelope, '"column":"status"', '"column":"x"') };
+      },
+    ],
+    [
+      'swapped recipients',
+      'refused signature.invalid',
+      () => orderFor(forged(train(), '[{"member":"rosa"}]', '[{"member":"rita"}]')),
+    ],
+    [
+      "another train's manifest",
+      'refused order.invalid',
+      () => ({
+        ...orderFor(train()),
+        manifest: train({ title: 'Another' }).manifest,
+      }),
+    ],
+    [
+      'no manifest at all',
+      'refused input.malformed',
+      () => ({ ...orderFor(train()), manifest: new Uint8Array() }),
+    ],
+    [
+      'a manifest beyond any size',
+      'refused input.malformed',
+      () => ({
+        ...orderFor(train()),
+        manifest: Buffer.alloc(1024 * 1024 + 1, ' '),
+      }),
+    ],
+    [
+      'an unknown researcher',
+      'refused signer.unknown',
+      () => orderFor(makeTrain(other, rig.image.image, NOW, { signedBy: 'zoe', networkId: fake.network.id })),
+    ],
+    [
+      "another network's train",
+      'refused network.mismatch',
+      () => orderFor(train({ networkId: other.network.id })),
+    ],
+    [
+      'a manifest of the future',
+      'refused manifest.invalid',
+      () => orderFor(train({ issuedAtMs: NOW + 6 * 60_000, expiresMs: NOW + DAY_MS })),
+    ],
     ['an expired order', 'expired order.expired', () => orderFor(train(), { expiresMs: NOW })],
-    ['an order before its time', 'refused order.invalid', () => orderFor(train(), { notBeforeMs: NOW + 6 * 60_000 })],
-    ['an expired manifest', 'expired manifest.expired', () =>
-      orderFor(train({ issuedAtMs: NOW - DAY_MS, expiresMs: NOW }))],
-    ['a manifest that lives too long', 'refused manifest.too-long', () =>
-      orderFor(train({ expiresMs: NOW + 31 * DAY_MS }))],
-    ['a station that is no stop', 'refused order.invalid', () =>
-      orderFor(train({ route: { pattern: 'parallel', stops: ['south'], minStations: 1, deadlineMs: DAY_MS } }))],
-    ['a recipient who is no member', 'refused recipient.unknown', () =>
-      orderFor(train({ recipients: [{ member: 'rosa' }, { member: 'spy' }] }))],
-    ['more memory than the station gives', 'refused quota.exceeded', () =>
-      orderFor(train({ limits: { ...LIMITS, memoryBytesMax: 2 * 1024 ** 3 } }))],
+    [
+      'an order before its time',
+      'refused order.invalid',
+      () => orderFor(train(), { notBeforeMs: NOW + 6 * 60_000 }),
+    ],
+    [
+      'an expired manifest',
+      'expired manifest.expired',
+      () => orderFor(train({ issuedAtMs: NOW - DAY_MS, expiresMs: NOW })),
+    ],
+    [
+      'a manifest that lives too long',
+      'refused manifest.too-long',
+      () => orderFor(train({ expiresMs: NOW + 31 * DAY_MS })),
+    ],
+    [
+      'a station that is no stop',
+      'refused order.invalid',
+      () =>
+        orderFor(
+          train({ route: { pattern: 'parallel', stops: ['south'], minStations: 1, deadlineMs: DAY_MS } }),
+        ),
+    ],
+    [
+      'a recipient who is no member',
+      'refused recipient.unknown',
+      () => orderFor(train({ recipients: [{ member: 'rosa' }, { member: 'spy' }] })),
+    ],
+    [
+      'more memory than the station gives',
+      'refused quota.exceeded',
+      () => orderFor(train({ limits: { ...LIMITS, memoryBytesMax: 2 * 1024 ** 3 } })),
+    ],
     ['an unknown dataset', 'refused dataset.unknown', () => orderFor(train({ dataset: 'secrets' }))],
   ];
   test.each(cases)('%s: %s', async (_name, end, pulled) => {
@@ -172,7 +241,10 @@ describe('what is authentic but wrong ends in one receipt with its reason, and r
   });
 
   test("another train's recipients are told nothing", async () => {
-    const ended = await sent({ ...orderFor(train()), manifest: train({ recipients: [{ member: 'rita' }], issuer: 'rosa' }).manifest });
+    const ended = await sent({
+      ...orderFor(train()),
+      manifest: train({ recipients: [{ member: 'rita' }], issuer: 'rosa' }).manifest,
+    });
     expect(ended?.end).toBe('refused order.invalid');
     expect(ended?.receipt.jweDigest).toBeNull();
   });
@@ -181,7 +253,10 @@ describe('what is authentic but wrong ends in one receipt with its reason, and r
 describe('images', () => {
   test("another image's config under the signed digest", async () => {
     const wrong = makeImage(['/spied']);
-    rig.blobs.set(rig.image.image.configDigest, wrong.blobs.get(wrong.image.configDigest) ?? new Uint8Array());
+    rig.blobs.set(
+      rig.image.image.configDigest,
+      wrong.blobs.get(wrong.image.configDigest) ?? new Uint8Array(),
+    );
     expect(await endOf(orderFor(train()))).toBe('refused image.mismatch');
   });
 
@@ -254,7 +329,9 @@ describe('replays', () => {
   test('unknown members of the envelope make no other order', async () => {
     const pulled = orderFor(train());
     const first = await sent(pulled);
-    const noisy = Buffer.from(JSON.stringify({ ...JSON.parse(Buffer.from(pulled.order).toString()), note: 'x' }));
+    const noisy = Buffer.from(
+      JSON.stringify({ ...JSON.parse(Buffer.from(pulled.order).toString()), note: 'x' }),
+    );
     expect((await sent({ ...pulled, order: noisy }))?.hopId).toBe(first?.hopId);
     expect(encodeEnvelope(pulled.envelope)).toEqual(pulled.order);
   });

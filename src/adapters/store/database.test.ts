@@ -37,7 +37,9 @@ test('a database is brought up to date, each script once', () => {
 
 test('a script that fails changes nothing', () => {
   openDatabase(path(), [FIRST]).close();
-  expect(() => openDatabase(path(), [FIRST, 'CREATE TABLE b (y INTEGER) STRICT; INSERT INTO nowhere VALUES (1)'])).toThrow();
+  expect(() =>
+    openDatabase(path(), [FIRST, 'CREATE TABLE b (y INTEGER) STRICT; INSERT INTO nowhere VALUES (1)']),
+  ).toThrow();
   const database = openDatabase(path(), [FIRST, SECOND]);
   expect(database.get('SELECT y FROM b')).toMatchObject({ y: 7 });
   database.close();
@@ -70,16 +72,26 @@ test('a throw rolls back all of a transaction, nested ones with it', () => {
 test('a column of another type than the code believes is an error, never a wrong value', () => {
   const row = { t: 'x', n: 1, b: new Uint8Array([1]), none: null };
   expect([text(row, 't'), integer(row, 'n'), blob(row, 'b')]).toEqual(['x', 1, new Uint8Array([1])]);
-  expect([textOrNull(row, 'none'), blobOrNull(row, 'none'), textOrNull(row, 'absent')]).toEqual([null, null, null]);
+  expect([textOrNull(row, 'none'), blobOrNull(row, 'none'), textOrNull(row, 'absent')]).toEqual([
+    null,
+    null,
+    null,
+  ]);
   const internal = expect.objectContaining({ code: 'internal' });
-  for (const read of [() => text(row, 'n'), () => integer(row, 't'), () => blob(row, 't'), () => text(row, 'none')]) {
+  for (const read of [
+    () => text(row, 'n'),
+    () => integer(row, 't'),
+    () => blob(row, 't'),
+    () => text(row, 'none'),
+  ]) {
     expect(read).toThrowError(internal);
   }
 });
 
 test('the highest time seen is read beside an open database, and nothing is made where there is none', () => {
   expect(highestSeenMs(path())).toBeNull();
-  const clock = 'CREATE TABLE clock (one INTEGER PRIMARY KEY, highest INTEGER NOT NULL) STRICT; INSERT INTO clock VALUES (1, 0)';
+  const clock =
+    'CREATE TABLE clock (one INTEGER PRIMARY KEY, highest INTEGER NOT NULL) STRICT; INSERT INTO clock VALUES (1, 0)';
   const database = openDatabase(path(), [clock]);
   expect(highestSeenMs(path())).toBeNull();
   database.run('UPDATE clock SET highest = 1780000000000');

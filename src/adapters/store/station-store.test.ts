@@ -47,22 +47,35 @@ const move = (hop: HopRecord, to: HopRecord['state'], consume: string | null = n
   store.hops.move(hop, to, { nowMs: NOW, entries: [entry(hop)], consume });
 const cleared = (hop: HopRecord): HopRecord => move(move(move(hop, 'inspected'), 'decided'), 'cleared');
 
-function seal(hop: HopRecord, outcome: 'released' | 'failed' = 'released', guard: () => void = () => {}): HopRecord {
+function seal(
+  hop: HopRecord,
+  outcome: 'released' | 'failed' = 'released',
+  guard: () => void = () => {},
+): HopRecord {
   const receipt = Buffer.from(`receipt of ${hop.hopId}`);
   const code = outcome === 'released' ? 'released' : 'run.failed';
   const sealed = { outcome, code, receipt, receiptDigest: digestOf(receipt), jwe: Buffer.from('jwe') };
   return store.hops.seal(hop, sealed, [entry(hop, 'receipt.issued')], NOW, guard);
 }
 
-const types = (): string[] => store.ledgerRows.read(0, store.ledgerRows.size()).map((bytes) => decodeEntry(bytes).type);
+const types = (): string[] =>
+  store.ledgerRows.read(0, store.ledgerRows.size()).map((bytes) => decodeEntry(bytes).type);
 
 describe('taking orders on', () => {
   test('is one row, one entry and one message, however often the order comes', () => {
     const hop = accept();
     expect(accept()).toEqual(hop);
-    expect(hop).toMatchObject({ state: 'received', attempt: 1, epoch: 1, dispatcher: 'dispatcher', sealed: null });
+    expect(hop).toMatchObject({
+      state: 'received',
+      attempt: 1,
+      epoch: 1,
+      dispatcher: 'dispatcher',
+      sealed: null,
+    });
     expect(types()).toEqual(['order.received']);
-    expect(store.outbox.waiting(9)).toMatchObject([{ kind: 'progress', progress: 'received', ledgerSize: 1 }]);
+    expect(store.outbox.waiting(9)).toMatchObject([
+      { kind: 'progress', progress: 'received', ledgerSize: 1 },
+    ]);
   });
 
   test('posts the receipt again when the hop has one, under its old key and once', () => {
@@ -102,16 +115,22 @@ describe('moves', () => {
   test('roll back whole when an entry cannot be written', () => {
     const hop = accept();
     const bad = { ...entry(hop), body: { text: 'line\nbreak' } };
-    expect(() => store.hops.move(hop, 'inspected', { nowMs: NOW, entries: [bad], progress: 'cleared' })).toThrowError(
-      expect.objectContaining({ code: 'ledger.invalid' }),
-    );
+    expect(() =>
+      store.hops.move(hop, 'inspected', { nowMs: NOW, entries: [bad], progress: 'cleared' }),
+    ).toThrowError(expect.objectContaining({ code: 'ledger.invalid' }));
     expect(store.hops.find(hop.hopId)?.state).toBe('received');
     expect(store.outbox.waiting(9)).toHaveLength(1);
   });
 
   test('keep earlier notes', () => {
-    const hop = store.hops.move(accept(), 'inspected', { nowMs: NOW, entries: [], notes: { title: 'Hello' } });
-    expect(store.hops.move(hop, 'decided', { nowMs: NOW, entries: [], notes: { verdict: 'ask' } }).notes).toEqual({
+    const hop = store.hops.move(accept(), 'inspected', {
+      nowMs: NOW,
+      entries: [],
+      notes: { title: 'Hello' },
+    });
+    expect(
+      store.hops.move(hop, 'decided', { nowMs: NOW, entries: [], notes: { verdict: 'ask' } }).notes,
+    ).toEqual({
       title: 'Hello',
       verdict: 'ask',
     });
@@ -193,7 +212,9 @@ describe('clearances', () => {
     const running = move(first, 'cleared', 'one');
     expect(store.clearances.find('case', first.hopId)).not.toBeNull();
     expect(store.clearances.find('case', second.hopId)).toBeNull();
-    expect(() => move(second, 'cleared', 'one')).toThrowError(expect.objectContaining({ code: 'clearance.invalid' }));
+    expect(() => move(second, 'cleared', 'one')).toThrowError(
+      expect.objectContaining({ code: 'clearance.invalid' }),
+    );
     expect(store.hops.find(second.hopId)?.state).toBe('decided');
     expect(move(move(running, 'decided'), 'cleared', 'one').state).toBe('cleared');
   });

@@ -51,9 +51,12 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
 
   /** What a crash left in the engine goes before anything new is started there, however long the engine takes. */
   const recover = async (signal: AbortSignal): Promise<void> => {
+    let swept = false;
     for (let failures = 0; !signal.aborted; failures++) {
       try {
-        const left = await ports.executor.sweep();
+        // Once only: from then on there are runs of this process, which a sweep would end.
+        const left = swept ? 0 : await ports.executor.sweep();
+        swept = true;
         if (left > 0) station.note('removed what an earlier run had left', { left });
         ports.visits.open();
         // Proving the sandbox takes a second: done before the first train needs it.

@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { makeNetwork } from '../../../test/fakes/network.ts';
-import { aclGrants, judgeCertificate, judgeClock, judgeEngine, judgeNetwork, judgeReadable } from './doctor.ts';
+import {
+  aclGrants,
+  judgeCertificate,
+  judgeClock,
+  judgeEngine,
+  judgeNetwork,
+  judgeReadable,
+} from './doctor.ts';
 
 const NOW = Date.UTC(2026, 5, 1, 12);
 const DAY_MS = 86_400_000;
@@ -47,7 +54,8 @@ test('the engine: failures fail, risks fail until they are accepted by name, pro
     proofs: [{ name: 'user', text: 'runs as asked' }],
     failures: [{ name: 'network', text: 'reached a network' }],
   };
-  const levels = (accepted: string[]) => judgeEngine(report, accepted).map(({ check, level }) => `${check} ${level}`);
+  const levels = (accepted: string[]) =>
+    judgeEngine(report, accepted).map(({ check, level }) => `${check} ${level}`);
   expect(levels([])).toEqual([
     'engine ok',
     'sandbox: network fail',
@@ -58,7 +66,14 @@ test('the engine: failures fail, risks fail until they are accepted by name, pro
 });
 
 test('an unreadable file names file, mode and a fix that opens it to nobody else', () => {
-  const fact = { dataset: 'cgd', path: "/data/o'hara.csv", mode: '0600', uid: 65534, gid: 65534, readable: false };
+  const fact = {
+    dataset: 'cgd',
+    path: "/data/o'hara.csv",
+    mode: '0600',
+    uid: 65534,
+    gid: 65534,
+    readable: false,
+  };
   const finding = judgeReadable(fact);
   expect(finding).toMatchObject({ level: 'fail', code: 'dataset.unreadable' });
   expect(finding.text).toContain("/data/o'hara.csv (mode 0600)");

@@ -1,6 +1,6 @@
-import { SKEW_MS } from '../../model/train.ts';
 import type { ErrorCode } from '../../model/error.ts';
 import type { Network } from '../../model/network.ts';
+import { SKEW_MS } from '../../model/train.ts';
 import type { EngineReport } from '../../ports/executor.ts';
 
 /** What a station's admin is told before a train is. Pure: facts in, findings out; times in milliseconds. */
@@ -17,7 +17,12 @@ const NETWORK_WARN_MS = 7 * DAY_MS;
 const CERTIFICATE_WARN_MS = 30 * DAY_MS;
 
 export const ok = (check: string, text: string): Finding => ({ check, level: 'ok', text });
-export const warn = (check: string, text: string, fix: string): Finding => ({ check, level: 'warn', text, fix });
+export const warn = (check: string, text: string, fix: string): Finding => ({
+  check,
+  level: 'warn',
+  text,
+  fix,
+});
 export const fail = (check: string, code: ErrorCode, text: string, fix: string): Finding => ({
   check,
   level: 'fail',
@@ -76,7 +81,8 @@ export function judgeCertificate(
   if (!certificate.hasKey) return wrong('it is for another key than keys/tls.jwk');
   if (nowMs > certificate.notAfterMs) return wrong(`it expired on ${until}`);
   if (nowMs < certificate.notBeforeMs - SKEW_MS) return wrong('it is not valid yet; or the clock is wrong');
-  if (certificate.notAfterMs - nowMs < CERTIFICATE_WARN_MS) return warn('certificate', `expires on ${until}`, renew);
+  if (certificate.notAfterMs - nowMs < CERTIFICATE_WARN_MS)
+    return warn('certificate', `expires on ${until}`, renew);
   return ok('certificate', `good until ${until}, and for the key in keys/tls.jwk`);
 }
 
@@ -85,7 +91,12 @@ export function judgeEngine(report: EngineReport, accepted: readonly string[]): 
   return [
     ok('engine', `${report.engine}, ${report.runtime}`),
     ...report.failures.map(({ name, text }) =>
-      fail(`sandbox: ${name}`, 'engine.unsafe', text, 'no train runs on this engine; use one that holds the limit'),
+      fail(
+        `sandbox: ${name}`,
+        'engine.unsafe',
+        text,
+        'no train runs on this engine; use one that holds the limit',
+      ),
     ),
     ...report.risks.map(({ id, text }) =>
       accepted.includes(id)
@@ -133,7 +144,9 @@ export function judgeReadable({ dataset, path, mode, uid, gid, readable }: ReadF
 export function aclGrants(listed: string, uid: number, gid: number): boolean {
   const lines = listed.split('\n').flatMap((line) => {
     const [, kind, id, rights] = /^(user|group|mask|other):([0-9]*):([r-][w-][x-])/.exec(line) ?? [];
-    return kind === undefined || id === undefined || rights === undefined ? [] : [{ kind, id, reads: rights[0] === 'r' }];
+    return kind === undefined || id === undefined || rights === undefined
+      ? []
+      : [{ kind, id, reads: rights[0] === 'r' }];
   });
   const mask = lines.find(({ kind }) => kind === 'mask')?.reads ?? true;
   const user = lines.find(({ kind, id }) => kind === 'user' && id === String(uid));

@@ -74,9 +74,13 @@ async function end(
   if (deadlineAtMs === undefined || station.clock.nowMs() < deadlineAtMs) {
     return { is: 'later', problem: error.message };
   }
-  const expired = new PhtError('deadline.passed', `the order's deadline passed; until then: ${error.message}`, {
-    cause: error,
-  });
+  const expired = new PhtError(
+    'deadline.passed',
+    `the order's deadline passed; until then: ${error.message}`,
+    {
+      cause: error,
+    },
+  );
   return { is: 'sealed', hop: await steps.close(hop, expired) };
 }
 

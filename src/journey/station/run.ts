@@ -54,7 +54,11 @@ async function runSpooled(
   loaded: Loaded,
   { hopId, epoch }: HopRecord,
   station: Station,
-  { executor, spool, log }: { executor: Executor; spool: Spool; log: (hopId: string) => (chunk: Uint8Array) => void },
+  {
+    executor,
+    spool,
+    log,
+  }: { executor: Executor; spool: Spool; log: (hopId: string) => (chunk: Uint8Array) => void },
   signal: AbortSignal,
 ): Promise<RunOutcome> {
   const { cleared, image, entrypoint, workingDir, env } = loaded;
@@ -62,7 +66,18 @@ async function runSpooled(
   try {
     const files = await filesOf(loaded, spool);
     return await executor.run(
-      { hop: hopId, epoch, image, entrypoint, workingDir, env, limits, runAs: station.runAs, files, log: log(hopId) },
+      {
+        hop: hopId,
+        epoch,
+        image,
+        entrypoint,
+        workingDir,
+        env,
+        limits,
+        runAs: station.runAs,
+        files,
+        log: log(hopId),
+      },
       beforeDeadline(signal, cleared.deadlineAtMs - station.clock.nowMs()),
     );
   } finally {

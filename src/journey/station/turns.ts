@@ -1,6 +1,6 @@
 /** Work under a limit of how much goes on at once. */
 export type Turn = <T>(signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
-export type Turns = { whenFree: Turn; /** Until then whoever asks waits. */ open(): void };
+export type Turns = { whenFree: Turn /** Until then whoever asks waits. */; open(): void };
 
 /** At most `max` at once, first come first served. Whoever aborts while waiting leaves the queue at once. */
 export function createTurns(max: number): Turns {
