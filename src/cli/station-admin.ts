@@ -48,12 +48,27 @@ async function withAgent<T>(
   work: (agent: Client<typeof AdminService>, home: Home) => Promise<T>,
 ): Promise<T> {
   const home = frame.openHome(['admin', 'station']);
-  const channel = connect({ address: `unix:${socketOf(home, options)}`, tls: null });
+  const socket = socketOf(home, options);
+  const channel = connect({ address: `unix:${socket}`, tls: null });
   try {
     return await work(channel.client(AdminService), home);
+  } catch (thrown) {
+    throw unansweredAt(socket, thrown);
   } finally {
     channel.close();
   }
+}
+
+/** "The peer" is a socket on this very machine: a person must know which, and what keeps it from answering. */
+function unansweredAt(socket: string, thrown: unknown): unknown {
+  if (!(thrown instanceof PhtError) || thrown.code !== 'unreachable') return thrown;
+  const closed = thrown.message.includes('EACCES');
+  return new PhtError('unreachable', `the station's agent does not answer at ${socket}: ${thrown.message}`, {
+    cause: thrown,
+    hint: closed
+      ? 'this user may not reach it: adminSocket.group in the station’s config.yaml names who may'
+      : 'start it with pht station serve; it prints where it listens, which is adminSocket.path here, or --socket PATH',
+  });
 }
 
 function socketOf(home: Home, options: Socket): string {

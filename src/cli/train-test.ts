@@ -171,7 +171,7 @@ function gateLines(screening: Trial['screening']): string[] {
     return wrap(`the gate withholds it: ${screening.reason} [${screening.code}]`);
   if (screening.verdict === 'hold') {
     return [
-      'the gate holds it for a person:',
+      'the gate withholds it, since its rules cannot decide [disclosure.held]:',
       ...screening.reasons.flatMap((reason) => wrap(`- ${reason}`, 2)),
     ];
   }

@@ -8,7 +8,7 @@ import { freshName, hopLabels } from './labels.ts';
 import { demultiplexer } from './logs.ts';
 import { collectResult } from './output.ts';
 import { assertSettings } from './readback.ts';
-import { containerSettings } from './settings.ts';
+import { type ContainerSettings, containerSettings } from './settings.ts';
 
 /** How long after its limit a train may still be there before the engine counts as hanging. */
 const GRACE_MS = 15_000;
@@ -31,13 +31,17 @@ export async function runContained(
   const name = freshName(engine.ownership, spec.hop);
   const container = engine.docker.getContainer(name);
   try {
-    await create(engine, spec, holder, imageEnv, name);
-    const logs = await attach(container, spec.log);
-    await Promise.all([holder.running, ready]);
+    const wanted = await create(engine, spec, holder, name);
+    const [logs] = await Promise.all([
+      attach(container, spec.log),
+      compare(container, wanted, imageEnv, engine.traits.apparmor),
+      holder.running,
+      ready,
+    ]);
     if (signal.aborted) return { ended: 'aborted', wallMs: 0, detail: 'stopped before the start' };
     const ended = await startAndWait(container, spec.limits.wallMsMax, signal);
-    await logs.ended;
-    return await outcomeOf(container, holder, spec, ended);
+    const [outcome] = await Promise.all([outcomeOf(container, holder, spec, ended), logs.ended]);
+    return outcome;
   } finally {
     engine.background.start('remove a run', () => removeContainer(engine.docker, name));
   }
@@ -47,19 +51,27 @@ async function create(
   engine: Engine,
   spec: RunSpec,
   holder: Holder,
-  imageEnv: readonly string[],
   name: string,
-): Promise<void> {
+): Promise<ContainerSettings> {
   const labels = hopLabels(engine.ownership, spec.hop, spec.epoch);
   const sandbox = { ...spec, name, engineId: spec.image.engineId, labels, outVolume: holder.volume };
   const wanted = containerSettings(sandbox, engine.traits);
-  const container = await bounded('make a container', (abortSignal) =>
+  await bounded('make a container', (abortSignal) =>
     engine.docker.createContainer({ ...wanted, abortSignal }),
   );
+  return wanted;
+}
+
+async function compare(
+  container: Docker.Container,
+  wanted: ContainerSettings,
+  imageEnv: readonly string[],
+  apparmor: boolean,
+): Promise<void> {
   const inspected = await bounded('describe a container', (abortSignal) =>
     container.inspect({ abortSignal }),
   );
-  assertSettings(wanted, inspected, imageEnv, engine.traits.apparmor);
+  assertSettings(wanted, inspected, imageEnv, apparmor);
 }
 
 /** Before the start, so that nothing printed is missed; the engine itself keeps no log. */
@@ -130,14 +142,15 @@ async function outcomeOf(
   const { limits } = spec;
   if (ending === 'aborted') return { ended: 'aborted', wallMs, detail: 'stopped on request' };
   if (ending === 'time') return { ended: 'time', wallMs, detail: `stopped after ${limits.wallMsMax} ms` };
-  const { State } = await bounded('describe a container', (abortSignal) =>
-    container.inspect({ abortSignal }),
-  );
+  // The result is only looked at when the ending allows it; asking for both at once saves a round trip.
+  const [{ State }, collected] = await Promise.all([
+    bounded('describe a container', (abortSignal) => container.inspect({ abortSignal })),
+    collectResult(holder.container, limits.outputBytesMax),
+  ]);
   // A child that was killed for memory can leave exit status 0.
   if (State.OOMKilled)
     return { ended: 'memory', wallMs, detail: `needed more than ${limits.memoryBytesMax} bytes of memory` };
   if (State.ExitCode !== 0) return { ended: 'exit', wallMs, detail: `ended with status ${State.ExitCode}` };
-  const collected = await collectResult(holder.container, limits.outputBytesMax);
   if (collected.kind === 'none') return { ended: 'no-output', wallMs, detail: 'wrote no /out/result.json' };
   if (collected.kind === 'refused') return { ended: 'output-refused', wallMs, detail: collected.why };
   return { ended: 'output', output: collected.bytes, wallMs };

@@ -21,7 +21,7 @@ runAs: '65534:65534'
 # How much a refusal tells the researcher: full or code.
 explanations: full
 
-# Where admins reach this station, and the group that may; without a group only the owner.
+# Where admins reach this station (default: admin.sock in this home), and the group that may besides the owner.
 # adminSocket:
 #   path: /run/signalbox/admin.sock
 #   group: signalbox-admins
@@ -52,10 +52,10 @@ listen: ${address}
 #   blobBytesPerTrainMax: 8589934592
 `;
 
-const ADMIN = `# Where the agent of this admin's station listens, if not in the station's home.
-# adminSocket:
-#   path: /run/signalbox/admin.sock
-{}
+const ADMIN = `# Where the agent of this admin's station listens: 'station serve' prints it. It is admin.sock in the station's home,
+# unless the station's config.yaml names another path.
+adminSocket:
+  path: /run/signalbox/admin.sock
 `;
 
 const MEMBER = (address: string): string => `# The dispatcher that trains and results travel through.

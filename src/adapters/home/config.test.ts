@@ -35,7 +35,7 @@ const stationError = (text: string | Uint8Array): PhtError => {
 
 describe('templates', () => {
   const uncommented = (text: string): string =>
-    text.replace(/^# (?=\s*[a-zA-Z]+:)/gm, '').replace(/^\{\}$/m, '');
+    text.replace(/^# (?=\s*[a-zA-Z]+:)/gm, '');
 
   test('are valid as they are, with the defaults that they name', () => {
     write(templateOf('station', 'dispatcher.example.org:7443') ?? '');
@@ -62,8 +62,6 @@ describe('templates', () => {
       expect(readVisitorConfig(dir).dispatcher.address).toBe('localhost:7443');
     }
     write(templateOf('admin', 'localhost:7443') ?? '');
-    expect(readAdminConfig(dir)).toStrictEqual({});
-    write(uncommented(templateOf('admin', 'localhost:7443') ?? ''));
     expect(readAdminConfig(dir).adminSocket?.path).toBe('/run/signalbox/admin.sock');
     expect(templateOf('authority', 'localhost:7443')).toBeNull();
   });

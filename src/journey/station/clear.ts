@@ -59,7 +59,7 @@ function cleared(
   decided: Decided,
   { by, clearanceDigest }: Permission,
   station: Station,
-  { hops, clearances }: { hops: HopStore; clearances: ClearanceStore },
+  { hops }: { hops: HopStore },
 ): Cleared {
   const { hop } = decided;
   const manifest = decided.inspected.manifest.predicate;

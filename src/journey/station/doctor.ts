@@ -152,7 +152,7 @@ export function aclGrants(listed: string, uid: number, gid: number): boolean {
   const user = lines.find(({ kind, id }) => kind === 'user' && id === String(uid));
   if (user !== undefined) return user.reads && mask;
   const group = lines.find(({ kind, id }) => kind === 'group' && id === String(gid));
-  return group !== undefined && group.reads && mask;
+  return group?.reads === true && mask;
 }
 
 /** For a shell. */

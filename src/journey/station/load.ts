@@ -3,7 +3,7 @@ import { hopEntryHead } from '../../model/hop.ts';
 import { verifyImageConfig } from '../../model/image-config.ts';
 import type { TrainImage } from '../../model/train.ts';
 import type { Depot } from '../../ports/depot.ts';
-import type { Executor, ImageSource } from '../../ports/executor.ts';
+import type { Executor, ImageSource, LoadedImage } from '../../ports/executor.ts';
 import type { BlobSource } from '../../ports/spool.ts';
 import type { HopStore } from '../../ports/station-store.ts';
 import type { Leases } from '../../ports/track.ts';
@@ -32,13 +32,12 @@ export function createLoad(
   return async (cleared, signal) => {
     const { hop } = cleared;
     const { image } = cleared.decided.inspected.manifest.predicate;
-    await ports.leases.hold(hop.hopId, hop.epoch, signal);
-    await assertSandbox(ports.executor, station.acceptEngineRisks);
-    await ports.blobs.fetch(hop.trainId, image.configDigest, image.configBytes, signal);
-    const config = await bytesOf(ports.depot, image.configDigest);
-    const { entrypoint, workingDir, env } = verifyImageConfig(config, image);
-    const source = sourceOf(image, config, hop.trainId, ports, signal);
-    const loaded = await ports.executor.load(source);
+    // None of these starts anything, so none has to wait for another.
+    const [{ loaded, start }] = await Promise.all([
+      intoEngine(cleared, ports, signal),
+      assertSandbox(ports.executor, station.acceptEngineRisks),
+      ports.leases.hold(hop.hopId, hop.epoch, signal),
+    ]);
     // The engine has them now; what stays is only so that a related image need not travel again.
     await ports.depot.trim(station.blobCacheBytesMax, new Set([image.configDigest]));
     const moved = ports.hops.move(hop, 'loaded', {
@@ -51,8 +50,24 @@ export function createLoad(
         },
       ],
     });
-    return stage<Loaded>({ cleared, hop: moved, image: loaded, entrypoint, workingDir, env });
+    return stage<Loaded>({ cleared, hop: moved, image: loaded, ...start });
   };
+}
+
+type Start = Pick<Loaded, 'entrypoint' | 'workingDir' | 'env'>;
+
+async function intoEngine(
+  cleared: Cleared,
+  ports: { executor: Executor; depot: Depot; blobs: BlobSource; checkLayer: CheckLayer },
+  signal: AbortSignal,
+): Promise<{ loaded: LoadedImage; start: Start }> {
+  const { trainId } = cleared.hop;
+  const { image } = cleared.decided.inspected.manifest.predicate;
+  await ports.blobs.fetch(trainId, image.configDigest, image.configBytes, signal);
+  const config = await bytesOf(ports.depot, image.configDigest);
+  const { entrypoint, workingDir, env } = verifyImageConfig(config, image);
+  const loaded = await ports.executor.load(sourceOf(image, config, trainId, ports, signal));
+  return { loaded, start: { entrypoint, workingDir, env } };
 }
 
 /** Promise 9: what was not proved by effect on this engine, or is known to be weak and not accepted, runs no train. */
