@@ -24,7 +24,8 @@ const BACKDATE_MS = 5 * 60_000;
 export type AdmitOptions = { expiresDays: string };
 
 /**
- * Checks every enrolment before the root key is touched; one that does not hold admits nobody.
+ * Checks every enrolment before the root key is touched; one that does not hold admits nobody. Members that are known
+ * already get a renewed file where it, or a certificate in it, is in the second half of its life.
  *
  * @throws PhtError `signature.invalid`, `network.mismatch`, `network.invalid`, `conflict`, `passphrase.required`
  */
@@ -38,14 +39,14 @@ export async function admit(frame: Frame, paths: readonly string[], options: Adm
     if (isNew(enrolment, [...network.members.values(), ...added])) added.push(memberOf(enrolment));
   }
   assertStationsExist([...network.members.values(), ...added]);
-  if (added.length === 0) {
+  const nowMs = frame.nowMs();
+  const validity = { notBeforeMs: nowMs - BACKDATE_MS, notAfterMs: nowMs + days * DAY_MS };
+  if (added.length === 0 && !isDue(network, validity)) {
     frame.output.result({ networkId: network.id, version: network.version, admitted: [] }, [
       `all of them are members already; the network file stays at version ${network.version}`,
     ]);
     return;
   }
-  const nowMs = frame.nowMs();
-  const validity = { notBeforeMs: nowMs - BACKDATE_MS, notAfterMs: nowMs + days * DAY_MS };
   const root = await signerOf(home, 'root');
   const authority = await loadKey(home.dir, 'tls-authority', passphrase);
   const certify = (member: Member): Promise<Member> => certified(member, network, authority, validity);
@@ -57,7 +58,7 @@ export async function admit(frame: Frame, paths: readonly string[], options: Adm
   importNetwork(home, { root: readNetworkFile(networkPath(home)).root, members: envelope });
   frame.output.result(
     { networkId: network.id, version, admitted: added.map(memberView), networkFile: networkPath(home) },
-    admittedLines(added, version, networkPath(home)),
+    admittedLines(added, { version, path: networkPath(home), expiresMs: validity.notAfterMs }),
   );
 }
 
@@ -119,26 +120,41 @@ function assertStationsExist(members: readonly Member[]): void {
   }
 }
 
+type Validity = { notBeforeMs: number; notAfterMs: number };
+
+const halfwayOf = ({ notBeforeMs, notAfterMs }: Validity): number => (notBeforeMs + notAfterMs) / 2;
+
+/** Whether the file or a certificate ends in the first half of what a new one would live. */
+function isDue(network: Network, validity: Validity): boolean {
+  if (network.expiresMs <= halfwayOf(validity)) return true;
+  return [...network.members.values()].some((member) => needsCertificate(member, validity));
+}
+
+function needsCertificate({ keys, tlsCertificate }: Member, validity: Validity): boolean {
+  if (keys.tls === undefined) return false;
+  if (tlsCertificate === undefined) return true;
+  const { validToDate } = new X509Certificate(Buffer.from(tlsCertificate, 'base64'));
+  return validToDate.getTime() <= halfwayOf(validity);
+}
+
 /** A certificate that would end in the first half of the new file's life is issued anew. */
 async function certified(
   member: Member,
   network: Network,
   authorityKeys: Parameters<typeof issueCertificate>[0]['authority']['keys'],
-  validity: { notBeforeMs: number; notAfterMs: number },
+  validity: Validity,
 ): Promise<Member> {
-  const { keys, tlsCertificate: current } = member;
-  if (keys.tls === undefined) return member;
-  const halfway = (validity.notBeforeMs + validity.notAfterMs) / 2;
-  if (current !== undefined) {
-    const { validToDate } = new X509Certificate(Buffer.from(current, 'base64'));
-    if (validToDate.getTime() > halfway) return member;
-  }
+  const { keys } = member;
+  if (keys.tls === undefined || !needsCertificate(member, validity)) return member;
   const authority = { certificate: network.tlsAuthority, keys: authorityKeys };
   const request = { authority, networkId: network.id, memberId: member.id, publicJwk: keys.tls };
   return { ...member, tlsCertificate: await issueCertificate({ ...request, ...validity }) };
 }
 
-function admittedLines(added: readonly Member[], version: number, path: string): string[] {
+function admittedLines(
+  added: readonly Member[],
+  { version, path, expiresMs }: { version: number; path: string; expiresMs: number },
+): string[] {
   const lines: string[] = [];
   for (const { id, role, title, organisation, station, keys } of added) {
     lines.push(
@@ -146,7 +162,11 @@ function admittedLines(added: readonly Member[], version: number, path: string):
     );
     for (const [use, keyId] of Object.entries(keyIds(keys))) lines.push(`  ${use.padEnd(10)} ${keyId}`);
   }
-  lines.push('', 'Compare each fingerprint with what the member reads out to you.');
+  lines.push(
+    ...(added.length === 0
+      ? [`nobody is new; the network file is renewed until ${new Date(expiresMs).toISOString().slice(0, 10)}`]
+      : ['', 'Compare each fingerprint with what the member reads out to you.']),
+  );
   lines.push(`Next: give ${path} (version ${version}) to every member: pht network import FILE`);
   return lines;
 }

@@ -6,6 +6,7 @@ import { connect } from '../adapters/wire/client.ts';
 import { AdminService, type InboxEntry } from '../gen/pht/v1/admin_pb.ts';
 import { type OpenedCase, openCase, signClearance } from '../journey/admin/case.ts';
 import { PhtError } from '../model/error.ts';
+import { type HopState, isSealed } from '../model/hop.ts';
 import type { Client } from '../ports/wire.ts';
 import { type Frame, signerOf } from './frame.ts';
 import { caseLines } from './station-case.ts';
@@ -124,7 +125,9 @@ function stateOf({ state, outcome, code }: Pick<InboxEntry, 'state' | 'outcome' 
 
 async function show(frame: Frame, hopId: string, options: Socket): Promise<void> {
   await withAgent(frame, options, async (agent, home) => {
-    const { opened, state, reasons, log } = await look(agent, home, hopId, frame.nowMs());
+    const { opened, state, reasons, log } = await look(agent, home, hopId, (is) =>
+      isSealed(is as HopState) ? null : frame.nowMs(),
+    );
     frame.output.result(
       { hopId, state, reasons, case: opened.file, caseDigest: opened.digest, log },
       caseLines({ hopId, opened, state, reasons, log }, frame.output),
@@ -138,13 +141,13 @@ async function look(
   agent: Client<typeof AdminService>,
   home: Home,
   hopId: string,
-  nowMs: number,
+  nowMsFor: (state: string) => number | null,
 ): Promise<Looked> {
   const answer = await agent.show({ hopId });
   const station = home.member.role === 'station' ? home.member.id : home.member.station;
   if (station === undefined)
     throw new PhtError('config.invalid', 'this home does not say whose admin it belongs to');
-  const opened = openCase(answer, { station, network: currentNetwork(home), nowMs });
+  const opened = openCase(answer, { station, network: currentNetwork(home), nowMs: nowMsFor(answer.state) });
   return {
     opened,
     state: answer.state,
@@ -161,7 +164,7 @@ async function decide(
 ): Promise<void> {
   frame.openHome(['admin']);
   await withAgent(frame, options, async (agent, home) => {
-    const { opened } = await look(agent, home, hopId, frame.nowMs());
+    const { opened } = await look(agent, home, hopId, () => frame.nowMs());
     const signer = await signerOf(home, 'statement');
     const admin = { id: home.member.id, network: currentNetwork(home), signer, nowMs: frame.nowMs() };
     const clearance = signClearance(opened, { verdict, reason: options.reason }, admin);

@@ -1,5 +1,6 @@
 import type { OpenedCase } from '../journey/admin/case.ts';
 import type { Output } from './output.ts';
+import { type HopState, isSealed } from '../model/hop.ts';
 import type { RESULT_KINDS } from '../model/train.ts';
 import { wrap } from './text.ts';
 
@@ -39,6 +40,7 @@ export function caseLines(
   const { manifest, researcher } = file;
   const bold = (text: string): string => output.paint('bold', text);
   const { limits, route, outputs } = manifest;
+  const ended = isSealed(shown.state as HopState);
   const waiting = shown.state === 'awaiting-clearance';
   const floor = outputs.minCellCount === undefined ? '' : `, no count below ${outputs.minCellCount}`;
   const facts: readonly (readonly [string, string])[] = [
@@ -46,7 +48,7 @@ export function caseLines(
     ['researcher', `${researcher.title} (${researcher.id}), ${researcher.organisation}`],
     ['signed on', minuteOf(manifest.issuedAtMs)],
     ['uses', manifest.purpose.duo.map((code) => `${code} ${DUO_NAMES[code] ?? ''}`.trim()).join('; ') || 'none said'],
-    ['dataset', `${file.dataset.id}, snapshot ${file.dataset.snapshotDigest.slice(0, 16)}…`],
+    ['dataset', ended ? file.dataset.id : `${file.dataset.id}, snapshot ${file.dataset.snapshotDigest.slice(0, 16)}…`],
     ['image', `${manifest.image.configDigest.slice(0, 16)}…, ${manifest.image.layers.length} layers`],
     [
       'may use',
@@ -60,7 +62,7 @@ export function caseLines(
     ['also visits', route.stops.filter((stop) => stop !== file.station).join(', ') || 'no other station'],
     ['pooled', manifest.combine ? "by the train itself, on the researcher's machine" : 'no'],
     ['valid until', minuteOf(file.expiresMs)],
-    ['case', `${digest.slice(0, 32)}…`],
+    ...(ended ? [] : [['case', `${digest.slice(0, 32)}…`] as const]),
   ];
   const parameters = Object.entries(manifest.parameters);
   return [
@@ -74,6 +76,7 @@ export function caseLines(
     ...parameters.flatMap(([name, value]) => hanging(`  ${name} = `, JSON.stringify(value))),
     '',
     bold(waiting ? 'Why it waits for you' : 'What the policy said'),
+    ...(shown.reasons.length === 0 ? ['  nothing: the train did not come that far'] : []),
     ...shown.reasons.flatMap((reason) => hanging('  - ', reason)),
     ...(shown.log === '' ? [] : ['', bold('What the train printed'), ...shown.log.trimEnd().split('\n').slice(-40)]),
   ];

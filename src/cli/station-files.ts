@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StationConfig } from '../adapters/home/config.ts';
 import { listDatasets, readDataset } from '../adapters/home/datasets.ts';
@@ -6,6 +6,8 @@ import { readBounded } from '../adapters/home/files.ts';
 import { createSnapshot } from '../adapters/home/snapshot.ts';
 import { openPolicy } from '../adapters/policy/cedar.ts';
 import { asPhtError, PhtError } from '../model/error.ts';
+import { digestOf } from '../model/id.ts';
+import { canonicalJson } from '../model/result/canonical.ts';
 import type { Datasets } from '../ports/datasets.ts';
 import type { Policy } from '../ports/policy.ts';
 
@@ -70,7 +72,9 @@ export function openDatasets(dir: string, log: Log): Datasets {
       }),
     open: async (id) => {
       const { description, files } = readDataset(dir, id);
-      return { description, files: [...files], snapshotDigest: await snapshot(files) };
+      // The codebook decides which labels may leave, so it is pinned with the patients' files.
+      const content = { description, files: await snapshot(files) };
+      return { description, files: [...files], snapshotDigest: digestOf(canonicalJson(content)) };
     },
   };
 }

@@ -126,6 +126,12 @@ export function verifyManifest(envelope: Envelope, network: Network, nowMs: numb
   return { ...verified, trainId: trainIdOf(verified.digest) };
 }
 
+/** As it was when it was signed: for looking back at a train, and never for running one. */
+export function verifyWhenIssued(envelope: Envelope, network: Network): VerifiedManifest {
+  const { issuedAtMs } = readStatement('manifest', Manifest, payloadOf(envelope)).predicate;
+  return verifyManifest(envelope, network, issuedAtMs);
+}
+
 function assertManifestSound({ predicate, subject }: Verified<Manifest>, network: Network): void {
   const invalid = (why: string): PhtError =>
     new PhtError('manifest.invalid', `the manifest is not sound: ${why}`);

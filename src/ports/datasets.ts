@@ -4,7 +4,7 @@ import type { Digest } from '../model/id.ts';
 export type OpenDataset = {
   description: DatasetDescription;
   files: { name: string; path: string }[];
-  /** Of names, sizes and contents: pinned for the hop. */
+  /** Of the description and of the files' names, sizes and contents: pinned for the hop. */
   snapshotDigest: Digest;
 };
 

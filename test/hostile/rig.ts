@@ -47,6 +47,15 @@ export type Rig = {
   close(): Promise<void>;
 };
 
+/** What the cases share. */
+export type Scene = {
+  rig: Rig;
+  hello: Train;
+  lee: Signer;
+  /** What was released before the lies began. */
+  control: Record<string, { ordered: Ordered; heard: Heard }>;
+};
+
 export async function openRig(): Promise<Rig> {
   const journey = await makeJourney(
     STATIONS.map((id) => ({ id, policy: id === ASKS ? 'ask' : 'permit', ...arms(61, 62) })),
@@ -75,7 +84,7 @@ export async function openRig(): Promise<Rig> {
       const packed = await ok<{ directory: string }>(journey.home('lee'), ['train', 'pack', directory, ...stops]);
       return trainOf(await readFile(join(packed.directory, 'manifest.dsse.json')));
     },
-    blob: (digest) => readFile(join(journey.home('lee'), 'depot', 'sha256', digest)),
+    blob: (digest) => readFile(join(journey.home('lee'), 'depot', 'blobs', 'sha256', digest)),
     travelled: async (station, ordered) => {
       send(station, ordered);
       if (station === ASKS) {

@@ -81,12 +81,20 @@ export function downloadBlob(
       if (offset > furthest) progressed();
       furthest = Math.max(furthest, offset);
       const counted = counting(chunksIn(messages), options.onBytes);
-      const held = await depot.write(digest, bytesTotal, offset, counted);
+      const held = await depot.write(digest, bytesTotal, offset, counted).catch(blameSender);
       if (!held.complete)
         throw new PhtError('unreachable', 'the download ended before the blob was complete');
     },
     retryOptions(options, () => false),
   );
+}
+
+/** Here the declared size was signed, so whoever sends more sends something else. */
+function blameSender(thrown: unknown): never {
+  if (!(thrown instanceof PhtError) || thrown.code !== 'input.too-large') throw thrown;
+  throw new PhtError('image.mismatch', 'the peer sent more bytes than the blob of this digest has', {
+    cause: thrown,
+  });
 }
 
 /**

@@ -7,7 +7,7 @@ import { type Digest, digestOf } from '../../model/id.ts';
 import { type JsonObject, parseStrictJson } from '../../model/json.ts';
 import type { Network } from '../../model/network.ts';
 import { signStatement } from '../../model/statement.ts';
-import { type VerifiedManifest, verifyManifest } from '../../model/train.ts';
+import { type VerifiedManifest, verifyManifest, verifyWhenIssued } from '../../model/train.ts';
 import type { Signer } from '../../ports/signer.ts';
 
 const CASE_BYTES_MAX = 2 * 1024 * 1024;
@@ -20,13 +20,16 @@ export type OpenedCase = { readonly file: CaseFile; readonly digest: Digest; rea
  * admin's own pinned network, and the case must be the very one that those facts give. What is then shown is what is
  * signed.
  *
+ * @param admin `nowMs` is null for a hop that has ended, which is looked at and not decided on
  * @throws PhtError `clearance.invalid` when the agent shows another case than its facts give, `signature.invalid`, …
  */
 export function openCase(
   shown: { caseFile: Uint8Array; manifest: Uint8Array },
-  admin: { station: string; network: Network; nowMs: number },
+  admin: { station: string; network: Network; nowMs: number | null },
 ): OpenedCase {
-  const manifest = verifyManifest(parseEnvelope(shown.manifest, 'manifest'), admin.network, admin.nowMs);
+  const envelope = parseEnvelope(shown.manifest, 'manifest');
+  const { network, nowMs } = admin;
+  const manifest = nowMs === null ? verifyWhenIssued(envelope, network) : verifyManifest(envelope, network, nowMs);
   const claimed = parseStrictJson(shown.caseFile, { bytesMax: CASE_BYTES_MAX, what: 'case file' }) as JsonObject;
   const { policyDigest, disclosureDigest, dataset, dispatcher } = claimed;
   const derived = caseFile({

@@ -3,9 +3,11 @@ import { caseFile } from '../../model/case-file.ts';
 import { verifyClearance } from '../../model/clearance.ts';
 import { encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
+import { isSealed } from '../../model/hop.ts';
+import type { Network } from '../../model/network.ts';
 import { verifyOrder } from '../../model/order.ts';
 import { disclosureDigest, tighten } from '../../model/result/settings.ts';
-import { verifyManifest } from '../../model/train.ts';
+import { verifyManifest, verifyWhenIssued } from '../../model/train.ts';
 import type { Datasets } from '../../ports/datasets.ts';
 import type { Policy } from '../../ports/policy.ts';
 import type { ClearanceStore, HopRecord, HopStore } from '../../ports/station-store.ts';
@@ -43,11 +45,12 @@ export function createAdminService(station: Station, ports: AdminPorts): Service
     }),
     inbox: async ({ all }) => {
       const hops = ports.hops.list(all ? { newest: NEWEST } : 'open');
-      return { entries: hops.filter((hop) => all || hop.state === 'awaiting-clearance').map(inboxEntry) };
+      const shown = hops.filter((hop) => all || hop.state === 'awaiting-clearance');
+      return { entries: shown.map((hop) => inboxEntry(hop, station.network())) };
     },
     show: async ({ hopId }) => {
       const hop = hopOf(hopId);
-      const { bytes } = await caseOf(hop, station, ports);
+      const { bytes } = isSealed(hop.state) ? endedCase(hop, station) : await caseOf(hop, station, ports);
       return {
         caseFile: bytes,
         manifest: hop.manifest,
@@ -103,13 +106,41 @@ async function caseOf(
   });
 }
 
-function inboxEntry(hop: HopRecord) {
+/** Who and why, for looking back: the dataset and the policy of today are not those that it met. */
+function endedCase(hop: HopRecord, station: Station): ReturnType<typeof caseFile> {
+  const network = station.network();
+  const order = verifyOrder(parseEnvelope(hop.order, 'order'), network, station.id);
+  return caseFile({
+    station: station.id,
+    dispatcher: order.predicate.issuer,
+    manifest: verifyWhenIssued(parseEnvelope(hop.manifest, 'manifest'), network),
+    snapshotDigest: '',
+    policyDigest: '',
+    disclosureDigest: '',
+    network,
+  });
+}
+
+/** A train that was refused before it was inspected has no notes; its manifest says whose it was, if it verifies. */
+function notesOf({ notes, manifest }: HopRecord, network: Network): HopRecord['notes'] {
+  if (notes.title !== undefined) return notes;
+  try {
+    const { title, issuer, dataset } = verifyWhenIssued(parseEnvelope(manifest, 'manifest'), network).predicate;
+    return { ...notes, title, researcher: issuer, dataset };
+  } catch (thrown) {
+    if (thrown instanceof PhtError) return notes;
+    throw thrown;
+  }
+}
+
+function inboxEntry(hop: HopRecord, network: Network) {
+  const notes = notesOf(hop, network);
   return {
     hopId: hop.hopId,
     trainId: hop.trainId,
-    title: hop.notes.title ?? '',
-    researcher: hop.notes.researcher ?? '',
-    dataset: hop.notes.dataset ?? '',
+    title: notes.title ?? '',
+    researcher: notes.researcher ?? '',
+    dataset: notes.dataset ?? '',
     state: hop.state,
     outcome: hop.sealed?.outcome ?? '',
     code: hop.sealed?.code ?? '',

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { encodeEnvelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
+import { encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
 import { asPhtError, type ErrorCode, type PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
 import type { ExplanationPredicate, Outcome } from '../../model/receipt.ts';
-import { readStatement, signStatement } from '../../model/statement.ts';
-import { Manifest, recipientKeys, verifyManifest } from '../../model/train.ts';
+import { signStatement } from '../../model/statement.ts';
+import { recipientKeys, verifyWhenIssued } from '../../model/train.ts';
 import type { Sealer, Signer } from '../../ports/signer.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
 import { commitmentOf } from './commit.ts';
@@ -150,8 +150,7 @@ function recipientsOf(hop: HopRecord, station: Station): Parameters<Sealer['seal
   try {
     const network = station.network();
     const envelope = parseEnvelope(hop.manifest, 'manifest');
-    const { issuedAtMs } = readStatement('manifest', Manifest, payloadOf(envelope)).predicate;
-    const manifest = verifyManifest(envelope, network, issuedAtMs);
+    const manifest = verifyWhenIssued(envelope, network);
     if (manifest.digest !== hop.manifestDigest) return null;
     return recipientKeys(manifest.predicate, network).map(({ jwk }) => jwk);
   } catch (thrown) {
