@@ -2,7 +2,12 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 /** What starts containers, and what starts whole processes besides; the rest is quick and runs side by side. */
 const ENGINE = ['test/engine/**/*.test.ts', 'test/trains/**/*.test.ts', 'test/contract/**/*.test.ts'];
-const JOURNEY = ['test/journey/**/*.test.ts', 'test/hostile/**/*.test.ts', 'test/demo/**/*.test.ts', 'test/package/**/*.test.ts'];
+const JOURNEY = [
+  'test/journey/**/*.test.ts',
+  'test/hostile/**/*.test.ts',
+  'test/demo/**/*.test.ts',
+  'test/package/**/*.test.ts',
+];
 
 /** Two files that both load two cores would time each other out. */
 const ONE_BY_ONE = { fileParallelism: false, testTimeout: 120_000, hookTimeout: 300_000 };

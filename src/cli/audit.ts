@@ -1,6 +1,4 @@
 import type { Command } from 'commander';
-import { showTrain } from './audit-show.ts';
-import { verifyLogs } from './audit-verify.ts';
 import type { Frame } from './frame.ts';
 
 /** `pht audit …`: what anybody with the network file can prove, without trusting who keeps the logs. */
@@ -22,7 +20,9 @@ export function register(program: Command, frame: Frame): void {
       'after',
       '\nExamples:\n  $ pht --home auditor audit verify\n  $ pht --home auditor audit verify --logs copy-of-logs --json',
     )
-    .action((options: { logs?: string }) => verifyLogs(frame, options));
+    .action(async (options: { logs?: string }) =>
+      (await import('./audit-verify.ts')).verifyLogs(frame, options),
+    );
 
   audit
     .command('show')
@@ -31,5 +31,7 @@ export function register(program: Command, frame: Frame): void {
     .argument('<train>', 'the id of the train')
     .option('--logs <dir>', 'read a folder of logs instead, without any network')
     .addHelpText('after', '\nExample:\n  $ pht --home auditor audit show trn_0123456789abcdef01234567')
-    .action((train: string, options: { logs?: string }) => showTrain(frame, train, options));
+    .action(async (train: string, options: { logs?: string }) =>
+      (await import('./audit-show.ts')).showTrain(frame, train, options),
+    );
 }

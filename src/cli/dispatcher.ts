@@ -1,34 +1,11 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { createDepot } from '../adapters/depot/files.ts';
-import { type DispatcherConfig, readDispatcherConfig } from '../adapters/home/config.ts';
-import { lockHome } from '../adapters/home/lock.ts';
-import type { Home } from '../adapters/home/member.ts';
-import { currentNetwork } from '../adapters/home/network-file.ts';
-import { createLedger } from '../adapters/ledger/files.ts';
-import { openDispatcherStore } from '../adapters/store/dispatcher-store.ts';
-import { type Bound, bind } from '../adapters/wire/bind.ts';
-import { serve, type WireLog } from '../adapters/wire/server.ts';
-import { DepotService } from '../gen/pht/v1/depot_pb.ts';
-import { JourneyService } from '../gen/pht/v1/journeys_pb.ts';
-import { LedgerService } from '../gen/pht/v1/ledger_pb.ts';
-import { TrackService } from '../gen/pht/v1/tracks_pb.ts';
-import { QUOTAS } from '../journey/dispatcher/desk.ts';
-import { type Dispatcher, openDispatcher } from '../journey/dispatcher/service.ts';
-import { ledgerOrigin } from '../model/ledger/origin.ts';
-import type { Depot } from '../ports/depot.ts';
-import { tlsOf } from './dial.ts';
-import { type Frame, signerOf } from './frame.ts';
-import { createLog } from './log.ts';
-
-const SWEEP_MS = 15_000;
+import type { Frame } from './frame.ts';
 
 const EXAMPLES = `
 Example:
   $ pht --home dispatcher dispatcher serve`;
 
-/** `pht dispatcher …` */
+/** `pht dispatcher …`. What a command does is loaded when it is asked for. */
 export function register(program: Command, frame: Frame): void {
   const dispatcher = program.command('dispatcher').summary('run the hub that routes trains');
   dispatcher.description('Runs the hub that routes trains. It reads no result and can forge nothing.');
@@ -37,128 +14,5 @@ export function register(program: Command, frame: Frame): void {
     .summary('run this dispatcher')
     .description('Runs the dispatcher: takes trains from researchers, and hands orders to stations.')
     .addHelpText('after', EXAMPLES)
-    .action(() => serveDispatcher(frame));
-}
-
-async function serveDispatcher(frame: Frame): Promise<void> {
-  const home = frame.openHome(['dispatcher']);
-  const unlock = lockHome(home.dir);
-  try {
-    const config = readDispatcherConfig(home.dir);
-    const { signal } = frame;
-    const running = await compose(home, config);
-    try {
-      const ready = { ready: true, dispatcher: home.member.id, listening: running.address };
-      frame.output.event(ready, `listening on ${running.address}`);
-      await aborted(signal);
-    } finally {
-      await running.close();
-    }
-  } finally {
-    unlock();
-  }
-}
-
-type Running = { address: string; close(): Promise<void> };
-
-/** The one place where a dispatcher's parts are put together. */
-async function compose(home: Home, config: DispatcherConfig): Promise<Running> {
-  const { id } = home.member;
-  const log = createLog(id);
-  const network = currentNetwork(home);
-  const tls = await tlsOf(home, network);
-  const signer = await signerOf(home, 'statement');
-  const logSigner = await signerOf(home, 'log');
-  const store = openDispatcherStore(join(home.dir, 'state.db'), id);
-  try {
-    const ledger = createLedger({
-      rows: store.ledgerRows,
-      dir: join(home.dir, 'ledger'),
-      origin: ledgerOrigin(network.id, id),
-      signer: logSigner,
-      warn: (line) => log.warn(line),
-    });
-    const dispatcher = await openDispatcher({
-      id,
-      network: () => currentNetwork(home),
-      store,
-      ledger,
-      depotOf: depots(join(home.dir, 'depot')),
-      signer,
-      clock: { nowMs: () => Date.now() },
-      quotas: { ...QUOTAS, ...config.quotas },
-      software: 'signalbox',
-      note: (text, details) => log.warn(details, text),
-    });
-    await dispatcher.sweep();
-    const server = await serve({
-      listen: config.listen,
-      tls,
-      network: () => currentNetwork(home),
-      services: bound(dispatcher),
-      log: counting(log, dispatcher),
-    });
-    const timer = setInterval(() => void dispatcher.sweep(), SWEEP_MS);
-    return {
-      address: server.address,
-      close: async () => {
-        clearInterval(timer);
-        await server.close();
-        await dispatcher.settle();
-        store.close();
-      },
-    };
-  } catch (thrown) {
-    store.close();
-    throw thrown;
-  }
-}
-
-function bound({ journeys, tracks, depot, ledgers }: Dispatcher): Bound[] {
-  return [
-    bind(JourneyService, journeys, {
-      roles: ['researcher'],
-      methods: { watch: { deadlineMs: 'open' }, datasets: { roles: ['researcher', 'auditor', 'admin'] } },
-    }),
-    bind(TrackService, tracks, { roles: ['station'], methods: { wake: { deadlineMs: 'open' } } }),
-    bind(DepotService, depot, { roles: ['researcher'], methods: { download: { roles: ['station'] } } }),
-    bind(LedgerService, ledgers, {
-      roles: ['auditor', 'researcher', 'admin', 'station'],
-      methods: { publish: { roles: ['station'] } },
-    }),
-  ];
-}
-
-/** One folder for each researcher: what another one uploaded can show in no answer. */
-function depots(dir: string): (researcher: string) => Depot {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const open = new Map<string, Depot>();
-  return (researcher) => {
-    const depot = open.get(researcher) ?? createDepot(join(dir, researcher));
-    open.set(researcher, depot);
-    return depot;
-  };
-}
-
-/** Whoever is turned away at the door is counted in the ledger. */
-function counting(log: WireLog, dispatcher: Dispatcher): WireLog {
-  return {
-    debug: (details, message) => {
-      // Behind the door a caller is known, and what he may not do is answered for by the service.
-      if ('caller' in details && details.caller === null) dispatcher.refused();
-      log.debug(details, message);
-    },
-    warn: (details, message) => {
-      if ('reason' in details) dispatcher.refused();
-      log.warn(details, message);
-    },
-    error: (details, message) => log.error(details, message),
-  };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+    .action(async () => (await import('./dispatcher-serve.ts')).serveDispatcher(frame));
 }

@@ -82,6 +82,10 @@ export function exitStatusOf(code: ErrorCode): ExitStatus {
 
 /** What an error means for the data, in one line for people; null where nothing general is true. */
 export function meaningOf(code: ErrorCode): string | null {
+  // A file may turn out bad, or a disk full, in the middle of a command.
+  if (/^(?:config|input)\./.test(code)) return 'No file was left half-written, and no patient data left a station.';
+  if (code.startsWith('dataset.') && STATUS[code] === other) return 'No train runs on these data until it is mended.';
+  if (code === 'conflict') return 'Nothing was changed.';
   switch (STATUS[code]) {
     case usage:
       return 'Nothing was done: no data was read and nothing was sent.';
@@ -94,4 +98,28 @@ export function meaningOf(code: ErrorCode): string | null {
     default:
       return null;
   }
+}
+
+/** What to do next, where the error itself does not say. */
+const NEXT: Partial<Record<ErrorCode, string>> = {
+  'config.missing': 'put that file in its place, from a backup or as docs/ describe it',
+  'config.invalid': 'correct what is named above, or restore it from a backup; --debug tells more',
+  'input.malformed': 'get the file anew from where it came, or restore it from a backup',
+  'input.too-large': 'look whether it is the file that was meant',
+  'home.locked': 'stop the other process first',
+  'passphrase.wrong': 'try again; without the passphrase the key is lost and the member enrols anew',
+  'signature.invalid': 'ask whoever gave it to you for it again, by another way',
+  'statement.malformed': 'ask whoever gave it to you for it again',
+  'network.mismatch': 'compare the network id with the authority; the file may belong to another network',
+  'network.invalid': 'ask the network authority for its current file, then: pht network import FILE',
+  'ledger.invalid': 'pht audit verify names what is wrong with which log',
+  'not-found': 'pht train list names your trains',
+  conflict: 'look at what is named above; --debug tells more',
+  unreachable: 'look whether the other side runs and config.yaml names its address; then try again',
+  'timed-out': 'try again; pht train list shows how far it came',
+  internal: 'run it again with --debug, and report what it says',
+};
+
+export function nextOf(code: ErrorCode): string | undefined {
+  return NEXT[code];
 }

@@ -2,7 +2,7 @@ import { type AskPassphrase, loadKey } from '../adapters/home/keys.ts';
 import { type Home, openHome } from '../adapters/home/member.ts';
 import { PhtError } from '../model/error.ts';
 import type { Role } from '../model/network.ts';
-import type { Opener, Signer } from '../ports/signer.ts';
+import type { Signer } from '../ports/signer.ts';
 import type { Output } from './output.ts';
 import { passphraseFrom } from './passphrase.ts';
 
@@ -57,10 +57,4 @@ export function passphrase(): Promise<string> {
 export async function signerOf(home: Home, use: 'statement' | 'log' | 'root'): Promise<Signer> {
   const { createSigner } = await import('../adapters/signer/ed25519.ts');
   return createSigner(await loadKey(home.dir, use, passphrase));
-}
-
-/** @throws PhtError `config.missing`, `passphrase.required`, `passphrase.wrong` */
-export async function openerOf(home: Home): Promise<Opener> {
-  const { createOpener } = await import('../adapters/envelope/jwe.ts');
-  return createOpener(await loadKey(home.dir, 'encryption', passphrase));
 }

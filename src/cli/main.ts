@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 
 const NODE_MAJOR = 24;
 const NODE_MINOR = 15;
+const LINGER_MS = 3000;
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < NODE_MAJOR || (major === NODE_MAJOR && minor < NODE_MINOR)) {
@@ -19,8 +20,11 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 };
 const [first, ...others] = process.argv.slice(2);
 if (others.length === 0 && (first === '--version' || first === '-V')) {
+  process.stdout.on('error', () => process.exit(1));
   process.stdout.write(`${version}\n`);
 } else {
   const { main } = await import('./program.ts');
   process.exitCode = await main(version);
+  // The command has ended and closed what it opened; a connection that a peer holds open must not keep the process.
+  setTimeout(() => process.exit(), LINGER_MS).unref();
 }

@@ -207,3 +207,31 @@ describe('a network file is refused', () => {
     expect(read('ana/network.json')).toBe(before);
   });
 });
+
+test('admitting members again renews the file and their certificates, once they are in the second half of their life', () => {
+  const home = ['--home', 'short', 'network'];
+  expect(pht([...home, 'init', '--title', 'Short', '--no-passphrase']).status).toBe(0);
+  const made = [
+    '--role',
+    'auditor',
+    '--id',
+    'eve',
+    '--title',
+    'Eve',
+    '--organisation',
+    'X',
+    '--no-passphrase',
+  ];
+  expect(pht(['--home', 'eve', 'init', ...made, '--network', 'short/network.json']).status).toBe(0);
+  const admit = (days: string): unknown =>
+    JSON.parse(pht([...home, 'admit', 'eve/enrolment.json', '--expires-days', days, '--json']).stdout);
+  const certificate = (): unknown => JSON.parse(read('short/network.json')).members.payload;
+  expect(admit('100')).toMatchObject({ version: 2, admitted: [{ id: 'eve' }] });
+  const before = certificate();
+  expect(admit('150')).toMatchObject({ version: 2, admitted: [] });
+  expect(certificate()).toBe(before);
+  expect(admit('250')).toMatchObject({ version: 3, admitted: [] });
+  const told = pht(['--home', 'eve', 'network', 'import', 'short/network.json', '--json']);
+  expect(JSON.parse(told.stdout)).toMatchObject({ version: 3, changed: true });
+  expect(admit('250')).toMatchObject({ version: 3, admitted: [] });
+});

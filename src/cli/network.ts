@@ -8,8 +8,8 @@ import {
 import { type Network, openNetwork } from '../model/network.ts';
 import { check, Sha256Hex } from '../model/schema.ts';
 import type { Frame } from './frame.ts';
-import { type AdmitOptions, admit } from './network-admit.ts';
-import { initNetwork, type NetworkInitOptions } from './network-init.ts';
+import type { AdmitOptions } from './network-admit.ts';
+import type { NetworkInitOptions } from './network-init.ts';
 import { addDatasets } from './network-datasets.ts';
 import { networkLines, networkView } from './network-view.ts';
 
@@ -29,7 +29,9 @@ export function register(program: Command, frame: Frame): void {
     .option('--expires-days <days>', 'how long the network file is good for', '365')
     .option('--no-passphrase', 'store the private keys in clear')
     .addHelpText('after', "\nExample:\n  $ pht --home net network init --title 'Heart network'")
-    .action((options: NetworkInitOptions) => initNetwork(frame, options));
+    .action(async (options: NetworkInitOptions) =>
+      (await import('./network-init.ts')).initNetwork(frame, options),
+    );
 
   network
     .command('admit')
@@ -43,7 +45,9 @@ export function register(program: Command, frame: Frame): void {
       'after',
       '\nExample:\n  $ pht --home net network admit amsterdam/enrolment.json ana/enrolment.json',
     )
-    .action((files: string[], options: AdmitOptions) => admit(frame, files, options));
+    .action(async (files: string[], options: AdmitOptions) =>
+      (await import('./network-admit.ts')).admit(frame, files, options),
+    );
 
   network
     .command('import')

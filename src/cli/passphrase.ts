@@ -57,11 +57,21 @@ function fromFile({ env }: Terminal): string | null {
   const what = 'the passphrase file';
   const bytes = readBounded(path, PASSPHRASE_BYTES_MAX, what);
   assertPrivate(path, what);
-  const passphrase = Buffer.from(bytes)
-    .toString('utf8')
-    .replace(/\r?\n$/, '');
+  const passphrase = decode(bytes, path).replace(/\r?\n$/, '');
+  if (/\p{Cc}/u.test(passphrase)) {
+    throw new PhtError('config.invalid', `${path} (${what}) holds more than one line of plain text`);
+  }
   if (passphrase === '') throw new PhtError('config.invalid', `${path} (${what}) is empty`);
   return passphrase.normalize('NFC');
+}
+
+/** A lossy reading would take two different files for one passphrase. */
+function decode(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new PhtError('config.invalid', `${path} (the passphrase file) is not UTF-8`, { cause });
+  }
 }
 
 /** Nobody would see a prompt without a terminal: refuse at once instead of hanging. */

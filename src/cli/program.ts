@@ -1,6 +1,8 @@
+import { writeSync } from 'node:fs';
 import type { Command } from 'commander';
-import { asPhtError, PhtError } from '../model/error.ts';
-import { EXIT, exitStatusOf, meaningOf } from './exit.ts';
+import { PhtError } from '../model/error.ts';
+import { EXIT, exitStatusOf, meaningOf, nextOf } from './exit.ts';
+import { foreseen } from './foreseen.ts';
 import type { Frame } from './frame.ts';
 import { createOutput } from './output.ts';
 
@@ -52,11 +54,23 @@ function onSignal(status: number, asked: boolean): void {
   stop.abort(new PhtError('cancelled', 'stopped by a signal'));
 }
 
-function onBrokenPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
+function onBrokenOutput(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') {
+    // Standard error may be the one that is broken; then nothing can be said at all.
+    complain(`pht: the output could not be written: ${error.code ?? 'unknown error'}\n`);
+    process.exit(EXIT.other);
+  }
   // The reader went away, as `head` does; that is no error of ours.
   if (!listening) process.exit(process.exitCode ?? EXIT.done);
   stop.abort(new PhtError('cancelled', 'nobody reads the output any more'));
+}
+
+function complain(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // The exit status remains.
+  }
 }
 
 /** The first operand, past the options of `pht` itself; `help X` asks for X. */
@@ -107,17 +121,18 @@ function fail(thrown: unknown): number {
   if (isInterrupt(thrown)) return EXIT.interrupted;
   const usage = fromCommander(thrown);
   if (usage === 'shown') return EXIT.done;
-  const error = usage ?? asPhtError(thrown);
+  const error = usage ?? foreseen(thrown);
+  const { code, message } = error;
+  const hint = error.hint ?? nextOf(code);
   if (json) {
-    const { code, message, hint } = error;
     output.result({ error: hint === undefined ? { code, message } : { code, message, hint } }, []);
   } else if (usage === null) {
-    output.warn(`${error.message} [${error.code}]`);
-    const lines = [meaningOf(error.code), error.hint === undefined ? null : `Next: ${error.hint}`];
+    output.warn(`${message} [${code}]`);
+    const lines = [meaningOf(code), hint === undefined ? null : `Next: ${hint}`];
     for (const line of lines) if (line !== null) process.stderr.write(`     ${line}\n`);
   }
   if (wants('--debug')) process.stderr.write(`${stackOf(thrown)}\n`);
-  return exitStatusOf(error.code);
+  return exitStatusOf(code);
 }
 
 function isInterrupt(thrown: unknown): boolean {
@@ -144,8 +159,8 @@ function stackOf(thrown: unknown): string {
 
 /** Runs the command that the process was started for. @returns the exit status */
 export async function main(version: string): Promise<number> {
-  process.stdout.on('error', onBrokenPipe);
-  process.stderr.on('error', onBrokenPipe);
+  process.stdout.on('error', onBrokenOutput);
+  process.stderr.on('error', onBrokenOutput);
   process.on('SIGINT', () => onSignal(EXIT.interrupted, true));
   process.on('SIGTERM', () => onSignal(TERMINATED, false));
   try {

@@ -1,4 +1,3 @@
-import type { Command } from 'commander';
 import { readAdminConfig, readStationConfig } from '../adapters/home/config.ts';
 import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
@@ -10,38 +9,12 @@ import { type HopState, isSealed } from '../model/hop.ts';
 import type { Client } from '../ports/wire.ts';
 import { type Frame, signerOf } from './frame.ts';
 import { caseLines } from './station-case.ts';
-import { adminSocketPath } from './station-files.ts';
+import { adminSocketPath } from './station-paths.ts';
 import { table, truncate } from './text.ts';
 
-type Socket = { socket?: string };
+export type Socket = { socket?: string };
 
 /** What a person at the hospital does: look, approve, reject. */
-export function addStationAdmin(station: Command, frame: Frame): void {
-  const command = (name: string, summary: string, example: string): Command =>
-    station
-      .command(name)
-      .summary(summary)
-      .description(summary)
-      .option('--socket <path>', "the agent's admin socket (default: from config.yaml)")
-      .addHelpText('after', `\nExample:\n  $ pht --home admins/amsterdam station ${example}`);
-
-  command('inbox', 'trains that wait for a decision', 'inbox')
-    .option('--all', 'every train that came here, with how it ended')
-    .action((options: Socket & { all?: boolean }) => inbox(frame, options));
-  command('show <hop>', 'everything that a decision is about', 'show hop_0123456789abcdef01234567').action(
-    (hop: string, options: Socket) => show(frame, hop, options),
-  );
-  command(
-    'approve <hop>',
-    'let a train run once',
-    "approve hop_0123456789abcdef01234567 --reason 'ethics 2026-17'",
-  )
-    .requiredOption('--reason <text>', 'why; signed and kept with the decision')
-    .action((hop: string, options: Socket & { reason: string }) => decide(frame, hop, 'approve', options));
-  command('reject <hop>', 'refuse a train', "reject hop_0123456789abcdef01234567 --reason 'no ethics vote'")
-    .requiredOption('--reason <text>', 'why; the researcher reads it')
-    .action((hop: string, options: Socket & { reason: string }) => decide(frame, hop, 'reject', options));
-}
 
 async function withAgent<T>(
   frame: Frame,
@@ -82,7 +55,7 @@ function socketOf(home: Home, options: Socket): string {
   });
 }
 
-async function inbox(frame: Frame, options: Socket & { all?: boolean }): Promise<void> {
+export async function inbox(frame: Frame, options: Socket & { all?: boolean }): Promise<void> {
   await withAgent(frame, options, async (agent) => {
     const { entries } = await agent.inbox({ all: options.all === true });
     const status = await agent.status({});
@@ -123,7 +96,7 @@ function stateOf({ state, outcome, code }: Pick<InboxEntry, 'state' | 'outcome' 
   return code === '' || code === outcome ? outcome : `${outcome} (${code})`;
 }
 
-async function show(frame: Frame, hopId: string, options: Socket): Promise<void> {
+export async function show(frame: Frame, hopId: string, options: Socket): Promise<void> {
   await withAgent(frame, options, async (agent, home) => {
     const { opened, state, reasons, log } = await look(agent, home, hopId, (is) =>
       isSealed(is as HopState) ? null : frame.nowMs(),
@@ -156,7 +129,7 @@ async function look(
   };
 }
 
-async function decide(
+export async function decide(
   frame: Frame,
   hopId: string,
   verdict: 'approve' | 'reject',

@@ -47,8 +47,14 @@ export function caseLines(
     ['hop', `${shown.hopId} (${shown.state})`],
     ['researcher', `${researcher.title} (${researcher.id}), ${researcher.organisation}`],
     ['signed on', minuteOf(manifest.issuedAtMs)],
-    ['uses', manifest.purpose.duo.map((code) => `${code} ${DUO_NAMES[code] ?? ''}`.trim()).join('; ') || 'none said'],
-    ['dataset', ended ? file.dataset.id : `${file.dataset.id}, snapshot ${file.dataset.snapshotDigest.slice(0, 16)}…`],
+    [
+      'uses',
+      manifest.purpose.duo.map((code) => `${code} ${DUO_NAMES[code] ?? ''}`.trim()).join('; ') || 'none said',
+    ],
+    [
+      'dataset',
+      ended ? file.dataset.id : `${file.dataset.id}, snapshot ${file.dataset.snapshotDigest.slice(0, 16)}…`,
+    ],
     ['image', `${manifest.image.configDigest.slice(0, 16)}…, ${manifest.image.layers.length} layers`],
     [
       'may use',
@@ -78,7 +84,9 @@ export function caseLines(
     bold(waiting ? 'Why it waits for you' : 'What the policy said'),
     ...(shown.reasons.length === 0 ? ['  nothing: the train did not come that far'] : []),
     ...shown.reasons.flatMap((reason) => hanging('  - ', reason)),
-    ...(shown.log === '' ? [] : ['', bold('What the train printed'), ...shown.log.trimEnd().split('\n').slice(-40)]),
+    ...(shown.log === ''
+      ? []
+      : ['', bold('What the train printed'), ...shown.log.trimEnd().split('\n').slice(-40)]),
   ];
 }
 
@@ -92,9 +100,12 @@ function hanging(name: string, value: string): string[] {
 
 function readersOf({ recipients, researcher }: OpenedCase['file']): string {
   const ids = recipients.map(({ member }) => member);
-  return ids.length === 1 && ids[0] === researcher.id ? `${researcher.title} (${researcher.id}) alone` : ids.join(', ');
+  return ids.length === 1 && ids[0] === researcher.id
+    ? `${researcher.title} (${researcher.id}) alone`
+    : ids.join(', ');
 }
 
-const minuteOf = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+const minuteOf = (timeMs: number): string =>
+  `${new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 const mib = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB`;

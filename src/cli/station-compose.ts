@@ -40,7 +40,8 @@ import { ledgerOrigin } from '../model/ledger/origin.ts';
 import { dialDispatcher } from './dial.ts';
 import { signerOf } from './frame.ts';
 import { createLog } from './log.ts';
-import { adminSocketPath, openDatasets, policyReader } from './station-files.ts';
+import { openDatasets, policyReader } from './station-files.ts';
+import { adminSocketPath } from './station-paths.ts';
 import { shareSocket } from './station-socket.ts';
 
 export type RunningStation = { agent: Agent; socket: string; close(): Promise<void> };
@@ -59,6 +60,8 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     signer: await signerOf(home, 'log'),
     warn: (line) => log.warn(line),
   });
+  // A store and files that do not belong together, or cannot be written, are told at the start and not in a log.
+  await ledger.covered(store.ledgerRows.size());
   const { channel } = await dialDispatcher(home, config);
   const executor = createDockerExecutor({
     owner: home.member.id,

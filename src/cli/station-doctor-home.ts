@@ -24,8 +24,9 @@ import {
 } from '../journey/station/doctor.ts';
 import { asPhtError } from '../model/error.ts';
 import type { Network } from '../model/network.ts';
+import { foreseen } from './foreseen.ts';
 import { passphrase } from './frame.ts';
-import { adminSocketPath, policyPath } from './station-files.ts';
+import { adminSocketPath, policyPath } from './station-paths.ts';
 
 /** The doctor's look at a station's own directory, its data and its agent. Nothing is written. */
 
@@ -34,7 +35,7 @@ const STATUS_DEADLINE_MS = 3000;
 
 /** Any error as one finding; `fix` where the error itself names none. */
 export function findingOf(check: string, thrown: unknown, fix: string): Finding {
-  const { code, message, hint } = asPhtError(thrown);
+  const { code, message, hint } = foreseen(thrown);
   return fail(check, code, message, hint ?? fix);
 }
 

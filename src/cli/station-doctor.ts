@@ -1,4 +1,3 @@
-import type { Command } from 'commander';
 import { createDockerExecutor } from '../adapters/executor/docker.ts';
 import { readStationConfig, type StationConfig } from '../adapters/home/config.ts';
 import type { Home } from '../adapters/home/member.ts';
@@ -27,26 +26,8 @@ import { wrap } from './text.ts';
 
 const CALL_DEADLINE_MS = 10_000;
 
-const EXAMPLES = `
-Example:
-  $ pht --home stations/amsterdam station doctor
-
-Exit status: 0 when nothing fails, otherwise that of the first failure.`;
-
-/** `pht station doctor`: everything that keeps trains from running here, each with its fix, before a train finds it. */
-export function addStationDoctor(station: Command, frame: Frame): void {
-  station
-    .command('doctor')
-    .summary('look for what would keep trains from running')
-    .description(
-      'Checks home, keys, clock, network file, policy, datasets, connection, engine and sandbox. Changes nothing, and may run beside the agent.',
-    )
-    .option('--no-engine', 'leave out the container engine and the proof of its sandbox')
-    .addHelpText('after', EXAMPLES)
-    .action((options: { engine: boolean }) => doctor(frame, options));
-}
-
-async function doctor(frame: Frame, options: { engine: boolean }): Promise<void> {
+/** Everything that keeps trains from running here, each with its fix, before a train finds it. */
+export async function doctor(frame: Frame, options: { engine: boolean }): Promise<void> {
   const findings = await examine(frame, options);
   const failed = findings.filter((finding) => finding.level === 'fail');
   const warned = findings.filter(({ level }) => level === 'warn').length;

@@ -1,6 +1,4 @@
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
-import type { StationConfig } from '../adapters/home/config.ts';
 import { listDatasets, readDataset } from '../adapters/home/datasets.ts';
 import { readBounded } from '../adapters/home/files.ts';
 import { createSnapshot } from '../adapters/home/snapshot.ts';
@@ -10,13 +8,9 @@ import { digestOf } from '../model/id.ts';
 import { canonicalJson } from '../model/result/canonical.ts';
 import type { Datasets } from '../ports/datasets.ts';
 import type { Policy } from '../ports/policy.ts';
+import { policyPath } from './station-paths.ts';
 
 const POLICY_BYTES_MAX = 256 * 1024;
-
-export const policyPath = (dir: string): string => join(dir, 'policy.cedar');
-
-export const adminSocketPath = (dir: string, config: StationConfig): string =>
-  config.adminSocket.path ?? join(dir, 'admin.sock');
 
 /** The policy in force: parsed again only when its file has changed. */
 export function policyReader(dir: string): () => Policy {

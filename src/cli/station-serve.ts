@@ -1,31 +1,15 @@
-import type { Command } from 'commander';
 import { readStationConfig } from '../adapters/home/config.ts';
 import { lockHome } from '../adapters/home/lock.ts';
 import type { Frame } from './frame.ts';
-
-const EXAMPLES = `
-Example:
-  $ pht --home stations/amsterdam station serve`;
+import { composeStation } from './station-compose.ts';
 
 /** `pht station serve`: the agent beside the data. It dials its dispatcher and listens on a local socket alone. */
-export function addStationServe(station: Command, frame: Frame): void {
-  station
-    .command('serve')
-    .summary('run this station')
-    .description(
-      'Runs the station: dials the dispatcher, runs cleared trains, listens on a local admin socket alone.',
-    )
-    .addHelpText('after', EXAMPLES)
-    .action(() => serveStation(frame));
-}
-
-async function serveStation(frame: Frame): Promise<void> {
+export async function serveStation(frame: Frame): Promise<void> {
   const home = frame.openHome(['station']);
   const unlock = lockHome(home.dir);
   try {
     const config = readStationConfig(home.dir);
     const { signal } = frame;
-    const { composeStation } = await import('./station-compose.ts');
     const running = await composeStation(home, config);
     try {
       frame.output.event(

@@ -23,7 +23,8 @@ afterEach(async () => {
 
 test('a group reaches the socket, and nobody else does', () => {
   // Only root may give a file to a group that it is no member of.
-  const group = process.getuid?.() === 0 ? 'daemon' : execFileSync('id', ['-gn'], { encoding: 'utf8' }).trim();
+  const group =
+    process.getuid?.() === 0 ? 'daemon' : execFileSync('id', ['-gn'], { encoding: 'utf8' }).trim();
   const gid = execFileSync('getent', ['group', group], { encoding: 'utf8' }).split(':')[2];
   shareSocket(path, group);
   expect(statSync(path).mode & 0o777).toBe(0o660);
@@ -32,7 +33,10 @@ test('a group reaches the socket, and nobody else does', () => {
 
 test('a group that does not exist is named', () => {
   expect(() => shareSocket(path, 'no-such-group-here')).toThrow(
-    expect.objectContaining({ code: 'config.invalid', message: expect.stringContaining('no-such-group-here') }),
+    expect.objectContaining({
+      code: 'config.invalid',
+      message: expect.stringContaining('no-such-group-here'),
+    }),
   );
 });
 

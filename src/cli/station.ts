@@ -1,18 +1,99 @@
 import type { Command } from 'commander';
 import type { Frame } from './frame.ts';
-import { addStationAdmin } from './station-admin.ts';
-import { addStationDoctor } from './station-doctor.ts';
+import type { Socket } from './station-admin.ts';
 import { addStationInit } from './station-init.ts';
-import { addStationPolicy } from './station-policy.ts';
-import { addStationServe } from './station-serve.ts';
 
-/** `pht station …` */
+/** `pht station …`. What a command does is loaded when it is asked for. */
 export function register(program: Command, frame: Frame): void {
   const station = program.command('station').summary('run and govern a station');
   station.description('Runs and governs one station.');
   addStationInit(station, frame);
-  addStationServe(station, frame);
-  addStationAdmin(station, frame);
-  addStationDoctor(station, frame);
-  addStationPolicy(station, frame);
+  addServe(station, frame);
+  addLooking(station, frame);
+  addDeciding(station, frame);
+  addDoctor(station, frame);
+  addPolicy(station, frame);
+}
+
+function addServe(station: Command, frame: Frame): void {
+  station
+    .command('serve')
+    .summary('run this station')
+    .description(
+      'Runs the station: dials the dispatcher, runs cleared trains, listens on a local admin socket alone.',
+    )
+    .addHelpText('after', '\nExample:\n  $ pht --home stations/amsterdam station serve')
+    .action(async () => (await import('./station-serve.ts')).serveStation(frame));
+}
+
+/** A command that asks the running agent. */
+function asking(station: Command, name: string, summary: string, example: string): Command {
+  return station
+    .command(name)
+    .summary(summary)
+    .description(summary)
+    .option('--socket <path>', "the agent's admin socket (default: from config.yaml)")
+    .addHelpText('after', `\nExample:\n  $ pht --home admins/amsterdam station ${example}`);
+}
+
+function addLooking(station: Command, frame: Frame): void {
+  asking(station, 'inbox', 'trains that wait for a decision', 'inbox')
+    .option('--all', 'every train that came here, with how it ended')
+    .action(async (options: Socket & { all?: boolean }) =>
+      (await import('./station-admin.ts')).inbox(frame, options),
+    );
+  const example = 'show hop_0123456789abcdef01234567';
+  asking(station, 'show <hop>', 'everything that a decision is about', example).action(
+    async (hop: string, options: Socket) => (await import('./station-admin.ts')).show(frame, hop, options),
+  );
+}
+
+function addDeciding(station: Command, frame: Frame): void {
+  const deciding = (verdict: 'approve' | 'reject', summary: string, why: string, reason: string): void => {
+    const example = `${verdict} \\\n        hop_0123456789abcdef01234567 --reason '${reason}'`;
+    asking(station, `${verdict} <hop>`, summary, example)
+      .requiredOption('--reason <text>', why)
+      .action(async (hop: string, options: Socket & { reason: string }) =>
+        (await import('./station-admin.ts')).decide(frame, hop, verdict, options),
+      );
+  };
+  deciding('approve', 'let a train run once', 'why; signed and kept with the decision', 'ethics 2026-17');
+  deciding('reject', 'refuse a train', 'why; the researcher reads it', 'no ethics vote');
+}
+
+const DOCTOR_EXAMPLES = `
+Example:
+  $ pht --home stations/amsterdam station doctor
+
+Exit status: 0 when nothing fails, otherwise that of the first failure.`;
+
+function addDoctor(station: Command, frame: Frame): void {
+  station
+    .command('doctor')
+    .summary('look for what would keep trains from running')
+    .description(
+      'Checks home, keys, clock, network file, policy, datasets, connection, engine and sandbox. Changes nothing, and may run beside the agent.',
+    )
+    .option('--no-engine', 'leave out the container engine and the proof of its sandbox')
+    .addHelpText('after', DOCTOR_EXAMPLES)
+    .action(async (options: { engine: boolean }) =>
+      (await import('./station-doctor.ts')).doctor(frame, options),
+    );
+}
+
+const POLICY_EXAMPLES = `
+Example:
+  $ pht station policy check stations/amsterdam/policy.cedar
+
+Exit status: 0 when a station would load it, 2 when not.`;
+
+function addPolicy(station: Command, frame: Frame): void {
+  const policy = station.command('policy').summary('check a policy before it is in force');
+  policy.description('Works on policy files without touching a running station.');
+  policy
+    .command('check <file>')
+    .summary('name every problem of a policy with its line')
+    .description('Reads a policy as a station would, and names every problem with its line.')
+    .addHelpText('after', POLICY_EXAMPLES)
+    .action(async (file: string) => (await import('./station-policy.ts')).checkPolicyFile(frame, file));
 }

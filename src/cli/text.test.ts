@@ -18,7 +18,7 @@ test('nothing that a terminal obeys survives', () => {
 test('cuts whole characters', () => {
   expect(truncate('abcdef', 6)).toBe('abcdef');
   expect(truncate('abcdef', 5)).toBe('abcd\u2026');
-  expect(truncate('\u{1f600}\u{1f600}\u{1f600}', 2)).toBe('\u{1f600}\u2026');
+  expect(truncate('\u{1f600}\u{1f600}\u{1f600}', 3)).toBe('\u{1f600}\u2026');
 });
 
 test('a table lines up and has no trailing blanks', () => {
@@ -34,4 +34,12 @@ test('a table fits 80 columns, whatever is in it', () => {
       for (const line of lines) expect([...line].length).toBeLessThanOrEqual(80);
     }),
   );
+});
+
+test('wide letters and combining marks keep a table within its columns', () => {
+  const [, row = ''] = table(['id', 'title', 'more'], [['ams', '心'.repeat(200), 'x']], 40);
+  expect(row).toMatch(/^ams\s+心+…\s+x$/u);
+  // Each of these letters fills two columns.
+  expect([...row].length + [...row].filter((letter) => letter === '心').length).toBeLessThanOrEqual(40);
+  expect(truncate('e\u0301e\u0301', 2)).toBe('e\u0301e\u0301');
 });

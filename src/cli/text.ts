@@ -12,9 +12,27 @@ export function clean(text: string): string {
   return text.replace(/[\t\r\n]+/gu, ' ').replace(UNSAFE, '\uFFFD');
 }
 
+/** Two columns wide on a terminal (the wide blocks of Unicode TR 11). */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+const COMBINING = /\p{M}/u;
+
+function columnsOf(text: string): number {
+  let columns = 0;
+  for (const letter of text) columns += COMBINING.test(letter) ? 0 : WIDE.test(letter) ? 2 : 1;
+  return columns;
+}
+
 export function truncate(text: string, columnsMax: number): string {
-  const letters = [...text];
-  return letters.length <= columnsMax ? text : `${letters.slice(0, Math.max(0, columnsMax - 1)).join('')}…`;
+  if (columnsOf(text) <= columnsMax) return text;
+  let kept = '';
+  let columns = 0;
+  for (const letter of text) {
+    columns += columnsOf(letter);
+    if (columns > columnsMax - 1) break;
+    kept += letter;
+  }
+  return `${kept}…`;
 }
 
 /**
@@ -29,7 +47,7 @@ export function table(
 ): string[] {
   const cells = [head, ...rows].map((row) => head.map((_, at) => clean(row[at] ?? '')));
   const widths = shrink(
-    head.map((_, at) => Math.max(...cells.map((row) => [...(row[at] ?? '')].length))),
+    head.map((_, at) => Math.max(...cells.map((row) => columnsOf(row[at] ?? '')))),
     columnsMax - GAP.length * (head.length - 1),
   );
   return cells.map((row) =>
@@ -46,7 +64,7 @@ export function wrap(text: string, indent = 0, columnsMax = COLUMNS): string[] {
   let line = '';
   for (const word of clean(text).split(' ')) {
     const longer = line === '' ? word : `${line} ${word}`;
-    if ([...longer].length + indent > columnsMax && line !== '') {
+    if (columnsOf(longer) + indent > columnsMax && line !== '') {
       lines.push(line);
       line = word;
     } else line = longer;
@@ -55,7 +73,7 @@ export function wrap(text: string, indent = 0, columnsMax = COLUMNS): string[] {
 }
 
 function padTo(text: string, width: number): string {
-  return text + ' '.repeat(Math.max(0, width - [...text].length));
+  return text + ' '.repeat(Math.max(0, width - columnsOf(text)));
 }
 
 function shrink(widths: number[], total: number): number[] {

@@ -64,6 +64,10 @@ export async function travel<T>(
   };
   try {
     return await body(compose(frame, home, channel, AbortSignal.any([frame.signal, bell.signal])));
+  } catch (thrown) {
+    // Whatever was stopped says so in its own words; why is what a person must know.
+    bell.signal.throwIfAborted();
+    throw thrown;
   } finally {
     clearTimeout(timer);
     // Dialling that failed has been thrown already.
@@ -73,12 +77,19 @@ export async function travel<T>(
 
 function compose(frame: Frame, home: Home, channel: () => Promise<Channel>, signal: AbortSignal): Traveller {
   const trains = createPackedTrains(home.dir);
-  const depot = createDepot(join(home.dir, 'depot'));
+  let opened: Depot | undefined;
+  // Made when it is needed: what only asks works in a home that cannot be written, too.
+  const depotOf = (): Depot => {
+    opened ??= createDepot(join(home.dir, 'depot'));
+    return opened;
+  };
   const client = async (): Promise<JourneyClient> => (await channel()).client(JourneyService);
   return {
     home,
     trains,
-    depot,
+    get depot() {
+      return depotOf();
+    },
     signal,
     retry: retrying,
     client,
@@ -89,6 +100,7 @@ function compose(frame: Frame, home: Home, channel: () => Promise<Channel>, sign
       tell: (line) => frame.output.progress(line),
     },
     submitPorts: async () => {
+      const depot = depotOf();
       const blobs = (await channel()).client(DepotService);
       const upload: SubmitPorts['upload'] = ({ trainId, digest, bytes }, stop) =>
         uploadBlob(blobs, trainId, digest, bytes, depot, { signal: stop });

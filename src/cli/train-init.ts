@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, fileError, writeAtomic } from '../adapters/home/files.ts';
 import { PhtError } from '../model/error.ts';
@@ -75,22 +75,31 @@ const FILE_MODE = 0o644;
 /** @throws PhtError `usage.invalid` when the directory holds anything */
 export function initTrain(frame: Frame, dir: string): void {
   assertEmpty(dir);
+  const files = ['train.yaml', 'Dockerfile', 'count.sh'];
+  let made: string | undefined;
   try {
-    mkdirSync(dir, { recursive: true });
+    made = mkdirSync(dir, { recursive: true });
+    write(dir);
   } catch (cause) {
+    // A directory that is not empty would keep the next attempt from starting.
+    for (const path of [...files.map((name) => join(dir, name)), ...(made === undefined ? [] : [made])]) {
+      rmSync(path, { recursive: true, force: true });
+    }
     throw fileError(cause, dir, '(the train directory) could not be made');
   }
+  frame.output.result({ directory: dir, files }, [
+    `wrote ${files.join(', ')} to ${dir}`,
+    `Next: pht train check ${dir}, then: pht train test ${dir} --data FOLDER`,
+  ]);
+}
+
+function write(dir: string): void {
   writeAtomic(join(dir, 'Dockerfile'), DOCKERFILE, FILE_MODE);
   writeAtomic(join(dir, 'count.sh'), COUNT_SH, FILE_MODE);
   // Whatever the umask: the train's user must be able to read its own program.
   for (const name of ['Dockerfile', 'count.sh']) chmodSync(join(dir, name), FILE_MODE);
   // The file that makes it a train comes last.
   writeAtomic(join(dir, 'train.yaml'), TRAIN_YAML, FILE_MODE);
-  const files = ['train.yaml', 'Dockerfile', 'count.sh'];
-  frame.output.result({ directory: dir, files }, [
-    `wrote ${files.join(', ')} to ${dir}`,
-    `Next: pht train check ${dir}, then: pht train test ${dir} --data FOLDER`,
-  ]);
 }
 
 function assertEmpty(dir: string): void {

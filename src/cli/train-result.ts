@@ -119,6 +119,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   'dataset.unknown': 'pht network datasets lists what each station offers',
   'dataset.changed': 'submit the train again; the files were written to while it ran',
   'quota.exceeded': 'ask for less under limits: in train.yaml',
+  'signer.unknown':
+    'its network file may be older than your membership: ask its admin to import the current one',
   'manifest.expired': 'submit the train directory again; --expires-days gives it longer',
 };
 

@@ -136,7 +136,7 @@ function addFollowing(train: Command, frame: Frame): void {
     .option('--reason <text>', 'why, for the stations', '')
     .addHelpText(
       'after',
-      "\nExample:\n  $ pht --home ana train cancel trn_0123456789abcdef01234567 --reason 'wrong dataset'",
+      "\nExample:\n  $ pht --home ana train cancel trn_0123456789abcdef01234567 \\\n        --reason 'wrong dataset'",
     )
     .action(async (id: string, options: { reason: string }) =>
       (await import('./train-follow.ts')).cancelTrain(frame, id, options.reason),

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { type Envelope, payloadOf } from './dsse.ts';
+import type { Envelope } from './dsse.ts';
 import { ERROR_CODES, PhtError } from './error.ts';
 import { assertSameNetwork, memberOf, type Network } from './network.ts';
-import { Sha256Hex, Slug, TimestampMs } from './schema.ts';
-import { Issued, readStatement, type Verified, verifyStatement } from './statement.ts';
 import { PhtResult } from './result/schema.ts';
+import { Sha256Hex, Slug, TimestampMs } from './schema.ts';
+import { Issued, type Verified, verifyStatement } from './statement.ts';
 
 /** Every hop that a station took ends in exactly one of these (promise 4). */
 export const OUTCOMES = ['released', 'refused', 'failed', 'withheld', 'expired', 'cancelled'] as const;
@@ -104,9 +104,4 @@ function byStation<P extends { issuer: string; networkId: string; networkVersion
     );
   }
   return verified;
-}
-
-/** The receipt's claimed issuer, to select the key that must have signed it. */
-export function claimedStation(envelope: Envelope): string {
-  return readStatement('receipt', Receipt, payloadOf(envelope)).predicate.issuer;
 }

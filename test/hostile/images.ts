@@ -5,8 +5,8 @@ import Docker from 'dockerode';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ROOT, until } from '../journey/processes.ts';
 import { gone, type Script } from './lying-dispatcher.ts';
-import { everywhere, type Rig, type Scene } from './rig.ts';
 import { cancellation } from './replays.ts';
+import { everywhere, type Rig, type Scene } from './rig.ts';
 import { signedTrain, type Train } from './trains.ts';
 
 const CHUNK_BYTES = 64 * 1024;
@@ -36,8 +36,10 @@ export function images(scene: () => Scene): void {
 
     const config = (train: Train): string => train.predicate.image.configDigest;
     const ownLayer = (train: Train): string => train.predicate.image.layers.at(-1)?.diffId ?? '';
-    const instead =
-      (target: () => string, lie: (honest: Uint8Array) => AsyncIterable<Uint8Array>): Script['download'] =>
+    const instead = (
+      target: () => string,
+      lie: (honest: Uint8Array) => AsyncIterable<Uint8Array>,
+    ): Script['download'] =>
       async function* (request, signal) {
         if (request.digest !== target()) yield* honestDepot(scene().rig)(request, signal);
         else yield* lie(await scene().rig.blob(request.digest));
@@ -106,7 +108,7 @@ export function images(scene: () => Scene): void {
     it('a depot that breaks off twice and then sends what was signed: released', async () => {
       const { rig, lee } = scene();
       const train = signedTrain(signed, lee);
-      await everywhere(async (station) => {
+      const asked = await everywhere(async (station) => {
         let broken = 0;
         const download: Script['download'] = async function* (request, signal) {
           if (request.digest !== ownLayer(signed) || ++broken > 2) yield* honestDepot(rig)(request, signal);
@@ -114,8 +116,10 @@ export function images(scene: () => Scene): void {
         rig.liar.script(station, { download });
         const { end } = await rig.travelled(station, rig.order(station, train));
         expect(`${station}: ${end}`).toBe(`${station}: released released`);
-        expect(broken).toBeGreaterThan(2);
+        return broken;
       });
+      // All three share one engine: who comes later may find the image there.
+      expect(Math.max(...asked)).toBeGreaterThan(2);
     });
 
     it('a depot that holds a train up for ever: cancelled when the researcher says so', async () => {
@@ -152,7 +156,10 @@ async function freshImage(rig: Rig, label: string): Promise<Train> {
   const directory = join(rig.journey.dir, label.replaceAll(/\W/g, '-'));
   await cp(join(ROOT, 'trains', 'hello'), directory, { recursive: true });
   const unique = `${label} of ${rig.liar.network.id}`;
-  await writeFile(join(directory, 'count.sh'), `${await readFile(join(directory, 'count.sh'), 'utf8')}# ${unique}\n`);
+  await writeFile(
+    join(directory, 'count.sh'),
+    `${await readFile(join(directory, 'count.sh'), 'utf8')}# ${unique}\n`,
+  );
   const dockerfile = await readFile(join(directory, 'Dockerfile'), 'utf8');
   await writeFile(join(directory, 'Dockerfile'), `${dockerfile}LABEL title="${unique}"\n`);
   const train = await rig.pack(directory);

@@ -3,15 +3,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOpener } from '../../src/adapters/envelope/jwe.ts';
 import { parseEnvelope } from '../../src/model/dsse.ts';
-import { verifyResult } from '../../src/model/receipt.ts';
 import { trainIdOf } from '../../src/model/id.ts';
+import { verifyResult } from '../../src/model/receipt.ts';
 import { ok } from '../journey/processes.ts';
 import { floods } from './floods.ts';
 import { honestDepot, images } from './images.ts';
-import { noOrders, wrongOrders } from './orders.ts';
+import { noOrders } from './no-orders.ts';
 import { replays } from './replays.ts';
 import { everywhere, openRig, type Scene, STATIONS } from './rig.ts';
 import { signedTrain } from './trains.ts';
+import { wrongOrders } from './wrong-orders.ts';
 
 const RSS_BYTES_MAX = 400 * 1024 * 1024;
 
@@ -32,7 +33,9 @@ describe('three stations behind a dispatcher that lies', () => {
   it('release a train as long as it tells the truth', async () => {
     const { rig, hello, control } = scene();
     const key = join(rig.journey.home('lee'), 'trains', trainIdOf(hello.digest), 'key.jwk');
-    const opener = createOpener(JSON.parse(await readFile(key, 'utf8')) as Parameters<typeof createOpener>[0]);
+    const opener = createOpener(
+      JSON.parse(await readFile(key, 'utf8')) as Parameters<typeof createOpener>[0],
+    );
     await everywhere(async (station) => {
       const ordered = rig.order(station, hello);
       const heard = await rig.travelled(station, ordered);
@@ -64,10 +67,9 @@ describe('three stations behind a dispatcher that lies', () => {
     it('the inbox says of every hop what its receipt said', async () => {
       const { rig } = scene();
       await everywhere(async (station) => {
-        const { hops } = await ok<{ hops: { hopId: string; state: string; outcome: string; code: string }[] }>(
-          rig.journey.home(station),
-          ['station', 'inbox', '--all'],
-        );
+        const { hops } = await ok<{
+          hops: { hopId: string; state: string; outcome: string; code: string }[];
+        }>(rig.journey.home(station), ['station', 'inbox', '--all']);
         const said = new Map<string, string>();
         for (const { hopId, body } of rig.liar.reports(station)) {
           if (body.case !== 'receipt') continue;
@@ -88,7 +90,10 @@ describe('three stations behind a dispatcher that lies', () => {
       await everywhere(async (station) => {
         const entries = rig.entries(station);
         const of = (type: string): (string | null)[] =>
-          entries.filter((entry) => entry.type === type).map((entry) => entry.hopId).sort();
+          entries
+            .filter((entry) => entry.type === type)
+            .map((entry) => entry.hopId)
+            .sort();
         const released = entries.filter(({ type }) => type === 'result.released');
         const visits = released.map(({ manifestDigest }) => manifestDigest);
         expect(new Set(visits).size).toBe(visits.length);

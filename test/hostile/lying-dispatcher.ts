@@ -194,7 +194,10 @@ function tracks(of: (context: CallContext) => Told): Service<typeof TrackService
       try {
         for (let sequence = 1n; !context.signal.aborted; ) {
           for (; station.wakes > 0; station.wakes--) yield { sequence: sequence++ };
-          await Promise.race([new Promise<void>((resolve) => (station.ring = resolve)), gone(context.signal)]);
+          await Promise.race([
+            new Promise<void>((resolve) => (station.ring = resolve)),
+            gone(context.signal),
+          ]);
         }
       } finally {
         station.listening--;

@@ -90,7 +90,8 @@ export function replays(scene: () => Scene): void {
       const marker = rig.order(station, hello, { attempt: 9, epoch: 9 });
       rig.send(station, marker);
       await rig.heard(station, marker);
-      const stateOf = (): unknown => rig.rows(station, 'SELECT state FROM hops WHERE hop_id = ?', ordered.hopId);
+      const stateOf = (): unknown =>
+        rig.rows(station, 'SELECT state FROM hops WHERE hop_id = ?', ordered.hopId);
       expect(stateOf()).toEqual([{ state: 'awaiting-clearance' }]);
       rig.liar.offer(station, { cancellations: [cancellation(train, lee)] });
       expect((await rig.heard(station, ordered)).end).toBe('cancelled cancelled');
@@ -100,7 +101,14 @@ export function replays(scene: () => Scene): void {
 
 export function cancellation({ digest, predicate }: Train, signer: Signer, changes: object = {}): Uint8Array {
   const { networkId, networkVersion, issuer } = predicate;
-  const content = { networkId, networkVersion, issuer, reason: 'not now', issuedAtMs: Date.now(), ...changes };
+  const content = {
+    networkId,
+    networkVersion,
+    issuer,
+    reason: 'not now',
+    issuedAtMs: Date.now(),
+    ...changes,
+  };
   const subject = { name: 'manifest', digest };
   return encodeEnvelope(signStatement('cancellation', subject, content, signer).envelope);
 }

@@ -21,7 +21,13 @@ const ASKS = 'east';
 
 const WAIT_MS = 60_000;
 
-export type Heard = { receipt: Receipt; receiptDigest: string; bytes: Uint8Array; jwe: Uint8Array; end: string };
+export type Heard = {
+  receipt: Receipt;
+  receiptDigest: string;
+  bytes: Uint8Array;
+  jwe: Uint8Array;
+  end: string;
+};
 
 export type Rig = {
   readonly journey: Journey;
@@ -64,12 +70,15 @@ export async function openRig(): Promise<Rig> {
   await Promise.all(STATIONS.map((station) => journey.startStation(station)));
   const signer = signers(journey);
   const dispatcher = await signer('dispatcher');
-  const order: Rig['order'] = (station, train, lies) => orderFor(liar.network, station, train, dispatcher, lies);
+  const order: Rig['order'] = (station, train, lies) =>
+    orderFor(liar.network, station, train, dispatcher, lies);
   const send: Rig['send'] = (station, ...ordered) => liar.offer(station, { orders: ordered });
   const reads = reader(journey);
   const waiting: Rig['waiting'] = async (station, { hopId }) =>
     void (await until(`${hopId} waits at ${station}`, async () =>
-      liar.reports(station).some((report) => report.hopId === hopId && report.body.value === 'awaiting-clearance'),
+      liar
+        .reports(station)
+        .some((report) => report.hopId === hopId && report.body.value === 'awaiting-clearance'),
     ));
   const approve: Rig['approve'] = async (station, { hopId }) => {
     const socket = join(journey.home(station), 'admin.sock');
@@ -81,7 +90,12 @@ export async function openRig(): Promise<Rig> {
     ...{ journey, liar, signer, order, send, heard, waiting, approve, ...reads },
     pack: async (directory) => {
       const stops = STATIONS.flatMap((station) => ['--stop', station]);
-      const packed = await ok<{ directory: string }>(journey.home('lee'), ['train', 'pack', directory, ...stops]);
+      const packed = await ok<{ directory: string }>(journey.home('lee'), [
+        'train',
+        'pack',
+        directory,
+        ...stops,
+      ]);
       return trainOf(await readFile(join(packed.directory, 'manifest.dsse.json')));
     },
     blob: (digest) => readFile(join(journey.home('lee'), 'depot', 'blobs', 'sha256', digest)),

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { encodeEnvelope, type Envelope, parseEnvelope, payloadOf } from '../../src/model/dsse.ts';
+import { type Envelope, encodeEnvelope, parseEnvelope, payloadOf } from '../../src/model/dsse.ts';
 import { type Digest, digestOf, type HopId, hopIdOf } from '../../src/model/id.ts';
 import type { Network } from '../../src/model/network.ts';
 import type { Order } from '../../src/model/order.ts';

@@ -28,9 +28,14 @@ describe('an image travels as blobs', () => {
 
   /** Complete blobs by digest, wherever the member's depot keeps them. */
   const blobs = async (member: string): Promise<Blobs> => {
-    const entries = await readdir(join(journey.home(member), 'depot'), { recursive: true, withFileTypes: true });
+    const entries = await readdir(join(journey.home(member), 'depot'), {
+      recursive: true,
+      withFileTypes: true,
+    });
     const files = entries.filter((entry) => entry.isFile() && entry.parentPath.endsWith('sha256'));
-    const sizes = await Promise.all(files.map(async (file) => (await stat(join(file.parentPath, file.name))).size));
+    const sizes = await Promise.all(
+      files.map(async (file) => (await stat(join(file.parentPath, file.name))).size),
+    );
     return new Map(files.map(({ name }, at) => [name, sizes[at] ?? 0]));
   };
   const total = (held: Blobs): number => [...held.values()].reduce((sum, size) => sum + size, 0);

@@ -42,7 +42,10 @@ async function shownOf(hopId: string) {
 
 test('after its manifest has expired', async () => {
   const hopId = await ended(ASK, 'cgd', 8 * DAY_MS);
-  expect((await shownOf(hopId)).file).toMatchObject({ manifest: { title: 'Hello' }, researcher: { id: 'rosa' } });
+  expect((await shownOf(hopId)).file).toMatchObject({
+    manifest: { title: 'Hello' },
+    researcher: { id: 'rosa' },
+  });
 });
 
 test('after its dataset has gone, and the policy with it', async () => {

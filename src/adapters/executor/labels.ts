@@ -7,7 +7,7 @@ export type Ownership = { label: string; stem: string; repository: string };
 
 export const OWNER_LABEL = 'signalbox.owner';
 export const HOP_LABEL = 'signalbox.hop';
-export const EPOCH_LABEL = 'signalbox.epoch';
+const EPOCH_LABEL = 'signalbox.epoch';
 export const PREPARED_LABEL = 'signalbox.prepared';
 
 /** @param owner a member's id */

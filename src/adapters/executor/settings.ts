@@ -6,7 +6,7 @@ import { SECCOMP_PROFILE } from './seccomp.ts';
 /** Every setting of a container, in one place; `readback.ts` compares what the engine made of it. */
 
 export const OUT_PATH = '/out';
-export const SCRATCH_PATH = '/tmp';
+const SCRATCH_PATH = '/tmp';
 export const SHM_BYTES = 16 * 1024 * 1024;
 export const OPEN_FILES_MAX = 1024;
 

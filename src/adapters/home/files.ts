@@ -123,6 +123,19 @@ const CAUSES: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EROFS: 'the file system is read-only',
   EDQUOT: 'the disk quota is used up',
+  EEXIST: 'something else stands there',
+  ENAMETOOLONG: 'the name is too long',
+  EMFILE: 'this process has too many files open',
+  EFBIG: 'it would be larger than this user may write',
+  EIO: 'the disk reports an error',
+};
+
+const FIXES: Readonly<Record<string, string>> = {
+  ENOSPC: 'free some space there, then run the same command again',
+  EDQUOT: 'free some space there, then run the same command again',
+  EROFS: 'choose a place that can be written, or mount it so',
+  EACCES: 'let the user that runs pht read and write there, and nobody else',
+  EPERM: 'let the user that runs pht read and write there, and nobody else',
 };
 
 /** A file system error in words; its cause stays for the log. Our own errors pass through. */
@@ -131,7 +144,11 @@ export function fileError(cause: unknown, path: string, what: string): PhtError 
   const code = errnoOf(cause);
   const why = CAUSES[code] ?? code;
   const missing = code === 'ENOENT' || code === 'ENOTDIR';
-  return new PhtError(missing ? 'config.missing' : 'config.invalid', `${path} ${what}: ${why}`, { cause });
+  const hint = FIXES[code];
+  return new PhtError(missing ? 'config.missing' : 'config.invalid', `${path} ${what}: ${why}`, {
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+  });
 }
 
 export function errnoOf(thrown: unknown): string {

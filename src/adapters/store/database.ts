@@ -18,7 +18,26 @@ export type Row = Record<string, unknown>;
 
 /** @param migrations SQL scripts; script n brings the schema from version n to n + 1 and is never edited once released */
 export function openDatabase(path: string, migrations: readonly string[]): Database {
-  const sqlite = new DatabaseSync(path);
+  let sqlite: DatabaseSync | undefined;
+  try {
+    sqlite = new DatabaseSync(path);
+    return opened(sqlite, migrations);
+  } catch (thrown) {
+    sqlite?.close();
+    throw unusable(path, thrown);
+  }
+}
+
+/** What SQLite refuses at the start has its cause on this machine, and a person there can mend it. */
+function unusable(path: string, thrown: unknown): unknown {
+  if (!(thrown instanceof Error) || !('errcode' in thrown)) return thrown;
+  return new PhtError('config.invalid', `${path} (the database) cannot be used: ${thrown.message}`, {
+    cause: thrown,
+    hint: 'free the disk or make the folder writable; restore a damaged one from a backup, ledger folder included',
+  });
+}
+
+function opened(sqlite: DatabaseSync, migrations: readonly string[]): Database {
   sqlite.exec(
     'PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;',
   );

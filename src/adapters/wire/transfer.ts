@@ -17,12 +17,17 @@ type DepotClient = Client<typeof DepotService>;
 /** One attempt: longer transfers go on from their offset. */
 const ATTEMPT_MS_MAX = 10 * 60_000;
 
+/** A sender of whom no byte comes for so long is given up, since a station runs few trains at once. */
+const SILENCE_MS_MAX = 60_000;
+
 export type TransferOptions = {
   /** Called with the bytes of each chunk that moved; what was there before is not counted. */
   onBytes?: (bytes: number) => void;
   signal?: AbortSignal;
   /** Attempts in a row after which the other end holds no more than before. */
   attemptsMax?: number;
+  /** How long a sender may send nothing. */
+  silenceMsMax?: number;
 };
 
 const ATTEMPTS_MAX = 8;
@@ -67,6 +72,7 @@ export function downloadBlob(
   depot: Depot,
   options: TransferOptions = {},
 ): Promise<void> {
+  const { signal, silenceMsMax = SILENCE_MS_MAX } = options;
   let furthest = 0;
   return retrying(
     async ({ progressed }) => {
@@ -74,19 +80,34 @@ export function downloadBlob(
       if (standing.complete) return;
       // What another declared size left behind is discarded by the depot.
       const offset = standing.bytes > bytesTotal ? 0 : standing.bytes;
-      const messages = client.download(
-        { trainId, digest, offset: BigInt(offset) },
-        callOptions(options.signal),
-      );
       if (offset > furthest) progressed();
       furthest = Math.max(furthest, offset);
-      const counted = counting(chunksIn(messages), options.onBytes);
-      const held = await depot.write(digest, bytesTotal, offset, counted).catch(blameSender);
+      const patience = listening(silenceMsMax);
+      const either = signal === undefined ? patience.signal : AbortSignal.any([signal, patience.signal]);
+      const messages = client.download({ trainId, digest, offset: BigInt(offset) }, callOptions(either));
+      const counted = counting(chunksIn(messages), (bytes) => {
+        if (bytes > 0) patience.heard();
+        options.onBytes?.(bytes);
+      });
+      const held = await depot
+        .write(digest, bytesTotal, offset, counted)
+        .catch(blameSender)
+        .finally(patience.done);
       if (!held.complete)
         throw new PhtError('unreachable', 'the download ended before the blob was complete');
     },
     retryOptions(options, () => false),
   );
+}
+
+/** Aborts when `heard` was not called for `msMax`. */
+function listening(msMax: number): { signal: AbortSignal; heard(): void; done(): void } {
+  const controller = new AbortController();
+  const timer = setTimeout(
+    () => controller.abort(new PhtError('unreachable', 'the peer stopped sending in the middle of a blob')),
+    msMax,
+  );
+  return { signal: controller.signal, heard: () => void timer.refresh(), done: () => clearTimeout(timer) };
 }
 
 /** Here the declared size was signed, so whoever sends more sends something else. */

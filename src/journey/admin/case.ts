@@ -13,7 +13,11 @@ import type { Signer } from '../../ports/signer.ts';
 const CASE_BYTES_MAX = 2 * 1024 * 1024;
 const LIFETIME_MS = 7 * 86_400_000;
 
-export type OpenedCase = { readonly file: CaseFile; readonly digest: Digest; readonly manifest: VerifiedManifest };
+export type OpenedCase = {
+  readonly file: CaseFile;
+  readonly digest: Digest;
+  readonly manifest: VerifiedManifest;
+};
 
 /**
  * Reads the case file that the station's agent shows, and trusts none of it: the manifest is verified against the
@@ -29,8 +33,12 @@ export function openCase(
 ): OpenedCase {
   const envelope = parseEnvelope(shown.manifest, 'manifest');
   const { network, nowMs } = admin;
-  const manifest = nowMs === null ? verifyWhenIssued(envelope, network) : verifyManifest(envelope, network, nowMs);
-  const claimed = parseStrictJson(shown.caseFile, { bytesMax: CASE_BYTES_MAX, what: 'case file' }) as JsonObject;
+  const manifest =
+    nowMs === null ? verifyWhenIssued(envelope, network) : verifyManifest(envelope, network, nowMs);
+  const claimed = parseStrictJson(shown.caseFile, {
+    bytesMax: CASE_BYTES_MAX,
+    what: 'case file',
+  }) as JsonObject;
   const { policyDigest, disclosureDigest, dataset, dispatcher } = claimed;
   const derived = caseFile({
     station: admin.station,
@@ -46,11 +54,16 @@ export function openCase(
       hint: "compare this home's network file with the station's: pht network show",
     });
   }
-  return { file: JSON.parse(Buffer.from(derived.bytes).toString()) as CaseFile, digest: digestOf(shown.caseFile), manifest };
+  return {
+    file: JSON.parse(Buffer.from(derived.bytes).toString()) as CaseFile,
+    digest: digestOf(shown.caseFile),
+    manifest,
+  };
 }
 
 function textOf(value: unknown, member: string): string {
-  const found = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[member] : undefined;
+  const found =
+    typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[member] : undefined;
   if (typeof found !== 'string') throw new PhtError('clearance.invalid', 'the case file is not complete');
   return found;
 }

@@ -125,7 +125,10 @@ function endedCase(hop: HopRecord, station: Station): ReturnType<typeof caseFile
 function notesOf({ notes, manifest }: HopRecord, network: Network): HopRecord['notes'] {
   if (notes.title !== undefined) return notes;
   try {
-    const { title, issuer, dataset } = verifyWhenIssued(parseEnvelope(manifest, 'manifest'), network).predicate;
+    const { title, issuer, dataset } = verifyWhenIssued(
+      parseEnvelope(manifest, 'manifest'),
+      network,
+    ).predicate;
     return { ...notes, title, researcher: issuer, dataset };
   } catch (thrown) {
     if (thrown instanceof PhtError) return notes;

@@ -33,10 +33,10 @@ export function createLoad(
     const { hop } = cleared;
     const { image } = cleared.decided.inspected.manifest.predicate;
     // None of these starts anything, so none has to wait for another.
-    const [{ loaded, start }] = await Promise.all([
-      intoEngine(cleared, ports, signal),
+    const { loaded, start } = await together(signal, (either) => [
+      intoEngine(cleared, ports, either),
       assertSandbox(ports.executor, station.acceptEngineRisks),
-      ports.leases.hold(hop.hopId, hop.epoch, signal),
+      ports.leases.hold(hop.hopId, hop.epoch, either),
     ]);
     // The engine has them now; what stays is only so that a related image need not travel again.
     await ports.depot.trim(station.blobCacheBytesMax, new Set([image.configDigest]));
@@ -52,6 +52,27 @@ export function createLoad(
     });
     return stage<Loaded>({ cleared, hop: moved, image: loaded, ...start });
   };
+}
+
+/**
+ * When one fails, the others have ended before that is thrown: whoever tries again must meet none of them.
+ *
+ * @returns what the first one gives
+ */
+async function together<T>(
+  signal: AbortSignal,
+  begin: (either: AbortSignal) => [Promise<T>, ...Promise<void>[]],
+): Promise<T> {
+  const quit = new AbortController();
+  const parts = begin(AbortSignal.any([signal, quit.signal]));
+  try {
+    const [first] = await Promise.all(parts);
+    return first;
+  } catch (thrown) {
+    quit.abort(thrown);
+    await Promise.allSettled(parts);
+    throw thrown;
+  }
 }
 
 type Start = Pick<Loaded, 'entrypoint' | 'workingDir' | 'env'>;
