@@ -83,8 +83,10 @@ export function exitStatusOf(code: ErrorCode): ExitStatus {
 /** What an error means for the data, in one line for people; null where nothing general is true. */
 export function meaningOf(code: ErrorCode): string | null {
   // A file may turn out bad, or a disk full, in the middle of a command.
-  if (/^(?:config|input)\./.test(code)) return 'No file was left half-written, and no patient data left a station.';
-  if (code.startsWith('dataset.') && STATUS[code] === other) return 'No train runs on these data until it is mended.';
+  if (/^(?:config|input)\./.test(code))
+    return 'No file was left half-written, and no patient data left a station.';
+  if (code.startsWith('dataset.') && STATUS[code] === other)
+    return 'No train runs on these data until it is mended.';
   if (code === 'conflict') return 'Nothing was changed.';
   switch (STATUS[code]) {
     case usage:

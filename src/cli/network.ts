@@ -9,8 +9,8 @@ import { type Network, openNetwork } from '../model/network.ts';
 import { check, Sha256Hex } from '../model/schema.ts';
 import type { Frame } from './frame.ts';
 import type { AdmitOptions } from './network-admit.ts';
-import type { NetworkInitOptions } from './network-init.ts';
 import { addDatasets } from './network-datasets.ts';
+import type { NetworkInitOptions } from './network-init.ts';
 import { networkLines, networkView } from './network-view.ts';
 
 /** `pht network …`: the authority's commands, and what every member does with the file that the authority gives out. */

@@ -10,7 +10,7 @@ import type { Client } from '../ports/wire.ts';
 import { type Frame, signerOf } from './frame.ts';
 import { caseLines } from './station-case.ts';
 import { adminSocketPath } from './station-paths.ts';
-import { table, truncate } from './text.ts';
+import { wrap } from './text.ts';
 
 export type Socket = { socket?: string };
 
@@ -60,7 +60,7 @@ export async function inbox(frame: Frame, options: Socket & { all?: boolean }): 
     const { entries } = await agent.inbox({ all: options.all === true });
     const status = await agent.status({});
     const lines = [
-      ...(entries.length === 0 ? [NOTHING[options.all === true ? 'all' : 'waiting']] : inboxTable(entries)),
+      ...(entries.length === 0 ? [NOTHING[options.all === true ? 'all' : 'waiting']] : inboxLines(entries)),
       ...(status.connected ? [] : [`The station has no connection to its dispatcher: ${status.problem}`]),
     ];
     frame.output.result(
@@ -75,20 +75,22 @@ function plain({ $typeName: _, receivedAtMs, ...entry }: InboxEntry): object {
 }
 
 const NOTHING = { waiting: 'No train waits for a decision.', all: 'No train came here yet.' } as const;
-const TITLE_COLUMNS = 24;
-const INBOX_COLUMNS = 140;
 
-/** The id is there to be copied, so it stays whole and the title gives way. */
-function inboxTable(entries: InboxEntry[]): string[] {
-  const rows = entries.map(({ hopId, title, researcher, dataset, receivedAtMs, ...entry }) => [
-    hopId,
-    new Date(Number(receivedAtMs)).toISOString().slice(0, 10),
-    stateOf(entry),
-    researcher,
-    dataset,
-    truncate(title, TITLE_COLUMNS),
+/** Three short lines a train: the id stands alone with its state, to be copied whole. */
+function inboxLines(entries: InboxEntry[]): string[] {
+  return entries.flatMap(({ hopId, title, researcher, dataset, receivedAtMs, problem, ...entry }) => [
+    `${hopId}  ${stateOf(entry)}`,
+    ...wrap(`${title === '' ? 'a train without a readable manifest' : title}`, 2),
+    ...wrap(
+      [
+        `came ${new Date(Number(receivedAtMs)).toISOString().slice(0, 10)}`,
+        ...(researcher === '' ? [] : [`from ${researcher}`]),
+        ...(dataset === '' ? [] : [`for ${dataset}`]),
+        ...(problem === '' ? [] : [`waits: ${problem}`]),
+      ].join(', '),
+      2,
+    ),
   ]);
-  return table(['HOP', 'CAME', 'STATE', 'RESEARCHER', 'DATASET', 'TRAIN'], rows, INBOX_COLUMNS);
 }
 
 function stateOf({ state, outcome, code }: Pick<InboxEntry, 'state' | 'outcome' | 'code'>): string {

@@ -1,7 +1,7 @@
 import type { OpenedCase } from '../journey/admin/case.ts';
-import type { Output } from './output.ts';
 import { type HopState, isSealed } from '../model/hop.ts';
 import type { RESULT_KINDS } from '../model/train.ts';
+import type { Output } from './output.ts';
 import { wrap } from './text.ts';
 
 const DUO_NAMES: Readonly<Record<string, string>> = {

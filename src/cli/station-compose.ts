@@ -143,6 +143,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     policy,
     connected: agent.connected,
     problem: () => (agent.connected() ? '' : problem),
+    waitsFor: visits.waitsFor,
     readLog: runLogs.read,
     decided: visits.start,
   });

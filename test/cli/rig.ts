@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PHT } from '../spawn-pht.ts';
@@ -84,29 +84,11 @@ export async function makeHomes(): Promise<string> {
 export async function inCopy<T>(dir: string, work: (copy: string) => Promise<T>): Promise<T> {
   const copy = mkdtempSync(join(tmpdir(), 'pht-bad-'));
   try {
-    for (const name of readdirSync(dir)) {
-      cpSync(join(dir, name), join(copy, name), { recursive: true, mode: 0 });
-    }
-    closeHomes(copy);
+    // With its modes: a home that is open to others is refused before anything in it is read.
+    execFileSync('cp', ['-a', `${dir}/.`, copy]);
     return await work(copy);
   } finally {
     rmSync(copy, { recursive: true, force: true });
-  }
-}
-
-/** Copying opens folders to the umask. */
-function closeHomes(copy: string): void {
-  for (const name of readdirSync(copy)) {
-    if (name === 'tr') continue;
-    for (const folder of [name, join(name, 'keys')]) chmodIfThere(join(copy, folder));
-  }
-}
-
-function chmodIfThere(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-  } finally {
-    chmod(path);
   }
 }
 

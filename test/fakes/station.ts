@@ -181,6 +181,7 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     close: createClose(station, ports),
   };
   const admin = createAdminService(station, {
+    waitsFor: () => '',
     ...ports,
     policy,
     connected: () => true,

@@ -2,7 +2,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import type { LedgerService } from '../../src/gen/pht/v1/ledger_pb.ts';
 import type { PulledOrder, TrackService } from '../../src/gen/pht/v1/tracks_pb.ts';
 import { type Agent, createAgent } from '../../src/journey/station/agent.ts';
-import { createVisits } from '../../src/journey/station/visits.ts';
+import { createVisits, type Visits } from '../../src/journey/station/visits.ts';
 import { encodeEnvelope } from '../../src/model/dsse.ts';
 import { PhtError } from '../../src/model/error.ts';
 import { signStatement } from '../../src/model/statement.ts';
@@ -100,12 +100,14 @@ function clients(): { trackClient: Client<typeof TrackService>; ledgerClient: Cl
   return { trackClient, ledgerClient };
 }
 
+let visits: Visits;
+
 function live(): Agent {
   station = rig.start();
   stop = new AbortController();
   const { trackClient, ledgerClient } = clients();
   const { hops, outbox, log, ledgerRows } = station.store;
-  const visits = createVisits(station.station, { hops, steps: station.steps, runsAtOnceMax: 1 });
+  visits = createVisits(station.station, { hops, steps: station.steps, runsAtOnceMax: 1 });
   const agent = createAgent(station.station, {
     track: trackClient,
     ledgerClient,
@@ -177,6 +179,21 @@ test('nothing runs before what a crash left in the engine is gone, and then noth
   reachable = true;
   await until(agent, () => states().includes('delivered'));
   expect(rig.executor.sweeps).toBe(1);
+});
+
+test('a cleared train that waits for the engine says what for, until it goes on', async () => {
+  const sound = rig.executor.report;
+  rig.executor.report = { ...sound, failures: [{ name: 'network', text: 'reached a network' }] };
+  const agent = live();
+  track.orders = [pulled()];
+  track.wakeUp();
+  await until(agent, () => states().includes('cleared'));
+  const [hop] = station.store.hops.list('open');
+  await until(agent, () => visits.waitsFor(hop?.hopId ?? '').includes('reached a network'));
+  rig.executor.report = sound;
+  visits.start(hop?.hopId ?? '');
+  await until(agent, () => states().includes('delivered'));
+  expect(visits.waitsFor(hop?.hopId ?? '')).toBe('');
 });
 
 test('a dispatcher that offers the same or unsound orders over and over is not asked in circles', async () => {

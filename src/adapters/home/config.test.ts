@@ -34,8 +34,7 @@ const stationError = (text: string | Uint8Array): PhtError => {
 };
 
 describe('templates', () => {
-  const uncommented = (text: string): string =>
-    text.replace(/^# (?=\s*[a-zA-Z]+:)/gm, '');
+  const uncommented = (text: string): string => text.replace(/^# (?=\s*[a-zA-Z]+:)/gm, '');
 
   test('are valid as they are, with the defaults that they name', () => {
     write(templateOf('station', 'dispatcher.example.org:7443') ?? '');

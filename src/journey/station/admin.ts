@@ -21,6 +21,8 @@ export type AdminPorts = {
   policy: () => Policy;
   connected: () => boolean;
   problem: () => string;
+  /** What a hop waits for that may pass by itself, in words; empty when it does not. */
+  waitsFor: (hopId: string) => string;
   /** What the train printed, for the admin alone. */
   readLog: (hopId: string) => Promise<Uint8Array>;
   /** Lets the hop look again. */
@@ -45,8 +47,15 @@ export function createAdminService(station: Station, ports: AdminPorts): Service
     }),
     inbox: async ({ all }) => {
       const hops = ports.hops.list(all ? { newest: NEWEST } : 'open');
-      const shown = hops.filter((hop) => all || hop.state === 'awaiting-clearance');
-      return { entries: shown.map((hop) => inboxEntry(hop, station.network())) };
+      const shown = hops.filter(
+        (hop) => all || hop.state === 'awaiting-clearance' || ports.waitsFor(hop.hopId) !== '',
+      );
+      return {
+        entries: shown.map((hop) => ({
+          ...inboxEntry(hop, station.network()),
+          problem: ports.waitsFor(hop.hopId),
+        })),
+      };
     },
     show: async ({ hopId }) => {
       const hop = hopOf(hopId);

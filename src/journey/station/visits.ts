@@ -12,6 +12,8 @@ export type Visits = {
   start(hopId: string): void;
   /** Lets trains run; until then visits look and decide only. */
   open(): void;
+  /** What a hop waits for that may pass by itself; empty when it does not. */
+  waitsFor(hopId: string): string;
   /** Ends a hop with a receipt, wherever it stands. */
   cancel(hopId: string): void;
   /** Ends every visit where it stands; after a restart each goes on from its last durable state. */
@@ -30,6 +32,7 @@ export function createVisits(
 ): Visits {
   const active = new Map<string, Active>();
   const timers = new Map<string, NodeJS.Timeout>();
+  const problems = new Map<string, string>();
   const { whenFree, open } = createTurns(ports.runsAtOnceMax);
   let stopping = false;
 
@@ -62,6 +65,8 @@ export function createVisits(
   };
 
   const follow = (hopId: string, ended: Ended): void => {
+    if (ended.is === 'later') problems.set(hopId, ended.problem);
+    else problems.delete(hopId);
     if (ended.is !== 'later') return;
     const hop = ports.hops.find(hopId);
     if (hop !== null && !isSealed(hop.state)) later(hopId);
@@ -79,6 +84,7 @@ export function createVisits(
   return {
     start,
     open,
+    waitsFor: (hopId) => problems.get(hopId) ?? '',
     cancel: (hopId) => {
       const reason = new PhtError('cancelled', 'the researcher cancelled the train');
       const running = active.get(hopId);

@@ -1,0 +1,205 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ERROR_CODES } from '../../src/model/error.ts';
+import { ALL, DAMAGES, type Damage, replaceByJunk } from './damage.ts';
+import { filesOf, inCopy, makeHomes, type Ran, run } from './rig.ts';
+
+/** Whatever a person's files and places look like: one clear line, a stable code, the right status, nothing half-written. */
+
+let homes: string;
+beforeAll(async () => {
+  homes = await makeHomes();
+});
+afterAll(() => rmSync(homes, { recursive: true, force: true }));
+
+type Told = { code: string; message: string; hint: string };
+
+/** The one JSON document of a refusal, whose every part is there. */
+function told({ status, stdout, stderr }: Ran): Told & { status: number | null } {
+  expect(stderr).not.toMatch(/\n\s+at /);
+  const { error } = JSON.parse(stdout) as { error: Told };
+  expect(ERROR_CODES).toContain(error.code);
+  expect(error.code).not.toBe('internal');
+  expect(error.message).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+  expect(error.message).not.toBe('');
+  expect(error.hint).toMatch(/\w+ \w+/);
+  return { ...error, status };
+}
+
+const TRAIN = 'trn_0123456789abcdef01234567';
+const BAD_FILE = ['config.invalid', 'input.malformed'];
+
+const FILES: { file: string; args: string[]; spares?: Damage[]; absent?: string }[] = [
+  { file: 'lee/member.json', args: ['--home', 'lee', 'network', 'show'], absent: 'home.missing' },
+  { file: 'lee/network.json', args: ['--home', 'lee', 'network', 'show'] },
+  // Gone, the pinned file itself is the newest that was seen.
+  { file: 'lee/network-seen.json', args: ['--home', 'lee', 'network', 'show'], spares: ['absent'] },
+  { file: 'lee/config.yaml', args: ['--home', 'lee', 'train', 'list'] },
+  { file: 'lee/keys/tls.jwk', args: ['--home', 'lee', 'train', 'watch', TRAIN] },
+  { file: 'lee/keys/statement.jwk', args: ['--home', 'lee', 'train', 'cancel', TRAIN] },
+  { file: 'dpo/config.yaml', args: ['--home', 'dpo', 'audit', 'verify'] },
+  { file: 'adm/config.yaml', args: ['--home', 'adm', 'station', 'inbox'] },
+  { file: 'ams/config.yaml', args: ['--home', 'ams', 'station', 'serve'] },
+  { file: 'ams/keys/log.jwk', args: ['--home', 'ams', 'station', 'serve'] },
+  { file: 'disp/config.yaml', args: ['--home', 'disp', 'dispatcher', 'serve'] },
+  { file: 'tr/train.yaml', args: ['train', 'check', 'tr'] },
+  { file: 'net/network.json', args: ['network', 'verify', 'net/network.json'] },
+  { file: 'net/network.json', args: ['--home', 'lee', 'network', 'import', 'net/network.json'] },
+];
+
+const CASES = FILES.flatMap(({ file, args, spares = [], absent = 'config.missing' }) =>
+  ALL.filter((damage) => !spares.includes(damage)).map((damage) => ({ file, damage, args, absent })),
+);
+
+describe('a damaged file', () => {
+  test.concurrent.each(CASES)('$file $damage: $args', async ({ file, damage, args, absent }) => {
+    await inCopy(homes, async (copy) => {
+      DAMAGES[damage](join(copy, file));
+      if (damage === 'too large') writeFileSync(join(copy, 'sparse'), '');
+      const { code, message, status } = told(await run(copy, [...args, '--json']));
+      const expected = { absent: [absent], 'too large': ['input.too-large'] } as Record<string, string[]>;
+      expect(expected[damage] ?? BAD_FILE).toContain(code);
+      expect(status).toBe(2);
+      expect(message).toContain(absent === 'home.missing' && damage === 'absent' ? 'lee' : file);
+    });
+  });
+});
+
+describe('an enrolment', () => {
+  const refusals = new Map<Damage, string[]>([
+    ['of another type', ['statement.malformed']],
+    ['with an unknown member', []],
+  ]);
+  test.concurrent.each(ALL.filter((damage) => refusals.get(damage)?.length !== 0))('%s', async (damage) => {
+    await inCopy(homes, async (copy) => {
+      DAMAGES[damage](join(copy, 'lee/enrolment.json'));
+      const before = filesOf(join(copy, 'net'));
+      const { status } = told(
+        await run(copy, ['--home', 'net', 'network', 'admit', 'lee/enrolment.json', '--json']),
+      );
+      expect(status).toBe(refusals.has(damage) ? 4 : 2);
+      expect(filesOf(join(copy, 'net'))).toStrictEqual(before);
+    });
+  });
+});
+
+describe('a place that holds something else', () => {
+  const serve = ['--home', 'ams', 'station', 'serve'];
+  const dispatch = ['--home', 'disp', 'dispatcher', 'serve'];
+  test.concurrent.each([
+    ['ams/state.db', serve, 2],
+    ['ams/lock.db', serve, 2],
+    ['ams/ledger', serve, 2],
+    ['ams/depot', serve, 2],
+    ['ams/logs', serve, 2],
+    ['ams/admin.sock', serve, 1],
+    ['disp/state.db', dispatch, 2],
+    ['disp/lock.db', dispatch, 2],
+    ['disp/ledger', dispatch, 2],
+    ['disp/depot', dispatch, 2],
+    ['lee/trains', ['--home', 'lee', 'train', 'result', TRAIN], 2],
+    ['lee/depot', ['--home', 'lee', 'train', 'pack', 'tr', '--stop', 'ams'], 2],
+    ['lee/sandbox', ['--home', 'lee', 'train', 'pack', 'tr', '--stop', 'ams'], 2],
+    ['adm/admin.sock', ['--home', 'adm', 'station', 'inbox', '--socket', 'adm/admin.sock'], 5],
+    [
+      'adm/admin.sock',
+      ['--home', 'adm', 'station', 'approve', 'hop_x', '--reason', 'r', '--socket', 'adm/admin.sock'],
+      5,
+    ],
+  ] as [string, string[], number][])('%s: %j ends with %i', async (place, args, expected) => {
+    await inCopy(homes, async (copy) => {
+      replaceByJunk(join(copy, place));
+      expect(told(await run(copy, [...args, '--json'])).status).toBe(expected);
+    });
+  });
+
+  test.concurrent('a store that is older than what the ledger shows signs nothing', async () => {
+    await inCopy(homes, async (copy) => {
+      const first = await run(copy, [...dispatch, '--json'], { shell: '"$@" & sleep 2; kill $!; wait $!' });
+      expect(first.stdout).toContain('"ready":true');
+      for (const name of ['state.db', 'state.db-wal', 'state.db-shm'])
+        rmSync(join(copy, 'disp', name), { force: true });
+      const before = filesOf(join(copy, 'disp/ledger'));
+      expect(told(await run(copy, [...dispatch, '--json']))).toMatchObject({
+        status: 4,
+        code: 'ledger.inconsistent',
+      });
+      expect(filesOf(join(copy, 'disp/ledger'))).toStrictEqual(before);
+    });
+  });
+});
+
+describe('a disk that takes nothing more', () => {
+  // A file of any length is too long, as it is on a full disk.
+  const full = { shell: 'ulimit -f 0; exec "$@"' };
+  test.concurrent.each([
+    ['a new home', ['--home', 'new', 'network', 'init', '--title', 'T', '--no-passphrase']],
+    ['a new train', ['train', 'init', 'new']],
+    ['a server', ['--home', 'ams', 'station', 'serve']],
+    ['an audit', ['--home', 'dpo', 'audit', 'verify', '--logs', 'nothing']],
+  ])('%s', async (_name, args) => {
+    await inCopy(homes, async (copy) => {
+      const before = Object.keys(filesOf(copy)).filter((path) => !path.endsWith('lock.db'));
+      expect(told(await run(copy, [...args, '--json'], full)).status).toBe(2);
+      const after = Object.keys(filesOf(copy)).filter((path) => !path.endsWith('lock.db'));
+      expect(after).toStrictEqual(before);
+    });
+  });
+
+  test.each([
+    [['--version']],
+    [['--help']],
+    [['--home', 'lee', 'network', 'show']],
+    [['--home', 'lee', 'network', 'show', '--json']],
+  ])('of the output of %j', async (args) => {
+    const { status, stderr } = await run(homes, args, { shell: 'exec "$@" > /dev/full' });
+    expect(status).toBe(1);
+    expect(stderr).not.toContain(' at ');
+  });
+});
+
+describe('a passphrase file', () => {
+  const CONTENTS: [string, Uint8Array | string, number, string][] = [
+    ['in UTF-16', Buffer.from('\ufeffcorrect horse\n', 'utf16le'), 0o600, 'config.invalid'],
+    ['in Latin-1', Buffer.from('korrekt h\u00e4st', 'latin1'), 0o600, 'config.invalid'],
+    ['with NUL bytes', 'correct\0horse', 0o600, 'config.invalid'],
+    ['of two lines', 'correct horse\nbattery staple\n', 0o600, 'config.invalid'],
+    ['too long', 'x'.repeat(2000), 0o600, 'input.too-large'],
+    ['empty', '', 0o600, 'input.malformed'],
+    ['too short', 'abc\n', 0o600, 'usage.invalid'],
+    ['open to others', 'correct horse battery\n', 0o644, 'config.invalid'],
+  ];
+  test.concurrent.each(CONTENTS)('%s', async (_name, content, mode, code) => {
+    await inCopy(homes, async (copy) => {
+      writeFileSync(join(copy, 'pass'), content, { mode });
+      const env = { PHT_PASSPHRASE_FILE: join(copy, 'pass') };
+      const ran = await run(copy, ['--home', 'new', 'network', 'init', '--title', 'T', '--json'], { env });
+      expect(told(ran)).toMatchObject({ code, status: 2 });
+    });
+  });
+
+  test('none, and no terminal: at once, whatever standard input is', async () => {
+    for (const shell of ['exec "$@"', 'exec "$@" <&-', 'sleep 9 | "$@"']) {
+      const startMs = performance.now();
+      const ran = await run(homes, ['--home', 'new', 'network', 'init', '--title', 'T', '--json'], {
+        shell: shell.startsWith('sleep') ? 'exec "$@" < /dev/zero' : shell,
+      });
+      expect(told(ran)).toMatchObject({ code: 'passphrase.required', status: 2 });
+      expect(performance.now() - startMs).toBeLessThan(5000);
+    }
+  });
+});
+
+test('a folder where a dataset should be is named by the doctor, who still looks at the rest', async () => {
+  await inCopy(homes, async (copy) => {
+    rmSync(join(copy, 'ams/cgd.csv'));
+    mkdirSync(join(copy, 'ams/cgd.csv'));
+    const { stdout } = await run(copy, ['--home', 'ams', 'station', 'doctor', '--no-engine', '--json']);
+    const { findings } = JSON.parse(stdout) as { findings: { check: string; code?: string }[] };
+    const codes = findings.map(({ code }) => code);
+    expect(codes).toContain('dataset.unreadable');
+    expect(codes).toContain('unreachable');
+    expect(codes).not.toContain('internal');
+  });
+});
