@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ERROR_CODES } from '../model/error.ts';
-import { EXIT, exitStatusOf, meaningOf } from './exit.ts';
+import { EXIT, exitStatusOf, meaningOf, nextOf } from './exit.ts';
 
 test('every code has a status that scripts may rely on, and none is success', () => {
   for (const code of ERROR_CODES) expect([1, 2, 3, 4, 5]).toContain(exitStatusOf(code));
@@ -25,4 +25,11 @@ test('an unexpected error claims nothing about the data', () => {
   expect(meaningOf('internal')).toBeNull();
   expect(meaningOf('usage.invalid')).toContain('Nothing was done');
   expect(EXIT.done).toBe(0);
+});
+
+test('what a person can cause says what to do next, or its own hint does', () => {
+  for (const code of ERROR_CODES) {
+    if (/^(?:usage|config|input)\./.test(code)) expect(nextOf(code)).toMatch(/\w+ \w+/);
+  }
+  expect(nextOf('internal')).toContain('--debug');
 });

@@ -104,11 +104,13 @@ export function meaningOf(code: ErrorCode): string | null {
 
 /** What to do next, where the error itself does not say. */
 const NEXT: Partial<Record<ErrorCode, string>> = {
+  'usage.invalid': 'see --help of the command, which has an example',
   'config.missing': 'put that file in its place, from a backup or as docs/ describe it',
   'config.invalid': 'correct what is named above, or restore it from a backup; --debug tells more',
   'input.malformed': 'get the file anew from where it came, or restore it from a backup',
   'input.too-large': 'look whether it is the file that was meant',
   'home.locked': 'stop the other process first',
+  'dataset.unknown': 'pht network datasets lists what is offered',
   'passphrase.wrong': 'try again; without the passphrase the key is lost and the member enrols anew',
   'signature.invalid': 'ask whoever gave it to you for it again, by another way',
   'statement.malformed': 'ask whoever gave it to you for it again',

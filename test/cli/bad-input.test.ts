@@ -38,14 +38,13 @@ const FILES: { file: string; args: string[]; spares?: Damage[]; absent?: string 
   { file: 'lee/config.yaml', args: ['--home', 'lee', 'train', 'list'] },
   { file: 'lee/keys/tls.jwk', args: ['--home', 'lee', 'train', 'watch', TRAIN] },
   { file: 'lee/keys/statement.jwk', args: ['--home', 'lee', 'train', 'cancel', TRAIN] },
-  { file: 'dpo/config.yaml', args: ['--home', 'dpo', 'audit', 'verify'] },
   { file: 'adm/config.yaml', args: ['--home', 'adm', 'station', 'inbox'] },
-  { file: 'ams/config.yaml', args: ['--home', 'ams', 'station', 'serve'] },
+  // Half of it says all that must be said; the rest is comments.
+  { file: 'ams/config.yaml', args: ['--home', 'ams', 'station', 'serve'], spares: ['cut in half'] },
   { file: 'ams/keys/log.jwk', args: ['--home', 'ams', 'station', 'serve'] },
-  { file: 'disp/config.yaml', args: ['--home', 'disp', 'dispatcher', 'serve'] },
+  { file: 'disp/config.yaml', args: ['--home', 'disp', 'dispatcher', 'serve'], spares: ['cut in half'] },
   { file: 'tr/train.yaml', args: ['train', 'check', 'tr'] },
   { file: 'net/network.json', args: ['network', 'verify', 'net/network.json'] },
-  { file: 'net/network.json', args: ['--home', 'lee', 'network', 'import', 'net/network.json'] },
 ];
 
 const CASES = FILES.flatMap(({ file, args, spares = [], absent = 'config.missing' }) =>
@@ -56,7 +55,6 @@ describe('a damaged file', () => {
   test.concurrent.each(CASES)('$file $damage: $args', async ({ file, damage, args, absent }) => {
     await inCopy(homes, async (copy) => {
       DAMAGES[damage](join(copy, file));
-      if (damage === 'too large') writeFileSync(join(copy, 'sparse'), '');
       const { code, message, status } = told(await run(copy, [...args, '--json']));
       const expected = { absent: [absent], 'too large': ['input.too-large'] } as Record<string, string[]>;
       expect(expected[damage] ?? BAD_FILE).toContain(code);
@@ -180,11 +178,10 @@ describe('a passphrase file', () => {
   });
 
   test('none, and no terminal: at once, whatever standard input is', async () => {
-    for (const shell of ['exec "$@"', 'exec "$@" <&-', 'sleep 9 | "$@"']) {
+    for (const shell of ['exec "$@"', 'exec "$@" <&-', 'exec "$@" < /dev/zero']) {
       const startMs = performance.now();
-      const ran = await run(homes, ['--home', 'new', 'network', 'init', '--title', 'T', '--json'], {
-        shell: shell.startsWith('sleep') ? 'exec "$@" < /dev/zero' : shell,
-      });
+      const args = ['--home', 'new', 'network', 'init', '--title', 'T', '--json'];
+      const ran = await run(homes, args, { shell });
       expect(told(ran)).toMatchObject({ code: 'passphrase.required', status: 2 });
       expect(performance.now() - startMs).toBeLessThan(5000);
     }

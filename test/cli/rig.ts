@@ -9,7 +9,7 @@ import { PHT } from '../spawn-pht.ts';
 export type Ran = { status: number | null; stdout: string; stderr: string };
 
 /** Longer than any bad input may take: what hangs is killed and has no status. */
-const MS_MAX = 20_000;
+const MS_MAX = 10_000;
 
 export function run(
   cwd: string,

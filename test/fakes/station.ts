@@ -20,6 +20,7 @@ import { type Ended, type Steps, visit } from '../../src/journey/station/hop.ts'
 import { createInspect } from '../../src/journey/station/inspect.ts';
 import { acceptOrder } from '../../src/journey/station/intake.ts';
 import { createLoad } from '../../src/journey/station/load.ts';
+import { createRejects } from '../../src/journey/station/rejects.ts';
 import { createRun } from '../../src/journey/station/run.ts';
 import { createScreen } from '../../src/journey/station/screen.ts';
 import { createSeal } from '../../src/journey/station/seal.ts';
@@ -200,7 +201,8 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     ledger,
     fragile,
     admin,
-    accept: (pulled) => acceptOrder(pulled, station, ports)?.hopId ?? null,
+    accept: (pulled) =>
+      acceptOrder(pulled, station, { ...ports, rejects: createRejects(station, ports.log) })?.hopId ?? null,
     visit: (hopId, signal = new AbortController().signal) =>
       visit(hopId, steps, { hops: ports.hops, station, whenFree: (_signal, work) => work() }, signal),
     post: () =>

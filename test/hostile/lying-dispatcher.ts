@@ -5,7 +5,7 @@ import { readDispatcherConfig } from '../../src/adapters/home/config.ts';
 import { openHome } from '../../src/adapters/home/member.ts';
 import { currentNetwork } from '../../src/adapters/home/network-file.ts';
 import { type Bound, bind } from '../../src/adapters/wire/bind.ts';
-import { type Frame, handlerFor } from '../../src/adapters/wire/calls.ts';
+import { answererFor, type Frame } from '../../src/adapters/wire/calls.ts';
 import { memberBehind } from '../../src/adapters/wire/identity.ts';
 import { serviceDefinition } from '../../src/adapters/wire/service-definition.ts';
 import { tlsOf } from '../../src/cli/dial.ts';
@@ -132,7 +132,7 @@ async function listening(
         // What goes wrong here is meant to.
         onFailure: () => undefined,
       };
-      return [method.localName, handlerFor(frame, implementation[method.localName])] as const;
+      return [method.localName, answererFor(frame, implementation[method.localName])] as const;
     });
     server.addService(serviceDefinition(service), Object.fromEntries(handlers));
   }

@@ -110,8 +110,16 @@ export async function openRig(): Promise<Rig> {
     close: async () => {
       await liar.close();
       await journey.close();
+      await forgetImages(`signalbox/${liar.network.id.slice(0, 12)}/`);
     },
   };
+}
+
+/** Stations keep what they loaded; nobody will ask for these again. */
+async function forgetImages(prefix: string): Promise<void> {
+  const docker = new Docker();
+  const tags = (await docker.listImages()).flatMap(({ RepoTags }) => RepoTags ?? []);
+  for (const tag of tags.filter((name) => name.startsWith(prefix))) await docker.getImage(tag).remove();
 }
 
 export function everywhere<T>(look: (station: string) => Promise<T>): Promise<T[]> {

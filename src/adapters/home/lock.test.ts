@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -45,4 +45,9 @@ test('another process holds it until it is killed', async () => {
     await once(child, 'exit');
   }
   expect(tryLock()).toBe('locked');
+});
+
+test('a lock file that is none is not taken for another process', () => {
+  writeFileSync(join(dir, 'lock.db'), 'x'.repeat(4096));
+  expect(tryLock()).toBe('config.invalid');
 });

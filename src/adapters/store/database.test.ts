@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -99,4 +99,21 @@ test('the highest time seen is read beside an open database, and nothing is made
   database.run('DROP TABLE clock');
   expect(() => highestSeenMs(path())).toThrowError(expect.objectContaining({ code: 'conflict' }));
   database.close();
+});
+
+test('a full disk is told as such, and the transaction is undone', () => {
+  const database = openDatabase(path(), ['CREATE TABLE c (z BLOB) STRICT']);
+  database.get('PRAGMA max_page_count = 4');
+  const fill = (): number => database.run('INSERT INTO c (z) VALUES (zeroblob(100000))');
+  expect(() => database.transaction(fill)).toThrow(expect.objectContaining({ errcode: 13 }));
+  expect(database.transaction(() => database.run('INSERT INTO c (z) VALUES (zeroblob(1))'))).toBe(1);
+  expect(database.all('SELECT z FROM c').length).toBe(1);
+  database.close();
+});
+
+test('a file that is no database is named, with what to do', () => {
+  writeFileSync(path(), 'x'.repeat(4096));
+  expect(() => openDatabase(path(), [FIRST])).toThrow(
+    expect.objectContaining({ code: 'config.invalid', message: expect.stringContaining(path()) }),
+  );
 });

@@ -59,7 +59,8 @@ function opened(sqlite: DatabaseSync, migrations: readonly string[]): Database {
       sqlite.exec('COMMIT');
       return value;
     } catch (thrown) {
-      sqlite.exec('ROLLBACK');
+      // A full disk has rolled it back already, and the attempt would hide why.
+      if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
       throw thrown;
     } finally {
       depth--;

@@ -8,21 +8,13 @@ import type {
   HopNotes,
   HopRecord,
   HopStore,
-  Message,
   Outbox,
   StationLog,
 } from '../../ports/station-store.ts';
-import {
-  blob,
-  blobOrNull,
-  type Database,
-  integer,
-  openDatabase,
-  type Row,
-  text,
-  textOrNull,
-} from './database.ts';
+import { blob, blobOrNull, type Database, integer, openDatabase, type Row, text } from './database.ts';
 import { type Append, createAppend, createLedgerRows, LEDGER_TABLES } from './ledger-rows.ts';
+import { consume, createClearances } from './station-clearances.ts';
+import { createOutbox, createPost, type Post } from './station-outbox.ts';
 
 const MIGRATIONS = [
   `${LEDGER_TABLES}
@@ -73,8 +65,8 @@ export function openStationStore(path: string, actor: string, posted: () => void
   const append = createAppend(database, actor);
   return {
     hops: hopStore(database, append, createPost(database, posted)),
-    outbox: outbox(database),
-    clearances: clearances(database),
+    outbox: createOutbox(database),
+    clearances: createClearances(database),
     log: {
       append: (entries, nowMs) =>
         database.transaction(() => {
@@ -202,98 +194,8 @@ function claimRelease(database: Database, hop: HopRecord): void {
   );
 }
 
-/** `progress` null posts the receipt, whose bytes stay in the hop's own row. */
-type Post = (hop: HopRecord, ledgerSize: number, progress: string | null) => void;
-
-function createPost(database: Database, posted: () => void): Post {
-  return (hop, ledgerSize, progress) => {
-    const key = `${hop.hopId}.${progress ?? 'receipt'}.${ledgerSize}`;
-    // The one key of a receipt may wait already.
-    database.run(
-      'INSERT INTO outbox (key, hop_id, epoch, ledger_size, progress) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
-      ...[key, hop.hopId, hop.epoch, ledgerSize, progress],
-    );
-    // Transactions are synchronous, so this one is over when a microtask runs.
-    queueMicrotask(posted);
-  };
-}
-
 function seen(database: Database, nowMs: number): void {
   database.run('UPDATE clock SET highest = max(highest, ?)', nowMs);
-}
-
-function outbox(database: Database): Outbox {
-  return {
-    waiting: (max) =>
-      database
-        .all(
-          `SELECT outbox.key, outbox.hop_id, outbox.epoch, outbox.ledger_size, outbox.progress, hops.receipt, hops.jwe
-           FROM outbox JOIN hops USING (hop_id) ORDER BY seq LIMIT ?`,
-          max,
-        )
-        .map(messageOf),
-    done: (key, nowMs) =>
-      database.transaction(() => {
-        const row = database.get('SELECT hop_id, progress FROM outbox WHERE key = ?', key);
-        if (row === undefined) return;
-        database.run('DELETE FROM outbox WHERE key = ?', key);
-        if (row['progress'] !== null) return;
-        database.run(
-          `UPDATE hops SET state = 'delivered', changed_at = ? WHERE hop_id = ? AND state = 'sealed'`,
-          ...[nowMs, text(row, 'hop_id')],
-        );
-      }),
-  };
-}
-
-function messageOf(row: Row): Message {
-  const head = {
-    key: text(row, 'key'),
-    hopId: text(row, 'hop_id') as HopId,
-    epoch: integer(row, 'epoch'),
-    ledgerSize: integer(row, 'ledger_size'),
-  };
-  const progress = textOrNull(row, 'progress');
-  if (progress !== null) return { ...head, kind: 'progress', progress };
-  return { ...head, kind: 'receipt', receipt: blob(row, 'receipt'), jwe: blobOrNull(row, 'jwe') };
-}
-
-function clearances(database: Database): ClearanceStore {
-  return {
-    record: (caseDigest, clearanceDigest, envelope, nowMs) => {
-      database.run(
-        `INSERT INTO clearances (case_digest, clearance_digest, envelope, recorded_at) VALUES (?, ?, ?, ?)
-         ON CONFLICT (case_digest) DO UPDATE SET
-           clearance_digest = excluded.clearance_digest, envelope = excluded.envelope, recorded_at = excluded.recorded_at`,
-        ...[caseDigest, clearanceDigest, envelope, nowMs],
-      );
-    },
-    find: (caseDigest, hopId) => {
-      const row = database.get(
-        `SELECT envelope FROM clearances WHERE case_digest = ? AND NOT EXISTS (
-           SELECT 1 FROM clearance_runs
-           WHERE clearance_runs.clearance_digest = clearances.clearance_digest AND hop_id <> ?)`,
-        ...[caseDigest, hopId],
-      );
-      return row === undefined ? null : blob(row, 'envelope');
-    },
-  };
-}
-
-/** Runs are consumed once per (clearance, manifest, round). */
-function consume(database: Database, clearanceDigest: string, hop: HopRecord): void {
-  const row = database.get(
-    'SELECT hop_id FROM clearance_runs WHERE clearance_digest = ? AND manifest_digest = ? AND round = ?',
-    ...[clearanceDigest, hop.manifestDigest, hop.round],
-  );
-  // The same hop after a crash has consumed its run already.
-  if (row !== undefined && text(row, 'hop_id') === hop.hopId) return;
-  if (row !== undefined)
-    throw new PhtError('clearance.invalid', 'the run that this clearance allowed was used');
-  database.run(
-    'INSERT INTO clearance_runs (clearance_digest, manifest_digest, round, hop_id) VALUES (?, ?, ?, ?)',
-    ...[clearanceDigest, hop.manifestDigest, hop.round, hop.hopId],
-  );
 }
 
 function hopOf(row: Row): HopRecord {

@@ -19,7 +19,7 @@ import { toStatus } from './status.ts';
 
 type Incoming = ServerUnaryCall<Message, Message> | ServerReadableStream<Message, Message> | Outgoing;
 type Outgoing = ServerWritableStream<Message, Message>;
-export type Handler =
+export type Answerer =
   | handleUnaryCall<Message, Message>
   | handleClientStreamingCall<Message, Message>
   | handleServerStreamingCall<Message, Message>;
@@ -36,7 +36,7 @@ export type Frame = {
 
 type Answer = Record<string, unknown>;
 
-export function handlerFor(frame: Frame, implementation: unknown): Handler {
+export function answererFor(frame: Frame, implementation: unknown): Answerer {
   const { output, methodKind } = frame.method;
   const answerOf = (init: unknown): Message => create<DescMessage>(output, init as Answer);
   if (methodKind === 'unary') {

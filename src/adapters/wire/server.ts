@@ -6,7 +6,7 @@ import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/
 import { PhtError } from '../../model/error.ts';
 import type { Member, Network } from '../../model/network.ts';
 import type { Bound, MethodAccess } from './bind.ts';
-import { type Frame, type Handler, handlerFor } from './calls.ts';
+import { type Answerer, answererFor, type Frame } from './calls.ts';
 import { memberBehind, type TlsFiles } from './identity.ts';
 import { KEEPALIVE, MESSAGE_BYTES_MAX, WINDOW_BYTES } from './limits.ts';
 import { type Listener, listenTls, listenUnix } from './listener.ts';
@@ -124,7 +124,7 @@ function addService(
   limits: ServerLimits,
   closing: { streams: AbortController; all: AbortController },
 ): void {
-  const handlers: Record<string, Handler> = {};
+  const answerers: Record<string, Answerer> = {};
   for (const method of service.methods) {
     const own = access.methods?.[method.localName];
     const bodyOf = implementation[method.localName];
@@ -141,9 +141,9 @@ function addService(
       },
       onFailure: (path, caller, error) => logFailure(options.log, path, caller, error),
     };
-    handlers[method.localName] = handlerFor(frame, bodyOf.bind(implementation));
+    answerers[method.localName] = answererFor(frame, bodyOf.bind(implementation));
   }
-  server.addService(serviceDefinition(service), handlers);
+  server.addService(serviceDefinition(service), answerers);
 }
 
 function defaultDeadlineMs(method: DescMethod, limits: ServerLimits): MethodAccess['deadlineMs'] & number {

@@ -80,3 +80,16 @@ test('whatever a peer sends, a person sees one short clean line and a known code
 test('terminal escapes, line breaks and bidirectional overrides are gone', () => {
   expect(cleanText('a\u001b[31mred\r\nnext\u202etxt')).toBe('a [31mred next txt');
 });
+
+test('a full disk is told as what passes, and nothing of where it is', () => {
+  const full = Object.assign(new Error('ENOSPC: /srv/secret'), { code: 'ENOSPC' });
+  const store = Object.assign(new Error('database or disk is full'), {
+    code: 'ERR_SQLITE_ERROR',
+    errcode: 13,
+  });
+  for (const thrown of [full, store]) {
+    const told = fromStatus(toStatus(thrown));
+    expect(told.code).toBe('unreachable');
+    expect(told.message).not.toContain('secret');
+  }
+});

@@ -32,13 +32,27 @@ const STATUS_OF: Partial<Record<ErrorCode, status>> = {
 
 /** Anything thrown, as what may be sent to a peer. */
 export function toStatus(thrown: unknown): StatusObject {
-  const error = asPhtError(thrown);
+  const error = fullDisk(thrown) ?? asPhtError(thrown);
   const details = cleanText(error.message);
   const metadata = new Metadata();
   metadata.set(CODE_KEY, Buffer.from(error.code));
   metadata.set(MESSAGE_KEY, Buffer.from(details));
   if (error.hint !== undefined) metadata.set(HINT_KEY, Buffer.from(cleanText(error.hint)));
   return { code: STATUS_OF[error.code] ?? status.FAILED_PRECONDITION, details, metadata };
+}
+
+/** SQLITE_FULL (https://www.sqlite.org/rescode.html). */
+const STORE_FULL = 13;
+
+/** The one trouble of this machine that a peer is told: it passes, and trying again then is right. */
+function fullDisk(thrown: unknown): PhtError | null {
+  if (!(thrown instanceof Error)) return null;
+  const full = 'code' in thrown && (thrown.code === 'ENOSPC' || thrown.code === 'EDQUOT');
+  if (!full && !('errcode' in thrown && thrown.errcode === STORE_FULL)) return null;
+  return new PhtError('unreachable', 'the peer can take nothing more: its disk is full', {
+    cause: thrown,
+    hint: 'tell its operator; nothing is lost, and trying again later goes on where this stopped',
+  });
 }
 
 /** What arrived from a peer or from the transport. Hostile: an unknown code is `internal`, texts are cleaned. */

@@ -1,6 +1,6 @@
 import type { LedgerService } from '../../gen/pht/v1/ledger_pb.ts';
 import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
-import { asPhtError } from '../../model/error.ts';
+import { asPhtError, PhtError } from '../../model/error.ts';
 import { isSealed, progressOf } from '../../model/hop.ts';
 import type { Datasets } from '../../ports/datasets.ts';
 import type { EngineReport, Executor } from '../../ports/executor.ts';
@@ -11,6 +11,7 @@ import { createBell } from './bell.ts';
 import { deliver } from './deliver.ts';
 import { acceptOrder, cancelledHops } from './intake.ts';
 import { mirror } from './mirror.ts';
+import { createRejects, type Rejects } from './rejects.ts';
 import type { Station } from './stages.ts';
 import type { Visits } from './visits.ts';
 
@@ -48,6 +49,7 @@ export type Agent = {
 export function createAgent(station: Station, ports: AgentPorts): Agent {
   let connected = false;
   const post = createBell();
+  const rejects = createRejects(station, ports.log);
 
   /** What a crash left in the engine goes before anything new is started there, however long the engine takes. */
   const recover = async (signal: AbortSignal): Promise<void> => {
@@ -80,6 +82,36 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
     for (const hop of ports.hops.list('open')) if (!isSealed(hop.state)) ports.visits.start(hop.hopId);
   };
 
+  /** Wake-ups that come while orders are being pulled are one: whoever pulls takes all there is. */
+  const followWakes = async (signal: AbortSignal): Promise<void> => {
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const wakes = createBell();
+    let open = true;
+    const listening = (async () => {
+      for await (const _ of ports.track.wake({}, { signal: either })) wakes.ring();
+    })().finally(() => {
+      open = false;
+      wakes.ring();
+    });
+    // What broke the track is thrown at the end; until then a pull may still be under way.
+    const listened = listening.then(
+      () => undefined,
+      (thrown: unknown) => ({ thrown }),
+    );
+    try {
+      while (open) {
+        await pull(station, { ...ports, rejects }, post.ring, either);
+        await wakes.wait(either);
+      }
+    } finally {
+      over.abort(new PhtError('cancelled', 'the track is over'));
+      await listened;
+    }
+    const broken = await listened;
+    if (broken !== undefined) throw broken.thrown;
+  };
+
   const keepTrack = async (signal: AbortSignal): Promise<void> => {
     let failures = 0;
     while (!signal.aborted) {
@@ -88,8 +120,7 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
         connected = true;
         failures = 0;
         post.ring();
-        await pull(station, ports, post.ring, signal);
-        for await (const _ of ports.track.wake({}, { signal })) await pull(station, ports, post.ring, signal);
+        await followWakes(signal);
       } catch (thrown) {
         if (signal.aborted) return;
         station.note('no track to the dispatcher', { code: asPhtError(thrown).code });
@@ -150,7 +181,7 @@ async function announce(station: Station, ports: AgentPorts, signal: AbortSignal
 
 async function pull(
   station: Station,
-  ports: AgentPorts,
+  ports: AgentPorts & { rejects: Rejects },
   nudge: () => void,
   signal: AbortSignal,
 ): Promise<void> {

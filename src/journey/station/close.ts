@@ -11,6 +11,7 @@ import type { HopRecord, HopStore } from '../../ports/station-store.ts';
 import { commitmentOf } from './commit.ts';
 import { signReceipt } from './seal.ts';
 import type { Station } from './stages.ts';
+import { visitOf } from './visit.ts';
 
 /** Codes that end nothing: the cause may pass, and until the deadline the hop is tried again. */
 const PASSING: ReadonlySet<ErrorCode> = new Set([
@@ -111,17 +112,10 @@ async function explain(
 ): Promise<Explanation | null> {
   const keys = recipientsOf(hop, station);
   if (keys === null) return null;
-  const network = station.network();
   const full = station.explanations === 'full' && !OWN_TROUBLE.has(error.code);
   const salt = randomBytes(16);
   const predicate: ExplanationPredicate = {
-    networkId: network.id,
-    networkVersion: network.version,
-    issuer: station.id,
-    manifestDigest: hop.manifestDigest,
-    step: hop.step,
-    round: hop.round,
-    attempt: hop.attempt,
+    ...visitOf(hop, station),
     outcome,
     code: error.code,
     text: full ? error.message.slice(0, 2000) : OWN_TROUBLE.has(error.code) ? OWN_TROUBLE_TEXT : '',

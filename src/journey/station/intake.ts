@@ -6,7 +6,8 @@ import { digestOf } from '../../model/id.ts';
 import { type VerifiedOrder, verifyOrder } from '../../model/order.ts';
 import { readStatement } from '../../model/statement.ts';
 import { Manifest } from '../../model/train.ts';
-import type { HopRecord, HopStore, StationLog } from '../../ports/station-store.ts';
+import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import type { Rejects } from './rejects.ts';
 import type { Station } from './stages.ts';
 
 const MANIFEST_BYTES_MAX = 1024 * 1024;
@@ -18,7 +19,7 @@ const MANIFEST_BYTES_MAX = 1024 * 1024;
 export function acceptOrder(
   pulled: { order: Uint8Array; manifest: Uint8Array },
   station: Station,
-  ports: { hops: HopStore; log: StationLog },
+  ports: { hops: HopStore; rejects: Rejects },
 ): { hopId: string; isNew: boolean } | null {
   const nowMs = station.clock.nowMs();
   let order: VerifiedOrder;
@@ -27,8 +28,7 @@ export function acceptOrder(
   } catch (thrown) {
     const { code } = asPhtError(thrown);
     station.note('an order was not taken on', { code, orderDigest: digestOf(pulled.order) });
-    const head = { trainId: null, hopId: null, attempt: null, epoch: null, manifestDigest: null, prev: null };
-    ports.log.append([{ type: 'rejects.counted', ...head, body: { what: 'order', code, count: 1 } }], nowMs);
+    ports.rejects.count(code);
     return null;
   }
   // Too much to be a manifest ends as one that is empty: in a receipt.

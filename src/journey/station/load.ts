@@ -7,6 +7,7 @@ import type { Executor, ImageSource, LoadedImage } from '../../ports/executor.ts
 import type { BlobSource } from '../../ports/spool.ts';
 import type { HopStore } from '../../ports/station-store.ts';
 import type { Leases } from '../../ports/track.ts';
+import { beforeDeadline } from './deadline.ts';
 import { type Cleared, type Loaded, type Station, stage } from './stages.ts';
 
 const CONFIG_BYTES_MAX = 1024 * 1024;
@@ -32,8 +33,9 @@ export function createLoad(
   return async (cleared, signal) => {
     const { hop } = cleared;
     const { image } = cleared.decided.inspected.manifest.predicate;
+    const inTime = beforeDeadline(signal, cleared.deadlineAtMs - station.clock.nowMs());
     // None of these starts anything, so none has to wait for another.
-    const { loaded, start } = await together(signal, (either) => [
+    const { loaded, start } = await together(inTime, (either) => [
       intoEngine(cleared, ports, either),
       assertSandbox(ports.executor, station.acceptEngineRisks),
       ports.leases.hold(hop.hopId, hop.epoch, either),

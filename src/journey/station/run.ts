@@ -4,6 +4,7 @@ import type { Datasets, OpenDataset } from '../../ports/datasets.ts';
 import type { Executor, RunOutcome } from '../../ports/executor.ts';
 import type { Spool } from '../../ports/spool.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import { beforeDeadline } from './deadline.ts';
 import { type Collected, type Loaded, type Station, stage } from './stages.ts';
 
 /**
@@ -115,12 +116,6 @@ async function filesOf(loaded: Loaded, spool: Spool): Promise<{ source: string; 
     { source: await write('dataset.json', dataset.description), target: `/data/${id}/dataset.json` },
     ...dataset.files.map(({ name, path }) => ({ source: path, target: `/data/${id}/${name}` })),
   ];
-}
-
-const TIMER_MS_MAX = 2 ** 31 - 1;
-
-function beforeDeadline(signal: AbortSignal, remainingMs: number): AbortSignal {
-  return AbortSignal.any([signal, AbortSignal.timeout(Math.min(Math.max(remainingMs, 0), TIMER_MS_MAX))]);
 }
 
 function outputOf(outcome: RunOutcome, deadlineAtMs: number, nowMs: number): Uint8Array {

@@ -13,6 +13,7 @@ import type { Sealer, Signer } from '../../ports/signer.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
 import { assertClock } from './clock.ts';
 import type { Screened, Station } from './stages.ts';
+import { visitOf } from './visit.ts';
 
 export type SealPorts = { hops: HopStore; signer: Signer; sealer: Sealer; policy: () => Policy };
 
@@ -62,15 +63,8 @@ export function createSeal(station: Station, ports: SealPorts): (screened: Scree
 function resultOf(screened: Screened, station: Station, recipients: string[], nowMs: number): object {
   const { hop, cleared, result } = screened;
   const { dataset } = cleared.decided.inspected;
-  const network = station.network();
   return {
-    networkId: network.id,
-    networkVersion: network.version,
-    issuer: station.id,
-    manifestDigest: hop.manifestDigest,
-    step: hop.step,
-    round: hop.round,
-    attempt: hop.attempt,
+    ...visitOf(hop, station),
     dataset: { id: dataset.description.id, snapshotDigest: dataset.snapshotDigest },
     policyDigest: cleared.decided.policyDigest,
     disclosureDigest: disclosureDigest(cleared.decided.disclosure),
@@ -112,15 +106,8 @@ export function signReceipt(
   station: Station,
   signer: Signer,
 ): { bytes: Uint8Array; digest: ReturnType<typeof digestOf> } {
-  const network = station.network();
   const predicate: Receipt = {
-    networkId: network.id,
-    networkVersion: network.version,
-    issuer: station.id,
-    manifestDigest: hop.manifestDigest,
-    step: hop.step,
-    round: hop.round,
-    attempt: hop.attempt,
+    ...visitOf(hop, station),
     outcome: said.outcome,
     code: said.code,
     jweDigest: said.jweDigest,
