@@ -78,7 +78,7 @@ export async function makeJourney(
       }
     },
     containers: async () => {
-      const { networkId } = await ok<{ networkId: string }>(home('net'), ['network', 'show']);
+      const networkId = await networkIdOf(home);
       const running = await new Docker().listContainers({ filters: { label: ['signalbox.hop'] } });
       return running
         .filter(({ Labels }) => Labels['signalbox.owner']?.startsWith(networkId.slice(0, 12)))
@@ -86,9 +86,25 @@ export async function makeJourney(
     },
     close: async () => {
       await Promise.all([...servers.values()].map((server) => server.stop()));
+      await untag(await networkIdOf(home));
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+async function networkIdOf(home: (id: string) => string): Promise<string> {
+  const { networkId } = await ok<{ networkId: string }>(home('net'), ['network', 'show']);
+  return networkId;
+}
+
+/** The images that this network's members loaded into the shared engine. */
+async function untag(networkId: string): Promise<void> {
+  const docker = new Docker();
+  const images = await docker.listImages();
+  const tags = images.flatMap(({ RepoTags }) => RepoTags ?? []);
+  for (const tag of tags.filter((name) => name.startsWith(`signalbox/${networkId.slice(0, 12)}/`))) {
+    await docker.getImage(tag).remove();
+  }
 }
 
 async function makeHomes(
