@@ -1,7 +1,7 @@
+import { extract } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cellImage } from '../../src/adapters/executor/cell.ts';
 import { createDockerExecutor } from '../../src/adapters/executor/docker.ts';
-import { readOnlyFile } from '../../src/adapters/executor/output.ts';
 import { assertSettings } from '../../src/adapters/executor/readback.ts';
 import { containerSettings } from '../../src/adapters/executor/settings.ts';
 import { judge } from '../../src/adapters/executor/verdict.ts';
@@ -75,9 +75,8 @@ describe('the probe', () => {
     });
     await open.start();
     await open.wait();
-    const found = await readOnlyFile(await open.getArchive({ path: '/out/result.json' }), 65536);
+    const text = await onlyFile(await open.getArchive({ path: '/out/result.json' }));
     await open.remove({ force: true, v: true });
-    const text = found.kind === 'output' ? Buffer.from(found.bytes).toString() : '';
     const setting = {
       runAs: '65534:65534',
       pidsMax: 32,
@@ -151,3 +150,11 @@ describe('reading settings back from the real engine', () => {
     });
   });
 });
+
+async function onlyFile(archive: NodeJS.ReadableStream): Promise<string> {
+  let text = '';
+  for await (const entry of archive.pipe(extract())) {
+    for await (const chunk of entry) text += String(chunk);
+  }
+  return text;
+}

@@ -24,6 +24,9 @@ export type DockerExecutorOptions = {
   log: Log;
 };
 
+/** How long the engine is taken for the one that was just identified; each run asks again before it starts. */
+const FRESH_MS = 60_000;
+
 type Opened = { engine: Engine; pool: HolderPool };
 
 /** The executor on a Docker-compatible engine. Nothing is asked of the engine before the first call. */
@@ -37,6 +40,7 @@ export function createDockerExecutor(options: DockerExecutorOptions): Executor {
   let report: EngineReport | undefined = options.remembered;
   let opened: { fingerprint: string; parts: Promise<Opened> } | undefined;
   let probing: Promise<EngineReport> | undefined;
+  let identifiedMs = Number.NEGATIVE_INFINITY;
   const running = new Set<{ hop: string; bell: AbortController }>();
 
   /** What depends on the engine as it is; made anew when the engine has changed. */
@@ -58,7 +62,10 @@ export function createDockerExecutor(options: DockerExecutorOptions): Executor {
   }
 
   async function probeNow(): Promise<EngineReport> {
+    if (report !== undefined && performance.now() - identifiedMs < FRESH_MS && report.failures.length === 0)
+      return report;
     const identity = await identify(docker);
+    identifiedMs = performance.now();
     const { engine, pool } = await open(identity);
     if (!isProved(report, identity)) report = await probeEngine(engine, pool, identity, runAs, options.log);
     return report;
@@ -73,7 +80,12 @@ export function createDockerExecutor(options: DockerExecutorOptions): Executor {
 
   /** Off the critical path: that the engine is still the proved one is asked while the container is made. */
   async function assertStillProved(): Promise<void> {
-    if (isProved(report, await identify(docker))) return;
+    const identity = await identify(docker);
+    if (isProved(report, identity)) {
+      identifiedMs = performance.now();
+      return;
+    }
+    identifiedMs = Number.NEGATIVE_INFINITY;
     const { failures } = await probe();
     const first = failures[0];
     if (first !== undefined) {

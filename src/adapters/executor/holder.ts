@@ -2,6 +2,7 @@ import type Docker from 'dockerode';
 import { PhtError } from '../../model/error.ts';
 import { bounded } from './connect.ts';
 import { type Engine, removeContainer, removeVolume } from './engine.ts';
+import { createHandOut, type HandOut } from './hand-out.ts';
 import { freshName, OWNER_LABEL, PREPARED_LABEL } from './labels.ts';
 import { assertSettings } from './readback.ts';
 import { containerSettings, outVolumeOptions } from './settings.ts';
@@ -19,6 +20,7 @@ export type Holder = {
   bytes: number;
   runAs: string;
   running: Promise<void>;
+  handOut: HandOut;
 };
 
 export function sizeClassBytes(outputBytesMax: number): number {
@@ -52,13 +54,15 @@ export async function createHolder(engine: Engine, bytes: number, runAs: string)
     );
   }
   const container = docker.getContainer(name);
-  const running = startHolder(engine, name, runAs);
+  const started = startHolder(engine, name, runAs);
+  const running = started.then(() => undefined);
   running.catch(() => undefined); // whoever took the holder awaits it; until then it is nobody's failure
-  return { volume: name, container, bytes, runAs, running };
+  const handOut: HandOut = async (bytesMax) => (await started)(bytesMax);
+  return { volume: name, container, bytes, runAs, running, handOut };
 }
 
-async function startHolder(engine: Engine, name: string, runAs: string): Promise<void> {
-  const wanted = containerSettings(
+async function startHolder(engine: Engine, name: string, runAs: string): Promise<HandOut> {
+  const closed = containerSettings(
     {
       name,
       engineId: engine.cell.engineId,
@@ -80,6 +84,8 @@ async function startHolder(engine: Engine, name: string, runAs: string): Promise
     },
     engine.traits,
   );
+  // Asked through its standard input; nothing else of ours or anybody's has one.
+  const wanted = { ...closed, OpenStdin: true, AttachStdin: true };
   const container = await bounded('make a container', (abortSignal) =>
     engine.docker.createContainer({ ...wanted, abortSignal }),
   );
@@ -87,7 +93,12 @@ async function startHolder(engine: Engine, name: string, runAs: string): Promise
     container.inspect({ abortSignal }),
   );
   assertSettings(wanted, inspected, [], engine.traits.apparmor);
+  const stream = await bounded('connect to a container', (abortSignal) =>
+    container.attach({ stream: true, stdin: true, stdout: true, hijack: true, abortSignal }),
+  );
+  const handOut = createHandOut(stream);
   await bounded('start a container', (abortSignal) => container.start({ abortSignal }));
+  return handOut;
 }
 
 export async function removeHolder(engine: Engine, holder: Holder): Promise<void> {

@@ -6,7 +6,6 @@ import { type Engine, removeContainer } from './engine.ts';
 import type { Holder } from './holder.ts';
 import { freshName, hopLabels } from './labels.ts';
 import { demultiplexer } from './logs.ts';
-import { collectResult } from './output.ts';
 import { assertSettings } from './readback.ts';
 import { type ContainerSettings, containerSettings } from './settings.ts';
 
@@ -142,15 +141,14 @@ async function outcomeOf(
   const { limits } = spec;
   if (ending === 'aborted') return { ended: 'aborted', wallMs, detail: 'stopped on request' };
   if (ending === 'time') return { ended: 'time', wallMs, detail: `stopped after ${limits.wallMsMax} ms` };
-  // The result is only looked at when the ending allows it; asking for both at once saves a round trip.
-  const [{ State }, collected] = await Promise.all([
-    bounded('describe a container', (abortSignal) => container.inspect({ abortSignal })),
-    collectResult(holder.container, limits.outputBytesMax),
-  ]);
+  const { State } = await bounded('describe a container', (abortSignal) =>
+    container.inspect({ abortSignal }),
+  );
   // A child that was killed for memory can leave exit status 0.
   if (State.OOMKilled)
     return { ended: 'memory', wallMs, detail: `needed more than ${limits.memoryBytesMax} bytes of memory` };
   if (State.ExitCode !== 0) return { ended: 'exit', wallMs, detail: `ended with status ${State.ExitCode}` };
+  const collected = await holder.handOut(limits.outputBytesMax);
   if (collected.kind === 'none') return { ended: 'no-output', wallMs, detail: 'wrote no /out/result.json' };
   if (collected.kind === 'refused') return { ended: 'output-refused', wallMs, detail: collected.why };
   return { ended: 'output', output: collected.bytes, wallMs };

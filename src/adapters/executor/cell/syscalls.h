@@ -11,7 +11,7 @@ enum {
   NR_getegid = 108, NR_getgroups = 115, NR_capget = 125, NR_rt_sigtimedwait = 128, NR_prctl = 157, NR_mount = 165,
   NR_keyctl = 250, NR_openat = 257, NR_mknodat = 259, NR_unlinkat = 263, NR_ppoll = 271, NR_unshare = 272,
   NR_perf_event_open = 298, NR_prlimit64 = 302, NR_process_vm_readv = 310, NR_bpf = 321, NR_userfaultfd = 323,
-  NR_io_uring_setup = 425, NR_socket = 41, NR_connect = 42
+  NR_io_uring_setup = 425, NR_socket = 41, NR_connect = 42, NR_statx = 332, O_NOFOLLOW_ = 0400000
 };
 static long call(long nr, word a, word b, word c, word d, word e, word f) {
   long result;
@@ -29,7 +29,7 @@ enum {
   NR_geteuid = 175, NR_getegid = 177, NR_getgroups = 158, NR_capget = 90, NR_rt_sigtimedwait = 137, NR_prctl = 167,
   NR_mount = 40, NR_keyctl = 219, NR_openat = 56, NR_mknodat = 33, NR_unlinkat = 35, NR_ppoll = 73, NR_unshare = 97,
   NR_perf_event_open = 241, NR_prlimit64 = 261, NR_process_vm_readv = 270, NR_bpf = 280, NR_userfaultfd = 282,
-  NR_io_uring_setup = 425, NR_socket = 198, NR_connect = 203
+  NR_io_uring_setup = 425, NR_socket = 198, NR_connect = 203, NR_statx = 291, O_NOFOLLOW_ = 0100000
 };
 static long call(long nr, word a, word b, word c, word d, word e, word f) {
   register word x8 __asm__("x8") = (word)nr;
@@ -54,6 +54,6 @@ __asm__(".globl _start\n_start: mov x29, xzr\n mov x0, sp\n bl start\n");
 #define CALL4(nr, a, b, c, d) call(nr, (word)(a), (word)(b), (word)(c), (word)(d), 0, 0)
 #define CALL5(nr, a, b, c, d, e) call(nr, (word)(a), (word)(b), (word)(c), (word)(d), (word)(e), 0)
 
-enum { AT_FDCWD_ = -100, O_WRONLY_ = 1, O_CREAT_ = 0100, O_TRUNC_ = 01000, SIGKILL_ = 9, SIGTERM_ = 15, SIGCHLD_ = 17 };
+enum { AT_FDCWD_ = -100, O_WRONLY_ = 1, O_CREAT_ = 0100, O_TRUNC_ = 01000, O_NONBLOCK_ = 04000, SIGKILL_ = 9, SIGTERM_ = 15, SIGCHLD_ = 17 };
 
 #endif
