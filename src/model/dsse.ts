@@ -81,7 +81,9 @@ export function verifyEnvelope(
       signed.add(jwk.x);
   }
   if (threshold < 1 || signed.size < threshold) {
-    throw new PhtError('signature.invalid', `${signed.size} of ${threshold} needed signatures verify`);
+    const found = threshold > 1 ? ` (${signed.size} of ${threshold} needed)` : '';
+    const why = 'it was changed after it was signed, or somebody else signed it';
+    throw new PhtError('signature.invalid', `the signature does not fit${found}: ${why}`);
   }
   return payload;
 }
