@@ -72,3 +72,14 @@ test('a warning is for people even beside JSON, on standard error', () => {
   expect(stdout()).toBe('');
   expect(stderr()).toBe('pht: careful \n');
 });
+
+test('a document for programs holds nothing that a terminal acts on, and loses nothing', () => {
+  const value = { text: 'a\u009b31m\u0085\u202e\u007f\u2028\n\u{e0041}b', list: [1, 2] };
+  for (const show of ['result', 'event'] as const) {
+    const { output, stdout } = capture({ json: true, tty: true });
+    if (show === 'result') output.result(value, []);
+    else output.event(value, '');
+    expect(stdout().replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    expect(JSON.parse(stdout())).toStrictEqual(value);
+  }
+});

@@ -52,11 +52,11 @@ export function createOutput(options: {
   return {
     json,
     result(value, lines) {
-      if (json) stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+      if (json) stdout.write(`${plainJson(value, 2)}\n`);
       else print(lines);
     },
     event(value, line) {
-      if (json) stdout.write(`${JSON.stringify(value)}\n`);
+      if (json) stdout.write(`${plainJson(value)}\n`);
       else print([line]);
     },
     progress(line) {
@@ -72,6 +72,21 @@ export function createOutput(options: {
     },
     paint: (style, text) => (colours ? `${SGR[style]}${text}${RESET}` : text),
   };
+}
+
+/** JSON leaves the second set of control characters, DEL and bidirectional overrides as they are; a terminal acts on them. */
+const ACTED_ON = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+function plainJson(value: object, indent = 0): string {
+  const escaped = (letter: string): string =>
+    Array.from({ length: letter.length }, (_, at) => {
+      return `\\u${letter.charCodeAt(at).toString(16).padStart(4, '0')}`;
+    }).join('');
+  // The line feeds of the indentation stand between the members; those within strings are escaped already.
+  return JSON.stringify(value, null, indent)
+    .split('\n')
+    .map((line) => line.replace(ACTED_ON, escaped))
+    .join('\n');
 }
 
 /** Our own colours pass, and only when colours are on; every other control character came from outside. */

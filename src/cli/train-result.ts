@@ -121,6 +121,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   'quota.exceeded': 'ask for less under limits: in train.yaml',
   'signer.unknown':
     'its network file may be older than your membership: ask its admin to import the current one',
+  replayed:
+    "the station took another order of this very train; ask the dispatcher's operator for that receipt, which this home can still open",
   'manifest.expired': 'submit the train directory again; --expires-days gives it longer',
 };
 

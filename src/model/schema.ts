@@ -28,10 +28,30 @@ export const TimestampMs = z.int().min(0).max(8_640_000_000_000_000);
 /** 32 bytes in base64url. The spare bits of the last letter are zero, so that one key has one spelling. */
 const Raw32 = z.string().regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/, 'must be 32 bytes in base64url');
 
+/**
+ * The points of small order (https://cr.yp.to/ecdh.html#validate), little-endian, without the bit that X25519 ignores.
+ * No secret can be agreed with them: nothing that names one as a recipient could ever be sealed.
+ */
+const SMALL_ORDER: ReadonlySet<string> = new Set([
+  '00'.repeat(32),
+  `01${'00'.repeat(31)}`,
+  'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
+  '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157',
+  `ec${'ff'.repeat(30)}7f`,
+  `ed${'ff'.repeat(30)}7f`,
+  `ee${'ff'.repeat(30)}7f`,
+]);
+
+function isUsablePoint(x: string): boolean {
+  const point = Buffer.from(x, 'base64url');
+  point[31] = (point[31] ?? 0) & 0x7f;
+  return !SMALL_ORDER.has(point.toString('hex'));
+}
+
 export const X25519PublicJwk = z.strictObject({
   kty: z.literal('OKP'),
   crv: z.literal('X25519'),
-  x: Raw32,
+  x: Raw32.refine(isUsablePoint, 'is a point with which no secret can be agreed'),
 });
 export type X25519PublicJwk = z.infer<typeof X25519PublicJwk>;
 

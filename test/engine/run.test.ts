@@ -100,6 +100,15 @@ describe('one run', () => {
     });
   });
 
+  it.each<[string, Partial<RunSpec>]>([
+    ['a program that is not there', { entrypoint: ['/no/such/program'] }],
+    ['a directory where a file is bound', { files: [{ source: '/etc/hostname', target: '/bin' }] }],
+    ['a bound file below /proc', { files: [{ source: '/etc/hostname', target: '/proc/1/x' }] }],
+  ])('is the image’s own failing with %s, and no reason to try again', async (_what, more) => {
+    const outcome = await run('true', more);
+    expect(outcome).toMatchObject({ ended: 'exit', detail: expect.stringContaining('could not be started') });
+  });
+
   it('never runs as root', async () => {
     for (const runAs of ['0:0', '0:65534', '65534:0', 'root', '65534']) {
       await expect(run('true', { runAs })).rejects.toMatchObject({ code: 'config.invalid' });

@@ -32,6 +32,7 @@ import type { Network } from '../../src/model/network.ts';
 import { type Receipt, verifyReceipt } from '../../src/model/receipt.ts';
 import { type DisclosureSettings, PRESETS } from '../../src/model/result/settings.ts';
 import type { Ledger } from '../../src/ports/ledger.ts';
+import type { Sealer } from '../../src/ports/signer.ts';
 import type { Leases } from '../../src/ports/track.ts';
 import type { Client, Service } from '../../src/ports/wire.ts';
 import { type CrashPlan, createFragile, type Fragile } from './crash.ts';
@@ -74,6 +75,7 @@ export type Rig = {
   /** null removes the file. */
   policy(text: string | null): void;
   lease: Leases['hold'];
+  sealer: Sealer;
   /** A process of the station over the same files; one at a time. */
   start(plan?: CrashPlan | null): Process;
   close(): void;
@@ -121,6 +123,7 @@ export function makeStation(fake: FakeNetwork, nowMs: number): Rig {
       else writeFileSync(path, text);
     },
     lease: async () => undefined,
+    sealer: createSealer(),
     start: (plan = null) => {
       current?.stop();
       current = startProcess(rig, plan);
@@ -154,7 +157,7 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     datasets: fragile.wrap(rig.datasets),
     spool: fragile.wrap(createSpool(join(dir, 'runs'))),
     signer: fragile.wrap(createSigner(keys.statement)),
-    sealer: fragile.wrap(createSealer()),
+    sealer: fragile.wrap(rig.sealer),
   };
   const ledger = createLedger({
     rows: fragile.wrap(store.ledgerRows),

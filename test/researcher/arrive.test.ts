@@ -148,6 +148,25 @@ describe('a journey that ended', () => {
     expect(releasedIn(arrival)).toHaveLength(1);
   });
 
+  test.each(['replayed', 'stale.epoch'] as const)(
+    'a refusal as %s speaks of another receipt, so the key stays for it',
+    async (code) => {
+      const nothing = { jweDigest: null, commitment: null };
+      const later = await refused(fake, packed, 'south', {
+        receipt: { code, ...nothing },
+        jwe: () => new Uint8Array(),
+      });
+      const north = await released(fake, packed, 'north');
+      const { arrival } = await arriving({ stops: { south: 'refused' }, results: [north, later] });
+      expect(arrival.stations[1]).toMatchObject({ station: 'south', word: 'attested', code });
+      expect(arrival.complete).toBe(false);
+      expect(existsSync(keyPath())).toBe(true);
+      const shown = await arriving({ results: [north, await released(fake, packed, 'south')] });
+      expect(releasedIn(shown.arrival)).toHaveLength(2);
+      expect(existsSync(keyPath())).toBe(false);
+    },
+  );
+
   test('two receipts for one stop, and a receipt of a stranger', async () => {
     const north = await released(fake, packed, 'north');
     const twice = await arriving({ stops: { south: 'refused' }, results: [north, north] });

@@ -4,7 +4,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { PhtError } from '../../src/model/error.ts';
 import { verifyExplanation } from '../../src/model/receipt.ts';
 import type { Manifest } from '../../src/model/train.ts';
-import { output } from '../fakes/executor.ts';
+import { HELLO_RESULT, output } from '../fakes/executor.ts';
 import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
 import { makeStation, openSealed, PERMIT, type Process, type Rig, receiptsOf } from '../fakes/station.ts';
 import { makeOrder, makeTrain } from '../fakes/trains.ts';
@@ -297,4 +297,32 @@ test('nothing of a run stays in the spool, however it ends', async () => {
   await station.visit(ordered());
   expect(spooled).toEqual(['/train/request.json', '/data/cgd/dataset.json', '/data/cgd/cgd.csv']);
   expect(readdirSync(join(rig.dir, 'runs'))).toEqual([]);
+});
+
+describe('what cannot be sealed', () => {
+  test('ends in one receipt all the same, without an explanation', async () => {
+    rig.policy(null);
+    rig.sealer = {
+      seal: () => Promise.reject(new PhtError('recipient.unknown', 'nobody can be sealed to')),
+    };
+    station = rig.start();
+    const hopId = ordered();
+    expect(await end(hopId)).toBe('refused policy.missing');
+    expect(receiptsOf(rig, hopId)[0]).toMatchObject({ jweDigest: null, commitment: null });
+  });
+});
+
+test('nothing is released under a network file that expired during the run', async () => {
+  const { network } = rig.settings;
+  rig.executor.outcome = () => {
+    rig.settings.network = { ...network, expiresMs: NOW };
+    return output(HELLO_RESULT);
+  };
+  const hopId = ordered();
+  expect(await station.visit(hopId)).toMatchObject({ is: 'later' });
+  await station.post();
+  expect(receiptsOf(rig, hopId)).toEqual([]);
+  rig.executor.outcome = () => output(HELLO_RESULT);
+  rig.settings.network = network;
+  expect(await end(hopId)).toBe('released released');
 });

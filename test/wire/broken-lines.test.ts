@@ -12,7 +12,7 @@ import { bind } from '../../src/adapters/wire/bind.ts';
 import { downloadBlob, uploadBlob } from '../../src/adapters/wire/transfer.ts';
 import { DepotService } from '../../src/gen/pht/v1/depot_pb.ts';
 import { TrackService } from '../../src/gen/pht/v1/tracks_pb.ts';
-import type { PhtError } from '../../src/model/error.ts';
+import { PhtError } from '../../src/model/error.ts';
 import type { Depot } from '../../src/ports/depot.ts';
 import { type FakeNetwork, makeNetwork, memberIn } from '../fakes/network.ts';
 import { openScope } from './harness.ts';
@@ -225,6 +225,35 @@ test('a peer that sends other bytes than the digest names is found out, and noth
   await expect(downloadBlob(client, 'trn_x', lie, 1000, near, {})).rejects.toThrow(mismatch);
   for (const depot of [far, near]) expect((await depot.status(lie)).complete).toBe(false);
 });
+
+test.each([
+  ['clearance.rejected', 'image.missing'],
+  ['disclosure.withheld', 'image.missing'],
+  ['internal', 'image.missing'],
+  ['unreachable', 'unreachable'],
+] as const)(
+  'a depot that answers %s puts neither its code nor its words in our mouth',
+  async (said, code) => {
+    const near = createDepot(await scope.directory());
+    const far = createDepot(await scope.directory());
+    const download = async function* (): AsyncGenerator<{ chunk: Uint8Array }> {
+      yield { chunk: new Uint8Array() };
+      throw new PhtError(said, 'the ethics board said no');
+    };
+    const { address } = await scope.serve({
+      listen: '127.0.0.1:0',
+      tls: memberIn(fake, 'dispatcher').tls,
+      network: () => fake.network,
+      services: [bind(DepotService, { ...depotServiceOf(far, 1), download }, { roles: ['researcher'] })],
+    });
+    const client = scope.as(fake, 'rosa', address).client(DepotService);
+    const digest = digestOf(randomBytes(10));
+    await expect(downloadBlob(client, 'trn_x', digest, 10, near, { attemptsMax: 1 })).rejects.toMatchObject({
+      code,
+      message: expect.not.stringContaining('ethics'),
+    });
+  },
+);
 
 test.each([
   ['says nothing', 0],

@@ -28,7 +28,13 @@ export function ownership(networkId: string, owner: string): Ownership {
 }
 
 export function hopLabels(ownership: Ownership, hop: string, epoch: number): Labels {
-  return { [OWNER_LABEL]: ownership.label, [HOP_LABEL]: hop, [EPOCH_LABEL]: String(epoch) };
+  // Each of ours is set: a container inherits what the image's own author wrote under the same names.
+  return {
+    [OWNER_LABEL]: ownership.label,
+    [HOP_LABEL]: hop,
+    [EPOCH_LABEL]: String(epoch),
+    [PREPARED_LABEL]: '0',
+  };
 }
 
 export function freshName(ownership: Ownership, what: string): string {

@@ -1,7 +1,7 @@
 import type Docker from 'dockerode';
 import { PhtError } from '../../model/error.ts';
 import type { RunOutcome, RunSpec } from '../../ports/executor.ts';
-import { bounded, isAbsent } from './connect.ts';
+import { bounded, isAbsent, isRefusal } from './connect.ts';
 import { type Engine, removeContainer } from './engine.ts';
 import type { Holder } from './holder.ts';
 import { freshName, hopLabels } from './labels.ts';
@@ -38,7 +38,9 @@ export async function runContained(
       ready,
     ]);
     if (signal.aborted) return { ended: 'aborted', wallMs: 0, detail: 'stopped before the start' };
-    const ended = await startAndWait(container, spec.limits.wallMsMax, signal);
+    const refused = await start(container);
+    if (refused !== null) return { ended: 'exit', wallMs: 0, detail: `could not be started: ${refused}` };
+    const ended = await waitForEnd(container, spec.limits.wallMsMax, signal);
     const [outcome] = await Promise.all([outcomeOf(container, holder, spec, ended), logs.ended]);
     return outcome;
   } finally {
@@ -94,12 +96,29 @@ async function attach(container: Docker.Container, log: RunSpec['log']): Promise
   };
 }
 
-async function startAndWait(
+/**
+ * An image can name a program that it does not hold, or have a directory where a file is bound. The engine and its
+ * settings were proved, so that is the train's own failing, and trying again would meet it for ever.
+ *
+ * @returns why the image cannot be started, in the engine's words, or null
+ */
+async function start(container: Docker.Container): Promise<string | null> {
+  try {
+    await bounded('start a container', (abortSignal) => container.start({ abortSignal }));
+    return null;
+  } catch (thrown) {
+    if (!isRefusal(thrown)) throw thrown;
+    const byImage = thrown.statusCode === 400 || /runtime create failed|shim task/i.test(thrown.message);
+    if (!byImage) throw thrown;
+    return thrown.message.slice(0, 500);
+  }
+}
+
+async function waitForEnd(
   container: Docker.Container,
   wallMsMax: number,
   signal: AbortSignal,
 ): Promise<Ended> {
-  await bounded('start a container', (abortSignal) => container.start({ abortSignal }));
   const startedMs = performance.now();
   let ending: Ending = 'by itself';
   let refusal: unknown;

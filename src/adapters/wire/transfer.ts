@@ -63,7 +63,13 @@ export function uploadBlob(
   );
 }
 
-/** @throws PhtError `image.mismatch` when the peer sent other bytes than the digest names */
+/**
+ * Why a blob did not come is this end's own finding: the sender's codes and words would stand in whatever is signed
+ * about it.
+ *
+ * @throws PhtError `image.mismatch` when the peer sent other bytes than the digest names, `image.missing` when it hands
+ *   out none, `unreachable` and `timed-out` after the last attempt
+ */
 export function downloadBlob(
   client: DepotClient,
   trainId: string,
@@ -85,7 +91,7 @@ export function downloadBlob(
       const patience = listening(silenceMsMax);
       const either = signal === undefined ? patience.signal : AbortSignal.any([signal, patience.signal]);
       const messages = client.download({ trainId, digest, offset: BigInt(offset) }, callOptions(either));
-      const counted = counting(chunksIn(messages), (bytes) => {
+      const counted = counting(chunksIn(messages, signal), (bytes) => {
         if (bytes > 0) patience.heard();
         options.onBytes?.(bytes);
       });
@@ -152,8 +158,24 @@ async function* uploadParts(
   for await (const value of chunks) yield { part: { case: 'chunk', value } };
 }
 
-async function* chunksIn(messages: AsyncIterable<{ chunk: Uint8Array }>): AsyncGenerator<Uint8Array> {
-  for await (const { chunk } of messages) yield chunk;
+async function* chunksIn(
+  messages: AsyncIterable<{ chunk: Uint8Array }>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const { chunk } of messages) yield chunk;
+  } catch (thrown) {
+    throw signal?.aborted === true ? thrown : inOwnWords(thrown);
+  }
+}
+
+function inOwnWords(thrown: unknown): unknown {
+  if (!(thrown instanceof PhtError)) return thrown;
+  const { code } = thrown;
+  if (code === 'unreachable')
+    return new PhtError(code, 'the connection to the depot was lost', { cause: thrown });
+  if (code === 'timed-out') return new PhtError(code, 'the depot did not answer in time', { cause: thrown });
+  return new PhtError('image.missing', 'the depot does not hand out a blob of the image', { cause: thrown });
 }
 
 async function* counting(

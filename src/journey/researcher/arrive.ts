@@ -48,7 +48,7 @@ export async function arrive(
   const { journey, shown } = await fetchAll(client, manifest, ports.retry, signal);
   const stations = await accountsOf(shown, journey, manifest, researcher, ports.openerOf(packed.key));
   const { title, route } = manifest.predicate;
-  const complete = hasEnded(journey.state) && stations.every(({ word }) => word === 'attested');
+  const complete = hasEnded(journey.state) && stations.every(isLastWord);
   const { minStations } = route;
   const arrival: Arrival = {
     schema: 'pht-arrival/v1',
@@ -68,6 +68,14 @@ function ownManifest(bytes: Uint8Array, researcher: Researcher): VerifiedManifes
   const envelope = parseEnvelope(bytes, 'the manifest');
   const { issuedAtMs } = readStatement('manifest', Manifest, payloadOf(envelope)).predicate;
   return verifyManifest(envelope, researcher.network(), issuedAtMs);
+}
+
+/**
+ * Signed, and the end of that stop. A station that refuses one order since it took another says itself that there is,
+ * or will be, another receipt: a dispatcher that shows the refusal alone withholds it, and the key must outlast that.
+ */
+function isLastWord({ word, code }: StationAccount): boolean {
+  return word === 'attested' && code !== 'replayed' && code !== 'stale.epoch';
 }
 
 const PAGES_MAX = 200;

@@ -129,11 +129,28 @@ async function explain(
     predicate,
     signer,
   );
-  const jwe = await sealer.seal(encodeEnvelope(envelope), keys);
+  const jwe = await sealedOrNothing(encodeEnvelope(envelope), keys, hop, station, sealer);
+  if (jwe === null) return null;
   return {
     jwe,
     commitment: commitmentOf(salt, JSON.stringify([predicate.code, predicate.text, predicate.reasons])),
   };
+}
+
+/** What cannot be sealed is not told: a hop ends in its receipt whatever the recipients' keys are. */
+async function sealedOrNothing(
+  bytes: Uint8Array,
+  keys: Parameters<Sealer['seal']>[1],
+  { hopId }: HopRecord,
+  station: Station,
+  sealer: Sealer,
+): Promise<Uint8Array | null> {
+  try {
+    return await sealer.seal(bytes, keys);
+  } catch (thrown) {
+    station.note('no explanation: it cannot be sealed', { hopId, error: asPhtError(thrown) });
+    return null;
+  }
 }
 
 /**

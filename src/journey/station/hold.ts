@@ -1,5 +1,5 @@
 import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
-import { asPhtError } from '../../model/error.ts';
+import { asPhtError, PhtError } from '../../model/error.ts';
 import type { Leases } from '../../ports/track.ts';
 import type { Client } from '../../ports/wire.ts';
 import type { Station } from './stages.ts';
@@ -18,7 +18,16 @@ export function createHold(track: Client<typeof TrackService>, station: Station)
         );
       } catch (thrown) {
         const error = asPhtError(thrown);
-        if (error.code === 'stale.epoch') throw error;
+        if (error.code === 'stale.epoch') {
+          // In our own words: they go into what this station signs.
+          throw new PhtError(
+            'stale.epoch',
+            'the dispatcher says that this hop has ended or was ordered anew',
+            {
+              cause: error,
+            },
+          );
+        }
         // A cleared hop is the station's own to finish; the dispatcher learns of it when it is back.
         station.note('no lease for a hop', { hopId, code: error.code });
       }

@@ -4,6 +4,7 @@ import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
 import type { JsonValue } from '../../model/json.ts';
+import { assertCurrent } from '../../model/network.ts';
 import type { Receipt } from '../../model/receipt.ts';
 import { disclosureDigest, tighten } from '../../model/result/settings.ts';
 import { signStatement } from '../../model/statement.ts';
@@ -77,6 +78,7 @@ function resultOf(screened: Screened, station: Station, recipients: string[], no
 function assertStillCleared({ cleared }: Screened, station: Station, ports: SealPorts): void {
   const nowMs = station.clock.nowMs();
   assertClock(station, nowMs);
+  assertCurrent(station.network(), nowMs);
   if (nowMs >= cleared.deadlineAtMs) {
     throw new PhtError('deadline.passed', "the order's deadline passed before the result could be released");
   }
