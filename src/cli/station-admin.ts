@@ -131,15 +131,31 @@ async function look(
   };
 }
 
+/** What is signed is what was looked at: data or policy may have changed between `show` and now. */
+function assertSameCase({ digest }: OpenedCase, seen: string | undefined): void {
+  if (seen === undefined) return;
+  if (!/^[0-9a-f]{16,64}$/.test(seen)) {
+    throw new PhtError(
+      'usage.invalid',
+      '--case takes 16 to 64 hexadecimal digits, as `station show` prints them',
+    );
+  }
+  if (digest.startsWith(seen)) return;
+  throw new PhtError('clearance.invalid', 'the case has changed since it was looked at', {
+    hint: 'look again with: pht station show HOP',
+  });
+}
+
 export async function decide(
   frame: Frame,
   hopId: string,
   verdict: 'approve' | 'reject',
-  options: Socket & { reason: string },
+  options: Socket & { reason: string; case?: string },
 ): Promise<void> {
   frame.openHome(['admin']);
   await withAgent(frame, options, async (agent, home) => {
     const { opened } = await look(agent, home, hopId, () => frame.nowMs());
+    assertSameCase(opened, options.case);
     const signer = await signerOf(home, 'statement');
     const admin = { id: home.member.id, network: currentNetwork(home), signer, nowMs: frame.nowMs() };
     const clearance = signClearance(opened, { verdict, reason: options.reason }, admin);

@@ -68,7 +68,7 @@ export function caseLines(
     ['also visits', route.stops.filter((stop) => stop !== file.station).join(', ') || 'no other station'],
     ['pooled', manifest.combine ? "by the train itself, on the researcher's machine" : 'no'],
     ['valid until', minuteOf(file.expiresMs)],
-    ...(ended ? [] : [['case', `${digest.slice(0, 32)}…`] as const]),
+    ...(ended ? [] : [['case', digest.slice(0, 32)] as const]),
   ];
   const parameters = Object.entries(manifest.parameters);
   return [

@@ -72,7 +72,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
   });
   const datasets = openDatasets(home.dir, log);
   const policy = policyReader(home.dir);
-  const runLogs = createRunLogs(join(home.dir, 'logs'));
+  const runLogs = createRunLogs(join(home.dir, 'logs'), (line) => log.warn(line));
   const track = channel.client(TrackService);
   const { hops, outbox, clearances } = store;
   let problem = '';

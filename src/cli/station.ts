@@ -53,7 +53,8 @@ function addDeciding(station: Command, frame: Frame): void {
     const example = `${verdict} \\\n        hop_0123456789abcdef01234567 --reason '${reason}'`;
     asking(station, `${verdict} <hop>`, summary, example)
       .requiredOption('--reason <text>', why)
-      .action(async (hop: string, options: Socket & { reason: string }) =>
+      .option('--case <digest>', 'the case as `show` named it; refused when it has changed since')
+      .action(async (hop: string, options: Socket & { reason: string; case?: string }) =>
         (await import('./station-admin.ts')).decide(frame, hop, verdict, options),
       );
   };

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { arms, type Journey, makeJourney } from './harness.ts';
-import { ok, type Server, start, until } from './processes.ts';
+import { ok, pht, type Server, start, until } from './processes.ts';
 import { slowTrain } from './slow-train.ts';
 
 type Stop = { station: string; state: string; hopId: string };
@@ -60,7 +60,13 @@ describe('a journey survives kill -9', () => {
     await journey.startStation('north');
     const hopId = (await stopOf(trainId))?.hopId ?? '';
     const socket = ['--socket', `${journey.home('north')}/admin.sock`];
-    await ok(journey.home('north-admin'), ['station', 'approve', hopId, '--reason', 'seen', ...socket]);
+    const approve = ['station', 'approve', hopId, '--reason', 'seen', ...socket];
+    const { caseDigest } = await ok<{ caseDigest: string }>(journey.home('north-admin'), [
+      ...['station', 'show', hopId, ...socket],
+    ]);
+    const other = await pht(journey.home('north-admin'), [...approve, '--case', 'f'.repeat(32)]);
+    expect(other).toMatchObject({ status: 4, value: { error: { code: 'clearance.invalid' } } });
+    await ok(journey.home('north-admin'), [...approve, '--case', caseDigest.slice(0, 32)]);
     await endsWell(trainId);
   }, 180_000);
 

@@ -58,11 +58,21 @@ test.each([
 });
 
 test('a train prints into a bounded file for the admin alone', async () => {
-  const logs = createRunLogs(join(dir, 'logs'));
+  const logs = createRunLogs(join(dir, 'logs'), (line) => expect.fail(line));
   expect(await logs.read('hop_1')).toEqual(new Uint8Array());
   const write = logs.write('hop_1');
   for (let megabyte = 0; megabyte < 3; megabyte++) write(Buffer.alloc(1024 * 1024, 'a'));
   expect(statSync(join(dir, 'logs', 'hop_1.log')).size).toBe(1024 * 1024);
   expect(modeOf(join(dir, 'logs', 'hop_1.log'))).toBe(0o600);
   expect((await logs.read('hop_1')).byteLength).toBe(64 * 1024);
+});
+
+test('a log that cannot be written is told once and ends nothing', () => {
+  const told: string[] = [];
+  const logs = createRunLogs(join(dir, 'logs'), (line) => told.push(line));
+  mkdirSync(join(dir, 'logs', 'hop_1.log'));
+  const write = logs.write('hop_1');
+  write(Buffer.from('a'));
+  write(Buffer.from('b'));
+  expect(told).toEqual([expect.stringContaining('hop_1')]);
 });

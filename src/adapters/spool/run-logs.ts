@@ -12,7 +12,8 @@ export type RunLogs = {
   read(hopId: string): Promise<Uint8Array>;
 };
 
-export function createRunLogs(dir: string): RunLogs {
+/** @param warn told once when a log can no longer be written; a run does not depend on its log */
+export function createRunLogs(dir: string, warn: (line: string) => void): RunLogs {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   return {
     write: (hopId) => {
@@ -21,11 +22,11 @@ export function createRunLogs(dir: string): RunLogs {
         const room = LOG_BYTES_MAX - written;
         if (room <= 0) return;
         written += chunk.byteLength;
-        const file = openSync(join(dir, `${hopId}.log`), 'a', 0o600);
         try {
-          writeSync(file, chunk.subarray(0, room));
-        } finally {
-          closeSync(file);
+          append(join(dir, `${hopId}.log`), chunk.subarray(0, room));
+        } catch (thrown) {
+          written = LOG_BYTES_MAX;
+          warn(`the log of ${hopId} cannot be written: ${String(thrown)}`);
         }
       };
     },
@@ -38,4 +39,13 @@ export function createRunLogs(dir: string): RunLogs {
       }
     },
   };
+}
+
+function append(path: string, chunk: Uint8Array): void {
+  const file = openSync(path, 'a', 0o600);
+  try {
+    writeSync(file, chunk);
+  } finally {
+    closeSync(file);
+  }
 }
