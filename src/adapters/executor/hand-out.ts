@@ -9,8 +9,12 @@ export type Collected =
   | { kind: 'none' }
   | { kind: 'refused'; why: string };
 
-/** Takes `/out/result.json`, once and only after the train has ended: while it runs it could swap the path. */
-export type HandOut = (bytesMax: number) => Promise<Collected>;
+export type HandOut = {
+  /** Takes `/out/result.json`, once and only after the train has ended: while it runs it could swap the path. */
+  take(bytesMax: number): Promise<Collected>;
+  /** Whether the holder has ended, by an engine's restart or by somebody tidying up. */
+  isOver(): boolean;
+};
 
 const LINE_BYTES_MAX = 64;
 
@@ -27,7 +31,7 @@ export function createHandOut(stream: NodeJS.ReadWriteStream): HandOut {
     ended = true;
   };
   stream.on('error', onEnd).once('end', onEnd).once('close', onEnd);
-  return (bytesMax) =>
+  const take: HandOut['take'] = (bytesMax) =>
     bounded(
       'hand out the result',
       () =>
@@ -35,7 +39,7 @@ export function createHandOut(stream: NodeJS.ReadWriteStream): HandOut {
           const lost = (): void => reject(new Error('what keeps the volume has ended'));
           if (ended) return lost();
           const read = readAnswer(bytesMax);
-          const take = demultiplexer((chunk) => {
+          const onData = demultiplexer((chunk) => {
             try {
               const found = read(chunk);
               if (found !== undefined) resolve(found);
@@ -43,10 +47,11 @@ export function createHandOut(stream: NodeJS.ReadWriteStream): HandOut {
               reject(thrown);
             }
           }, bytesMax + LINE_BYTES_MAX);
-          stream.on('data', take).once('end', lost).once('close', lost).once('error', lost);
+          stream.on('data', onData).once('end', lost).once('close', lost).once('error', lost);
           stream.write('\n');
         }),
     );
+  return { take, isOver: () => ended };
 }
 
 /**

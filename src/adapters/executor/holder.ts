@@ -19,8 +19,8 @@ export type Holder = {
   container: Docker.Container;
   bytes: number;
   runAs: string;
-  running: Promise<void>;
-  handOut: HandOut;
+  /** Resolves once the container holds the volume. */
+  running: Promise<HandOut>;
 };
 
 export function sizeClassBytes(outputBytesMax: number): number {
@@ -54,11 +54,9 @@ export async function createHolder(engine: Engine, bytes: number, runAs: string)
     );
   }
   const container = docker.getContainer(name);
-  const started = startHolder(engine, name, runAs);
-  const running = started.then(() => undefined);
+  const running = startHolder(engine, name, runAs);
   running.catch(() => undefined); // whoever took the holder awaits it; until then it is nobody's failure
-  const handOut: HandOut = async (bytesMax) => (await started)(bytesMax);
-  return { volume: name, container, bytes, runAs, running, handOut };
+  return { volume: name, container, bytes, runAs, running };
 }
 
 async function startHolder(engine: Engine, name: string, runAs: string): Promise<HandOut> {
@@ -150,7 +148,7 @@ export function holderPool(engine: Engine): HolderPool {
       if (old !== undefined) engine.background.start('remove a prepared volume', () => drop(old));
       const holder = make(bytes, runAs);
       prepared = { bytes, runAs, holder };
-      engine.background.start('prepare a volume', async () => (await holder).running);
+      engine.background.start('prepare a volume', async () => void (await (await holder).running));
     },
     known: () => live,
     giveBack,
@@ -170,11 +168,7 @@ export function holderPool(engine: Engine): HolderPool {
 /** A prepared holder may have been ended since, by an engine's restart or by somebody tidying up. */
 async function isHeld(holder: Holder): Promise<boolean> {
   try {
-    await holder.running;
-    const { State } = await bounded('describe a container', (abortSignal) =>
-      holder.container.inspect({ abortSignal }),
-    );
-    return State.Running;
+    return !(await holder.running).isOver();
   } catch {
     return false; // whatever is wrong with it, a fresh one says so again
   }

@@ -167,7 +167,8 @@ async function outcomeOf(
   if (State.OOMKilled)
     return { ended: 'memory', wallMs, detail: `needed more than ${limits.memoryBytesMax} bytes of memory` };
   if (State.ExitCode !== 0) return { ended: 'exit', wallMs, detail: `ended with status ${State.ExitCode}` };
-  const collected = await holder.handOut(limits.outputBytesMax);
+  const handOut = await holder.running;
+  const collected = await handOut.take(limits.outputBytesMax);
   if (collected.kind === 'none') return { ended: 'no-output', wallMs, detail: 'wrote no /out/result.json' };
   if (collected.kind === 'refused') return { ended: 'output-refused', wallMs, detail: collected.why };
   return { ended: 'output', output: collected.bytes, wallMs };
