@@ -103,7 +103,9 @@ describe('the engine', () => {
     expect(station.store.hops.find(hopId)?.state).toBe('cleared');
     rig.clock.ms += DAY_MS;
     expect(await end(hopId)).toBe('expired deadline.passed');
-    expect((await explanationOf(hopId)).text).toContain('reached a network');
+    const { text } = await explanationOf(hopId);
+    expect(text).toContain('engine.unsafe');
+    expect(text).not.toContain('reached a network');
     expect(rig.executor.runs).toEqual([]);
   });
 

@@ -74,13 +74,9 @@ async function end(
   if (deadlineAtMs === undefined || station.clock.nowMs() < deadlineAtMs) {
     return { is: 'later', problem: error.message };
   }
-  const expired = new PhtError(
-    'deadline.passed',
-    `the order's deadline passed; until then: ${error.message}`,
-    {
-      cause: error,
-    },
-  );
+  // Its words can name hosts of the station's own, and this goes to the researcher: the code says enough.
+  const text = `the order's deadline passed; until then the station could not go on (${error.code})`;
+  const expired = new PhtError('deadline.passed', text, { cause: error });
   return { is: 'sealed', hop: await steps.close(hop, expired) };
 }
 
