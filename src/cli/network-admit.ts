@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { readBounded } from '../adapters/home/files.ts';
 import { KEY_USES, loadKey } from '../adapters/home/keys.ts';
 import {
@@ -10,8 +11,9 @@ import {
 import { issueCertificate } from '../adapters/wire/certificates.ts';
 import { parseEnvelope, payloadOf } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
-import { Enrolment, type Member, type Network } from '../model/network.ts';
+import { Enrolment, type Member, type Network, type Witnessing } from '../model/network.ts';
 import { readStatement, verifyStatement } from '../model/statement.ts';
+import { defaultWitnessing } from '../model/witnessing.ts';
 import { type Frame, passphrase, signerOf } from './frame.ts';
 import { DAY_MS, parseDays, signMembers } from './network-sign.ts';
 import { keyIds, memberView } from './network-view.ts';
@@ -52,7 +54,14 @@ export async function admit(frame: Frame, paths: readonly string[], options: Adm
   const certify = (member: Member): Promise<Member> => certified(member, network, authority, validity);
   const members = await Promise.all([...network.members.values(), ...added].map(certify));
   const version = network.version + 1;
-  const list = { networkId: network.id, version, issuer: home.member.id, members, issuedAtMs: nowMs };
+  const list = {
+    networkId: network.id,
+    version,
+    issuer: home.member.id,
+    members,
+    witnessing: nextWitnessing(network, members),
+    issuedAtMs: nowMs,
+  };
   const envelope = signMembers({ ...list, expiresMs: validity.notAfterMs }, root);
   // The authority takes its own file over like everybody else: what it could not import it does not give out.
   importNetwork(home, { root: readNetworkFile(networkPath(home)).root, members: envelope });
@@ -123,6 +132,12 @@ function assertStationsExist(members: readonly Member[]): void {
 type Validity = { notBeforeMs: number; notAfterMs: number };
 
 const halfwayOf = ({ notBeforeMs, notAfterMs }: Validity): number => (notBeforeMs + notAfterMs) / 2;
+
+/** Grows with the network, unless the authority has set the witnesses by hand. */
+function nextWitnessing(network: Network, members: readonly Member[]): Witnessing {
+  const untouched = defaultWitnessing([...network.members.values()]);
+  return isDeepStrictEqual(network.witnessing, untouched) ? defaultWitnessing(members) : network.witnessing;
+}
 
 /** Whether the file or a certificate ends in the first half of what a new one would live. */
 function isDue(network: Network, validity: Validity): boolean {

@@ -97,6 +97,7 @@ async function found(
       version: 1,
       issuer: AUTHORITY_ID,
       members: [authority],
+      witnessing: { quorum: 'none' },
       issuedAtMs: nowMs,
       expiresMs,
     },

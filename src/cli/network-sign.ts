@@ -1,7 +1,7 @@
 import type { Envelope } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
 import type { Digest } from '../model/id.ts';
-import { type Member, NetworkPredicate } from '../model/network.ts';
+import { type Member, NetworkPredicate, type Witnessing } from '../model/network.ts';
 import { check } from '../model/schema.ts';
 import { signStatement } from '../model/statement.ts';
 import type { Signer } from '../ports/signer.ts';
@@ -25,15 +25,16 @@ export function signMembers(
     version: number;
     issuer: string;
     members: readonly Member[];
+    witnessing: Witnessing;
     issuedAtMs: number;
     expiresMs: number;
   },
   root: Signer,
 ): Envelope {
-  const { networkId, version, issuer, members, issuedAtMs, expiresMs } = list;
+  const { networkId, version, issuer, members, witnessing, issuedAtMs, expiresMs } = list;
   const predicate = check(
     NetworkPredicate,
-    { networkId, networkVersion: version, issuer, issuedAtMs, expiresMs, members: [...members] },
+    { networkId, networkVersion: version, issuer, issuedAtMs, expiresMs, witnessing, members: [...members] },
     'the new network file',
     'network.invalid',
   );

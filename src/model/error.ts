@@ -35,6 +35,10 @@ export const ERROR_CODES = [
   'receipt.invalid',
   'ledger.invalid',
   'ledger.inconsistent',
+  'ledger.unchecked',
+  'proof.invalid',
+  'witness.unreachable',
+  'dispatcher.distrusted',
   'clearance.invalid',
   // policy, people and disclosure
   'policy.denied',

@@ -1,4 +1,5 @@
 import type { Digest, HopId, TrainId } from './id.ts';
+import type { EntryQuote } from './ledger/entry.ts';
 import type { Outcome } from './receipt.ts';
 
 /** The states of one hop at a station, and every allowed move between them (DESIGN, section 5). */
@@ -65,8 +66,11 @@ export type HopHead = {
   manifestDigest: Digest;
 };
 
-/** The members that tie a ledger entry to its hop. */
-export function hopEntryHead(hop: HopHead): HopHead & { prev: null } {
+/** The members that tie a ledger entry to its hop; `prev` quotes the counterpart's entry about the same fact. */
+export function hopEntryHead(
+  hop: HopHead,
+  prev: EntryQuote | null = null,
+): HopHead & { prev: EntryQuote | null } {
   const { trainId, hopId, attempt, epoch, manifestDigest } = hop;
-  return { trainId, hopId, attempt, epoch, manifestDigest, prev: null };
+  return { trainId, hopId, attempt, epoch, manifestDigest, prev };
 }

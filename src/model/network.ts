@@ -20,6 +20,7 @@ export const MemberKeys = z.strictObject({
   statement: Ed25519PublicJwk,
   tls: Ed25519PublicJwk.optional(),
   log: Ed25519PublicJwk.optional(),
+  witness: Ed25519PublicJwk.optional(),
   encryption: X25519PublicJwk.optional(),
 });
 export type MemberKeys = z.infer<typeof MemberKeys>;
@@ -58,10 +59,25 @@ export const RootPredicate = z.strictObject({
 });
 export type RootPredicate = z.infer<typeof RootPredicate>;
 
+/**
+ * Which witnesses must have cosigned a ledger's head before anything leaves on the strength of it: `quorum` of the named
+ * members other than the ledger's own. `faulty` is how many of them may lie. A network too small for a quorum says none.
+ */
+export const Witnessing = z.union([
+  z.strictObject({ quorum: z.literal('none') }),
+  z.strictObject({
+    quorum: z.int().min(2).max(64),
+    faulty: z.int().min(1).max(32),
+    witnesses: z.array(Slug).min(3).max(64),
+  }),
+]);
+export type Witnessing = z.infer<typeof Witnessing>;
+
 export const NetworkPredicate = z.strictObject({
   ...Issued,
   issuedAtMs: TimestampMs,
   expiresMs: TimestampMs,
+  witnessing: Witnessing,
   members: z.array(Member).min(1).max(1000),
 });
 export type NetworkPredicate = z.infer<typeof NetworkPredicate>;
@@ -74,6 +90,7 @@ export type Network = {
   readonly tlsAuthority: string;
   readonly expiresMs: number;
   readonly members: ReadonlyMap<string, Member>;
+  readonly witnessing: Witnessing;
   /** Digest of this version's statement: one version with two digests is misconduct. */
   readonly digest: Digest;
 };
@@ -96,6 +113,7 @@ export function openNetwork(files: { root: Envelope; members: Envelope }, pinned
     throw new PhtError('network.mismatch', 'the list of members belongs to another network');
   }
   assertDistinct(predicate.members, root.predicate.keys);
+  assertWitnessing(predicate.witnessing, predicate.members);
   return {
     id: root.digest,
     version: predicate.networkVersion,
@@ -103,6 +121,7 @@ export function openNetwork(files: { root: Envelope; members: Envelope }, pinned
     tlsAuthority: root.predicate.tlsAuthority,
     expiresMs: predicate.expiresMs,
     members: new Map(predicate.members.map((member) => [member.id, member])),
+    witnessing: predicate.witnessing,
     digest: opened.digest,
   };
 }
@@ -126,6 +145,30 @@ function assertDistinct(members: readonly Member[], rootKeys: readonly Ed25519Pu
       material.add(jwk.x);
     }
   }
+}
+
+/**
+ * A quorum has to hold for every ledger of the network, each without its own operator: any two quorums share an honest
+ * witness (2k > n + f), and no dispatcher reaches it alone (protocol, section 7).
+ */
+function assertWitnessing(witnessing: Witnessing, members: readonly Member[]): void {
+  if (witnessing.quorum === 'none') return;
+  const { quorum, faulty, witnesses } = witnessing;
+  const invalid = (why: string): PhtError => new PhtError('network.invalid', `the witnesses: ${why}`);
+  if (new Set(witnesses).size !== witnesses.length) throw invalid('one is named twice');
+  const named = witnesses.map((id) => members.find((member) => member.id === id));
+  for (const [at, member] of named.entries()) {
+    if (member?.keys.witness === undefined) throw invalid(`${witnesses[at]} has no witness key`);
+  }
+  const logs = members.filter(({ keys }) => keys.log !== undefined);
+  const outsider = logs.some(({ id }) => !witnesses.includes(id));
+  const [fewest, most] = [witnesses.length - 1, witnesses.length - (outsider ? 0 : 1)];
+  if (quorum > fewest)
+    throw invalid(`${quorum} cannot be reached by the ${fewest} that a witness's own ledger has`);
+  if (2 * quorum <= most + faulty)
+    throw invalid(`${quorum} of ${most} is too few with ${faulty} that may lie`);
+  const dispatchers = named.filter((member) => member?.role === 'dispatcher').length;
+  if (quorum <= dispatchers) throw invalid('the quorum must not be met by dispatchers alone');
 }
 
 /** @throws PhtError `signer.unknown` when no member of that id has that role */

@@ -8,7 +8,13 @@ import {
 } from '../../src/adapters/wire/certificates.ts';
 import type { Envelope } from '../../src/model/dsse.ts';
 import { digestOf } from '../../src/model/id.ts';
-import { type Member, type Network, openNetwork, type Role } from '../../src/model/network.ts';
+import {
+  type Member,
+  type Network,
+  openNetwork,
+  type Role,
+  type Witnessing,
+} from '../../src/model/network.ts';
 import type { Ed25519PublicJwk, X25519PublicJwk } from '../../src/model/schema.ts';
 import { type Sign, signStatement } from '../../src/model/statement.ts';
 
@@ -21,6 +27,7 @@ export type FakeKeys = {
   statement: Ed25519PrivateJwk;
   tls: Ed25519PrivateJwk;
   log: Ed25519PrivateJwk;
+  witness: Ed25519PrivateJwk;
   encryption: X25519PrivateJwk;
 };
 export type FakeMember = {
@@ -48,6 +55,8 @@ export type FakePlan = {
   admins?: Readonly<Record<string, string>>;
   researchers?: readonly string[];
   auditors?: readonly string[];
+  /** No quorum unless said. */
+  witnessing?: Witnessing;
   nowMs?: number;
   /** How long the certificates have been valid, and for how much longer. */
   certificates?: { notBeforeMs: number; notAfterMs: number };
@@ -81,7 +90,13 @@ export async function makeNetwork(plan: FakePlan = {}): Promise<FakeNetwork> {
   const members: Record<string, FakeMember> = {};
   const listed: Member[] = [];
   for (const { id, role, station } of planned(plan)) {
-    const keys = { statement: ed25519(), tls: ed25519(), log: ed25519(), encryption: x25519() };
+    const keys = {
+      statement: ed25519(),
+      tls: ed25519(),
+      log: ed25519(),
+      witness: ed25519(),
+      encryption: x25519(),
+    };
     const tlsCertificate = await issueCertificate({
       authority,
       networkId,
@@ -114,6 +129,7 @@ export async function makeNetwork(plan: FakePlan = {}): Promise<FakeNetwork> {
       issuer: 'authority',
       issuedAtMs: nowMs,
       expiresMs: nowMs + 30 * DAY_MS,
+      witnessing: plan.witnessing ?? { quorum: 'none' },
       members: of,
     };
     const signed = signStatement('network', { name: 'root', digest: networkId }, predicate, rootSigner);
@@ -172,6 +188,7 @@ function publicKeysOf(keys: FakeKeys): Member['keys'] {
     statement: publicOf(keys.statement),
     tls: publicOf(keys.tls),
     log: publicOf(keys.log),
+    witness: publicOf(keys.witness),
     encryption: publicOf(keys.encryption),
   };
 }

@@ -10,7 +10,7 @@ import { assertPrivate, readBounded, writeAtomic } from './files.ts';
 
 /** Private keys at rest: `keys/<use>.jwk` in clear, or `keys/<use>.jwe` under the home's passphrase. */
 
-export type KeyUse = 'root' | 'tls-authority' | 'statement' | 'tls' | 'log' | 'encryption';
+export type KeyUse = 'root' | 'tls-authority' | 'statement' | 'tls' | 'log' | 'witness' | 'encryption';
 
 const Secret = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 const Ed25519PrivateJwk = z.strictObject({ ...Ed25519PublicJwk.shape, d: Secret });
@@ -21,11 +21,11 @@ export type X25519PrivateJwk = z.infer<typeof X25519PrivateJwk>;
 /** The uses whose keys each role holds. */
 export const KEY_USES: Readonly<Record<Role, readonly KeyUse[]>> = {
   authority: ['root', 'tls-authority', 'statement'],
-  dispatcher: ['statement', 'tls', 'log'],
-  station: ['statement', 'tls', 'log', 'encryption'],
+  dispatcher: ['statement', 'tls', 'log', 'witness'],
+  station: ['statement', 'tls', 'log', 'witness', 'encryption'],
   researcher: ['statement', 'tls', 'encryption'],
   admin: ['statement'],
-  auditor: ['statement', 'tls'],
+  auditor: ['statement', 'tls', 'witness', 'encryption'],
 };
 
 /**

@@ -3,15 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ed25519, signerOf } from '../../../test/fakes/network.ts';
-import { openCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { PhtError } from '../../model/error.ts';
+import { cosignCheckpoint, openCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { openEntryProof } from '../../model/ledger/entry-proof.ts';
 import { leafHash, rootOfLeaves } from '../../model/ledger/merkle.ts';
-import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
+import { parseNote } from '../../model/ledger/note.ts';
+import { ledgerOrigin, logKey, witnessKey } from '../../model/ledger/origin.ts';
+import { verifyConsistency } from '../../model/ledger/proof.ts';
 import { decodeBundle, decodeTile, tilePath, tilesOfTree } from '../../model/ledger/tile.ts';
-import type { Ledger, LedgerRows, NewEntry } from '../../ports/ledger.ts';
+import type { Ledger, LedgerRows, NewEntry, SignedHead } from '../../ports/ledger.ts';
 import { type Database, openDatabase } from '../store/database.ts';
 import { createAppend, createLedgerRows, LEDGER_TABLES } from '../store/ledger-rows.ts';
 import { DISK, type Disk } from './disk.ts';
-import { createLedger } from './files.ts';
+import { createLedger, type LedgerOptions } from './files.ts';
 
 const ORIGIN = ledgerOrigin('a'.repeat(64), 'north');
 const signer = signerOf(ed25519());
@@ -92,7 +96,7 @@ describe('a ledger in files', () => {
       assertPublished(size);
     }
     expect(log.origin).toBe(ORIGIN);
-    expect(log.checkpoint()).toEqual(new Uint8Array(readFileSync(join(dir, 'checkpoint'))));
+    expect(log.checkpoint()?.text).toEqual(new Uint8Array(readFileSync(join(dir, 'checkpoint'))));
   });
 
   it('goes on where another process stopped, reading only the edge of the tree', async () => {
@@ -208,7 +212,7 @@ describe('a ledger after a crash', () => {
         await again.covered(size);
         assertPublished(size);
         // What was signed for a size is what stays published for it, byte for byte.
-        if (signed?.size === size) expect(again.checkpoint()).toEqual(signed.text);
+        if (signed?.size === size) expect(again.checkpoint()?.text).toEqual(signed.text);
         await again.covered(append(1));
         assertPublished(size + 1);
       }
@@ -321,5 +325,116 @@ describe('a ledger that was tampered with or restored from an old copy', () => {
   it('leaves files that others may read and nobody may write', async () => {
     await ledger().covered(append(1));
     expect(statSync(join(dir, 'checkpoint')).mode & 0o022).toBe(0);
+  });
+});
+
+describe('proofs about a ledger', () => {
+  const trust = { origin: ORIGIN, logKeys: [key], witnessKeys: [] };
+
+  it('proves every entry, also under a head that has been passed', async () => {
+    const log = ledger();
+    for (const count of [1, 2, 252, 1, 3]) await log.covered(append(count));
+    for (let index = 0; index < 259; index++) {
+      const { entry, quote } = openEntryProof(await log.tree.prove(index), trust);
+      expect(entry.type).toBe('rejects.counted');
+      expect(quote).toMatchObject({ origin: ORIGIN, index });
+    }
+    await expect(log.tree.prove(259)).rejects.toMatchObject({ code: 'internal' });
+  });
+
+  it('shows any signed size to continue any earlier one, and has the root of each', async () => {
+    const log = ledger();
+    const sizes = [1, 2, 5, 255, 256, 257, 700];
+    for (const size of sizes) await log.covered(append(size - createLedgerRows(database).size()));
+    const leaves = createLedgerRows(database).read(0, 700).map(leafHash);
+    for (const sizeBefore of [0, 3, ...sizes]) {
+      const rootBefore = await log.tree.rootAt(sizeBefore);
+      expect(Buffer.from(rootBefore)).toEqual(Buffer.from(rootOfLeaves(leaves.slice(0, sizeBefore))));
+      for (const size of sizes.filter((each) => each >= sizeBefore)) {
+        const hashes = await log.tree.consistency(sizeBefore, size);
+        verifyConsistency({ sizeBefore, rootBefore, size, root: await log.tree.rootAt(size), hashes });
+      }
+    }
+  });
+});
+
+describe('a ledger that witnesses have to cosign', () => {
+  const cosigner = signerOf(ed25519());
+  const witness = witnessKey('a'.repeat(64), 'south', cosigner.publicJwk);
+  const cosigned = (head: SignedHead | null, timeS = 1_000) => {
+    const { text } = parseNote(head?.text ?? '');
+    return cosignCheckpoint(text, { key: witness, sign: cosigner.sign }, timeS);
+  };
+  const witnessed = (): Ledger =>
+    createLedger({
+      rows: createLedgerRows(database),
+      dir,
+      origin: ORIGIN,
+      signer,
+      publishAtOnce: () => false,
+    });
+
+  it('shows nothing before, and then the checkpoint with its cosignatures, also after a start', async () => {
+    const log = witnessed();
+    await log.covered(append(3));
+    expect(log.published()).toBeNull();
+    expect(readdirSync(dir)).not.toContain('checkpoint');
+    await log.publish(3, [cosigned(log.checkpoint())]);
+    await log.covered(append(2));
+    const text = readFileSync(join(dir, 'checkpoint'));
+    const opened = openCheckpoint(text, { origin: ORIGIN, logKeys: [key], witnessKeys: [witness] });
+    expect(opened.checkpoint.size).toBe(3);
+    expect(opened.cosignatures).toHaveLength(1);
+    rmSync(join(dir, 'checkpoint'));
+    await witnessed().open();
+    expect(new Uint8Array(readFileSync(join(dir, 'checkpoint')))).toEqual(new Uint8Array(text));
+  });
+
+  it('never goes back to a smaller head, and takes none that it did not sign', async () => {
+    const log = witnessed();
+    await log.covered(append(3));
+    const three = cosigned(log.checkpoint());
+    await log.covered(append(2));
+    await log.publish(5, [cosigned(log.checkpoint())]);
+    await log.publish(3, [three]);
+    expect(log.published()?.size).toBe(5);
+    await log.publish(5, [cosigned(log.checkpoint(), 2_000)]);
+    const text = log.published()?.text ?? '';
+    const opened = openCheckpoint(text, { origin: ORIGIN, logKeys: [key], witnessKeys: [witness] });
+    expect(opened.cosignatures.map(({ timeS }) => timeS)).toEqual([2_000]);
+    await expect(log.publish(4, [three])).rejects.toMatchObject({ code: 'internal' });
+  });
+
+  it('proves an entry under the published head as soon as that covers it', async () => {
+    const log = witnessed();
+    await log.covered(append(3));
+    const trust = { origin: ORIGIN, logKeys: [key], witnessKeys: [witness] };
+    expect(openEntryProof(await log.tree.prove(1), trust).opened.cosignatures).toHaveLength(0);
+    await log.publish(3, [cosigned(log.checkpoint())]);
+    expect(openEntryProof(await log.tree.prove(1), trust).opened.cosignatures).toHaveLength(1);
+  });
+});
+
+describe('a ledger whose past others have seen', () => {
+  const guarded = (beforeSigning: NonNullable<LedgerOptions['beforeSigning']>): Ledger =>
+    createLedger({ rows: createLedgerRows(database), dir, origin: ORIGIN, signer, beforeSigning });
+
+  it('signs nothing until it has been compared, once for each process', async () => {
+    await ledger().covered(append(2));
+    let calls = 0;
+    let ready = false;
+    const log = guarded(async ({ size }) => {
+      calls += 1;
+      expect(size).toBe(2);
+      if (!ready) throw new PhtError('ledger.unchecked', 'nobody could be asked');
+    });
+    const size = append(1);
+    await log.open();
+    await expect(log.covered(size)).rejects.toMatchObject({ code: 'ledger.unchecked' });
+    expect(createLedgerRows(database).checkpoint()?.size).toBe(2);
+    ready = true;
+    await log.covered(size);
+    await log.covered(append(1));
+    expect(calls).toBe(2);
   });
 });

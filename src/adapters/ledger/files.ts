@@ -2,13 +2,14 @@ import { PhtError } from '../../model/error.ts';
 import { appendEntries, EMPTY_EDGE, readEdge, type TreeEdge } from '../../model/ledger/append.ts';
 import { openCheckpoint, signCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { rangeRoot } from '../../model/ledger/merkle.ts';
-import type { NoteSigner } from '../../model/ledger/note.ts';
+import { addSignatures, formatNote, type NoteSigner, parseNote } from '../../model/ledger/note.ts';
 import { logKey } from '../../model/ledger/origin.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
 import { TILE_WIDTH, type TileFile } from '../../model/ledger/tile.ts';
-import type { Ledger, LedgerRows } from '../../ports/ledger.ts';
+import type { Ledger, LedgerRows, LedgerTree } from '../../ports/ledger.ts';
 import type { Signer } from '../../ports/signer.ts';
 import { DISK, type Disk } from './disk.ts';
+import { createTree } from './tree.ts';
 import { createTreeFiles } from './tree-files.ts';
 
 /** Entries read from the store at once; a multiple of the tile width, so that no extra partial tiles arise. */
@@ -21,6 +22,15 @@ export type LedgerOptions = {
   origin: string;
   /** Over the member's log key. */
   signer: Signer;
+  /** Whether a checkpoint is shown as soon as it is signed: false where witnesses have to cosign it first. */
+  publishAtOnce?: () => boolean;
+  /**
+   * Called before the first signature of this process and until it returns: what others have seen of this ledger must
+   * not be ahead of it, or an old copy was restored or cloned (protocol, section 7).
+   *
+   * @throws PhtError whatever keeps the ledger from signing
+   */
+  beforeSigning?: (tree: LedgerTree & { size: number }) => Promise<void>;
   /** Told in one line when something out of the ordinary was repaired. */
   warn?: (line: string) => void;
   disk?: Disk;
@@ -39,11 +49,15 @@ type Head = { edge: TreeEdge; saved: number };
  */
 export function createLedger(options: LedgerOptions): Ledger {
   const { rows, origin, signer, warn = () => undefined } = options;
+  const { publishAtOnce = () => true, beforeSigning = async () => undefined } = options;
   const files = createTreeFiles(options.dir, options.disk ?? DISK);
+  const tree = createTree(rows, files.reader);
   const key = logKey(origin, signer.publicJwk);
   const noteSigner: NoteSigner = { key, sign: (message) => signer.sign(message) };
   let head: Head | null = null;
   let round: Promise<void> | null = null;
+  let checked = false;
+  let showing: Promise<void> = Promise.resolve();
 
   const opened = (text: Uint8Array): { size: number; root: Uint8Array } =>
     openCheckpoint(text, { origin, logKeys: [key], witnessKeys: [] }).checkpoint;
@@ -80,22 +94,22 @@ export function createLedger(options: LedgerOptions): Ledger {
   /** Where the ledger stands after whatever happened before: nothing is signed here. */
   const recover = async (): Promise<Head> => {
     const saved = rows.checkpoint();
-    const shown = await publishedHead(await files.checkpoint(), opened);
+    const inFile = await publishedHead(await files.checkpoint(), opened);
     if (saved === null) {
-      if (shown !== null)
+      if (inFile !== null)
         throw inconsistent('the published checkpoint is ahead of the store: an old copy was restored');
       return { edge: EMPTY_EDGE, saved: -1 };
     }
     const { size, root } = opened(saved.text);
     if (size !== saved.size || size > rows.size())
       throw inconsistent('the store lacks entries that were signed');
-    if (shown !== null && shown.size > size) {
+    if (inFile !== null && inFile.size > size) {
       throw inconsistent('the published checkpoint is ahead of the store: an old copy was restored');
     }
-    if (shown?.size === size && !sameBytes(shown.root, root))
+    if (inFile?.size === size && !sameBytes(inFile.root, root))
       throw inconsistent('two roots were signed for one size');
     // Without a checkpoint file nothing says that the other files survived either.
-    let edge = shown === null ? null : await edgeFromFiles(size, root);
+    let edge = inFile === null ? null : await edgeFromFiles(size, root);
     if (edge === null) {
       if (size > 0)
         warn(`the files of the ledger ${origin} are missing or damaged; writing them again from the store`);
@@ -103,8 +117,27 @@ export function createLedger(options: LedgerOptions): Ledger {
       if (!sameBytes(rangeRoot(edge.range), root))
         throw inconsistent('the entries are not those that were signed');
     }
-    await files.publish(saved.text);
+    if (publishAtOnce()) rows.savePublished(saved);
+    await shown();
     return { edge, saved: size };
+  };
+
+  /** The file follows the store, which has it durably. */
+  const show = async (): Promise<void> => {
+    const head = rows.published();
+    if (head !== null) await files.publish(head.text);
+  };
+
+  /** One writer at a time, or an older file could take the place of a newer one. */
+  const shown = (): Promise<void> => {
+    showing = showing.then(show, show);
+    return showing;
+  };
+
+  const check = async (size: number): Promise<void> => {
+    if (checked) return;
+    await beforeSigning({ ...tree, size });
+    checked = true;
   };
 
   const advance = async (): Promise<void> => {
@@ -115,11 +148,13 @@ export function createLedger(options: LedgerOptions): Ledger {
       head = from;
       return;
     }
+    await check(Math.max(0, from.saved));
     const { edge, written } = await grow(from.edge, size);
     const root = rangeRoot(edge.range);
     const text = Buffer.from(signCheckpoint({ origin, size, root, extensions: [] }, noteSigner));
     rows.saveCheckpoint(from.saved, { size, text });
-    await files.publish(text);
+    if (publishAtOnce()) rows.savePublished({ size, text });
+    await shown();
     await files.prune(written);
     head = { edge, saved: size };
   };
@@ -135,7 +170,21 @@ export function createLedger(options: LedgerOptions): Ledger {
     }
   };
 
-  return { origin, covered, checkpoint: () => rows.checkpoint()?.text ?? null };
+  const publish: Ledger['publish'] = async (size, cosignatures) => {
+    const signed = rows.signedAt(size);
+    if (signed === null) throw new PhtError('internal', `no checkpoint of ${size} entries was signed`);
+    // The same size again brings younger cosignatures.
+    if ((rows.published()?.size ?? -1) > size) return;
+    const text = Buffer.from(formatNote(addSignatures(parseNote(signed.text), cosignatures)));
+    rows.savePublished({ size, text });
+    await shown();
+  };
+
+  const open = async (): Promise<void> => {
+    if (head === null && round === null) head = await recover();
+  };
+
+  return { origin, open, covered, checkpoint: rows.checkpoint, published: rows.published, publish, tree };
 }
 
 /** What the folder shows the world; a file that nobody could verify shows nothing and is replaced. */

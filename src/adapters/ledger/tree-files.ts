@@ -1,7 +1,15 @@
 import { dirname, join } from 'node:path';
 import { PhtError } from '../../model/error.ts';
 import type { ReadTile } from '../../model/ledger/append.ts';
-import { partialTiles, TILE_WIDTH, type TileFile, tilePath } from '../../model/ledger/tile.ts';
+import { HASH_BYTES } from '../../model/ledger/merkle.ts';
+import {
+  partialTiles,
+  TILE_WIDTH,
+  type Tile,
+  type TileFile,
+  tilePath,
+  tileWidth,
+} from '../../model/ledger/tile.ts';
 import type { Disk } from './disk.ts';
 
 /** A ledger's static files in the layout of C2SP tlog-tiles. None but `checkpoint` ever changes. */
@@ -10,6 +18,11 @@ export interface TreeFiles {
   write(files: readonly TileFile[]): Promise<void>;
   /** The partial tiles of a tree of `size`, to take it up again. The reader throws for a file that is missing. */
   edge(size: number): Promise<ReadTile>;
+  /**
+   * Tiles of a tree or of an earlier, smaller state of it, where the files are those of `size` entries: a tile that was
+   * partial is the beginning of what stands now. The reader throws `ledger.invalid` for a file that is missing.
+   */
+  reader(tiles: readonly Tile[], size: number): Promise<ReadTile>;
   checkpoint(): Promise<Uint8Array | null>;
   /** Atomic but not fsynced: the store holds the same bytes, and a start publishes them again. */
   publish(checkpoint: Uint8Array): Promise<void>;
@@ -45,7 +58,26 @@ export function createTreeFiles(dir: string, disk: Disk): TreeFiles {
     for (const folder of [...folders, ...parents]) if (folder.startsWith(dir)) made.add(folder);
   };
 
+  const reader: TreeFiles['reader'] = async (tiles, size) => {
+    const held = new Map<string, Uint8Array>();
+    for (const tile of tiles) {
+      const width = tileWidth(size, tile.level, tile.index);
+      // Bundles are not cut: a partial one is read only as it stands.
+      const whole = tile.level === 'entries' ? tile : { ...tile, width };
+      const bytes = await disk.read(join(dir, tilePath(whole)));
+      if (bytes !== null)
+        held.set(tilePath(tile), whole === tile ? bytes : bytes.subarray(0, tile.width * HASH_BYTES));
+    }
+    return (tile) => {
+      const bytes = held.get(tilePath(tile));
+      if (bytes === undefined)
+        throw new PhtError('ledger.invalid', `${tilePath(tile)} of the ledger is missing`);
+      return bytes;
+    };
+  };
+
   return {
+    reader,
     write: async (files) => {
       try {
         await writeAll(files);
@@ -55,19 +87,7 @@ export function createTreeFiles(dir: string, disk: Disk): TreeFiles {
         throw thrown;
       }
     },
-    edge: async (size) => {
-      const held = new Map<string, Uint8Array>();
-      for (const tile of partialTiles(size)) {
-        const bytes = await disk.read(join(dir, tilePath(tile)));
-        if (bytes !== null) held.set(tilePath(tile), bytes);
-      }
-      return (tile) => {
-        const bytes = held.get(tilePath(tile));
-        if (bytes === undefined)
-          throw new PhtError('ledger.invalid', `${tilePath(tile)} of the ledger is missing`);
-        return bytes;
-      };
-    },
+    edge: (size) => reader(partialTiles(size), size),
     checkpoint: () => disk.read(join(dir, 'checkpoint')),
     publish: async (checkpoint) => {
       await disk.makeFolder(dir);

@@ -1,11 +1,12 @@
 import { PhtError } from '../../model/error.ts';
 import { encodeEntry } from '../../model/ledger/entry.ts';
-import type { LedgerRows, NewEntry } from '../../ports/ledger.ts';
-import { blob, type Database, integer } from './database.ts';
+import type { LedgerRows, NewEntry, SignedHead } from '../../ports/ledger.ts';
+import { blob, type Database, integer, type Row } from './database.ts';
 
 export const LEDGER_TABLES = `
   CREATE TABLE ledger_entries (idx INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
   CREATE TABLE ledger_checkpoints (size INTEGER PRIMARY KEY, text BLOB NOT NULL) STRICT;
+  CREATE TABLE ledger_published (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, text BLOB NOT NULL) STRICT;
 `;
 
 /** Appends entries inside the caller's transaction. @returns the size of the ledger after them */
@@ -24,10 +25,10 @@ export function createAppend(database: Database, actor: string): Append {
 }
 
 export function createLedgerRows(database: Database): LedgerRows {
-  const last = (): { size: number; text: Uint8Array } | null => {
-    const row = database.get('SELECT size, text FROM ledger_checkpoints ORDER BY size DESC LIMIT 1');
-    return row === undefined ? null : { size: integer(row, 'size'), text: blob(row, 'text') };
-  };
+  const headOf = (row: Row | undefined): SignedHead | null =>
+    row === undefined ? null : { size: integer(row, 'size'), text: blob(row, 'text') };
+  const last = (): SignedHead | null =>
+    headOf(database.get('SELECT size, text FROM ledger_checkpoints ORDER BY size DESC LIMIT 1'));
   return {
     size: () => ledgerSize(database),
     read: (first, end) =>
@@ -35,6 +36,8 @@ export function createLedgerRows(database: Database): LedgerRows {
         .all('SELECT bytes FROM ledger_entries WHERE idx >= ? AND idx < ? ORDER BY idx', first, end)
         .map((row) => blob(row, 'bytes')),
     checkpoint: last,
+    signedAt: (size) =>
+      headOf(database.get('SELECT size, text FROM ledger_checkpoints WHERE size = ?', size)),
     saveCheckpoint: (previousSize, next) =>
       database.transaction(() => {
         if ((last()?.size ?? -1) !== previousSize || next.size <= previousSize) {
@@ -42,6 +45,14 @@ export function createLedgerRows(database: Database): LedgerRows {
         }
         database.run('INSERT INTO ledger_checkpoints (size, text) VALUES (?, ?)', next.size, next.text);
       }),
+    published: () => headOf(database.get('SELECT size, text FROM ledger_published')),
+    savePublished: ({ size, text }) => {
+      database.run(
+        `INSERT INTO ledger_published (one, size, text) VALUES (1, ?, ?)
+         ON CONFLICT DO UPDATE SET size = excluded.size, text = excluded.text WHERE excluded.size >= size`,
+        ...[size, text],
+      );
+    },
   };
 }
 

@@ -18,7 +18,7 @@ export function ledgerService(desk: Desk, ledger: Ledger): Service<typeof Ledger
   const readable = (member: string): Readable => {
     const own = member === desk.id;
     const head = own ? null : desk.store.mirrors.head(member);
-    const checkpoint = own ? ledger.checkpoint() : (head?.checkpoint ?? null);
+    const checkpoint = own ? (ledger.published()?.text ?? null) : (head?.checkpoint ?? null);
     if (checkpoint === null) throw new PhtError('not-found', 'there is no ledger of that member here yet');
     const { size } = parseCheckpoint(parseNote(checkpoint).text);
     const read = own ? desk.store.ledgerRows.read : desk.store.mirrors.read.bind(null, member);

@@ -29,6 +29,12 @@ export const ENTRY_TYPES = [
   'hop.unheard',
   'rejects.counted',
   'log.started',
+  'log.restored',
+  'release.withdrawn',
+  'witness.conflict',
+  'trust.decided',
+  'disclosure.made',
+  'salts.erased',
 ] as const;
 export type EntryType = (typeof ENTRY_TYPES)[number];
 

@@ -38,6 +38,16 @@ export function proveConsistency(sizeBefore: number, size: number, read: ReadTil
   return consistencySpans(sizeBefore, size).map((span) => spanHash(span, size, read));
 }
 
+/** Tiles that `rootFromTiles` reads. */
+export function tilesForRoot(size: number): Tile[] {
+  return distinctTiles([{ start: 0, end: size }], size);
+}
+
+/** Root of the first `size` entries, from one hash for each bit of the size. */
+export function rootFromTiles(size: number, read: ReadTile): Uint8Array {
+  return spanHash({ start: 0, end: size }, size, read);
+}
+
 /** Where a span splits: the largest power of two smaller than its length. */
 function middle({ start, end }: Span): number {
   return start + largestPowerOfTwo(end - start - 1);

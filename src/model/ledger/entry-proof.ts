@@ -1,0 +1,42 @@
+import { PhtError } from '../error.ts';
+import type { digestOf } from '../id.ts';
+import type { CheckpointTrust, OpenedCheckpoint } from './checkpoint.ts';
+import { decodeEntry, type EntryQuote, type LedgerEntry } from './entry.ts';
+import { leafHash } from './merkle.ts';
+import { formatTlogProof, parseTlogProof, type TlogProof, verifyTlogProof } from './proof.ts';
+
+/** What a valid proof shows: this entry stands at `quote.index` of the ledger `quote.origin`. */
+export type ProvenEntry = {
+  readonly entry: LedgerEntry;
+  readonly quote: EntryQuote;
+  readonly opened: OpenedCheckpoint;
+};
+
+/** A `.tlog-proof` that carries its entry as extra data, so that one file says what it proves. */
+export function formatEntryProof(entry: Uint8Array, proof: Omit<TlogProof, 'extra'>): Uint8Array {
+  return Buffer.from(formatTlogProof({ ...proof, extra: entry }));
+}
+
+/**
+ * The extra data of a proof is authenticated by nothing (C2SP tlog-proof); here it is, since the path is walked from its
+ * own leaf hash.
+ *
+ * @throws PhtError `proof.invalid` whatever is wrong with it
+ */
+export function openEntryProof(bytes: Uint8Array, trust: CheckpointTrust): ProvenEntry {
+  try {
+    const proof = parseTlogProof(bytes);
+    if (proof.extra === null) throw new PhtError('proof.invalid', 'the entry is not in it');
+    const hash = leafHash(proof.extra);
+    const opened = verifyTlogProof(proof, hash, trust);
+    const quote = { origin: trust.origin, index: proof.index, leafHash: hexOf(hash) };
+    return { entry: decodeEntry(proof.extra), quote, opened };
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError)) throw thrown;
+    throw new PhtError('proof.invalid', `a ledger proof does not hold: ${thrown.message}`, { cause: thrown });
+  }
+}
+
+function hexOf(hash: Uint8Array): EntryQuote['leafHash'] {
+  return Buffer.from(hash).toString('hex') as ReturnType<typeof digestOf>;
+}
