@@ -11,6 +11,7 @@ type Row = {
   value: number;
   unit: string;
   goal: number | null;
+  better: 'lower' | 'higher';
   floor: number | null;
   floorName: string;
   min: number;
@@ -37,11 +38,12 @@ async function measure(name: string): Promise<Row> {
   return rowOf(figure, measured);
 }
 
-function rowOf({ unit, goal }: Figure, { value, samples, floor, floorName }: Measured): Row {
+function rowOf({ unit, goal, better }: Figure, { value, samples, floor, floorName }: Measured): Row {
   return {
     value: rounded(value),
     unit,
     goal,
+    better: better ?? 'lower',
     floor: floor === null ? null : rounded(floor),
     floorName,
     min: rounded(Math.min(...samples)),
@@ -52,10 +54,14 @@ function rowOf({ unit, goal }: Figure, { value, samples, floor, floorName }: Mea
 
 const rounded = (value: number): number => Number(value.toPrecision(DIGITS));
 
+function goalText({ value, better }: Row, goal: number): string {
+  const met = better === 'higher' ? value >= goal : value <= goal;
+  return `at ${better === 'higher' ? 'least' : 'most'} ${goal}: ${met ? 'met' : 'NOT MET'}`;
+}
+
 function printTable(rows: readonly (readonly [string, Row])[]): void {
   for (const [name, row] of rows) {
-    const goal =
-      row.goal === null ? '' : `, goal at most ${row.goal}: ${row.value <= row.goal ? 'met' : 'NOT MET'}`;
+    const goal = row.goal === null ? '' : `, goal ${goalText(row, row.goal)}`;
     process.stdout.write(`${name}: ${row.value} ${row.unit}${goal}\n`);
     const floor = row.floor === null ? '' : `; floor ${row.floor} (${row.floorName})`;
     process.stdout.write(`  ${row.min} to ${row.max} in ${row.samples} samples${floor}\n`);

@@ -3,14 +3,22 @@ import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
 import { openLogFolder } from '../adapters/ledger/reader.ts';
 import { LedgerService } from '../gen/pht/v1/ledger_pb.ts';
-import { remoteLogs } from '../journey/auditor/remote.ts';
+import { remoteLogs, remoteStatements, type Statements } from '../journey/auditor/remote.ts';
 import type { Network } from '../model/network.ts';
 import type { LogSource } from '../ports/log-source.ts';
 import { dialDispatcher } from './dial.ts';
 import type { Frame } from './frame.ts';
 
 /** What is audited: the logs that a dispatcher serves now, or a copy. */
-export type Audited = { home: Home; network: Network; source: LogSource; live: boolean; name: string };
+export type Audited = {
+  home: Home;
+  network: Network;
+  source: LogSource;
+  live: boolean;
+  name: string;
+  /** Null for a copy, which holds logs only. */
+  statements: ((trainId: string) => Promise<Statements>) | null;
+};
 
 /** @throws PhtError `config.missing`, `usage.invalid`, `unreachable` and whatever `work` throws */
 export async function withLogs<T>(
@@ -24,12 +32,15 @@ export async function withLogs<T>(
     frame.output.warn('the network file has expired; ask for the current one');
   if (options.logs !== undefined) {
     const source = await openLogFolder(options.logs);
-    return work({ home, network, source, live: false, name: options.logs });
+    return work({ home, network, source, live: false, name: options.logs, statements: null });
   }
   const { channel, dispatcher } = await dialDispatcher(home, readVisitorConfig(home.dir));
   try {
-    const source = remoteLogs(channel.client(LedgerService), frame.signal);
-    return await work({ home, network, source, live: true, name: dispatcher.id });
+    const client = channel.client(LedgerService);
+    const source = remoteLogs(client, frame.signal);
+    const statements = (trainId: string): Promise<Statements> =>
+      remoteStatements(client, trainId, frame.signal);
+    return await work({ home, network, source, live: true, name: dispatcher.id, statements });
   } finally {
     channel.close();
   }

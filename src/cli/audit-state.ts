@@ -2,25 +2,29 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readBounded, writeAtomic } from '../adapters/home/files.ts';
+import type { AuditReport } from '../journey/auditor/audit.ts';
 import { type Finding, finding } from '../journey/auditor/findings.ts';
+import type { LeftOpen } from '../journey/auditor/left-open.ts';
 import type { Anchor } from '../journey/auditor/verify-log.ts';
 import { PhtError } from '../model/error.ts';
 import { openCheckpoint } from '../model/ledger/checkpoint.ts';
 import { ledgerOrigin, logKey } from '../model/ledger/origin.ts';
 import type { Network } from '../model/network.ts';
 import { parseWith, Sha256Hex, Slug } from '../model/schema.ts';
+import { openResume, Resume, type ResumeKey, resumeOf } from './audit-resume.ts';
 
 /**
  * `audit/state.json`: the signed checkpoint of each log that the last audit verified. Every one carries its member's
  * signature, so that whoever alters the file is found out by the next audit.
  */
 
-const STATE_BYTES_MAX = 8 * 1024 * 1024;
+const STATE_BYTES_MAX = 64 * 1024 * 1024;
 
 const State = z.strictObject({
   v: z.literal(1),
   networkId: Sha256Hex,
   logs: z.record(Slug, z.string().min(1).max(10_000)),
+  resume: Resume.optional(),
 });
 type State = z.infer<typeof State>;
 
@@ -29,29 +33,31 @@ export type Memory = {
   findings: Finding[];
   /** Signed checkpoints by member. Null when the file is damaged: then it is evidence and stays as it is. */
   checkpoints: ReadonlyMap<string, string> | null;
+  /** What the last audit left open; null where only an audit of everything can tell. */
+  open: ReadonlyMap<string, LeftOpen> | null;
 };
 
 export const auditDir = (home: string): string => join(home, 'audit');
 export const archiveDir = (home: string): string => join(auditDir(home), 'logs');
 const statePath = (home: string): string => join(auditDir(home), 'state.json');
 
-export function readMemory(home: string, network: Network): Memory {
+export function readMemory(home: string, network: Network, key: ResumeKey | null): Memory {
   const path = statePath(home);
   if (!existsSync(path)) {
     const lost = existsSync(archiveDir(home));
     const text = `${path} is not there, though logs were archived`;
     const findings = lost ? [finding('warning', 'state.missing', { log: null }, text)] : [];
-    return { anchors: new Map(), findings, checkpoints: new Map() };
+    return { anchors: new Map(), findings, checkpoints: new Map(), open: null };
   }
   try {
     const state = parseWith(State, readBounded(path, STATE_BYTES_MAX, "the auditor's memory"), {
       bytesMax: STATE_BYTES_MAX,
       what: path,
     });
-    return remembered(state, path, network);
+    return resumed(remembered(state, path, network), state, path, key);
   } catch (thrown) {
     if (!(thrown instanceof PhtError)) throw thrown;
-    return { anchors: new Map(), findings: [damaged(thrown.message)], checkpoints: null };
+    return { anchors: new Map(), findings: [damaged(thrown.message)], checkpoints: null, open: null };
   }
 }
 
@@ -72,7 +78,20 @@ function remembered({ networkId, logs }: State, path: string, network: Network):
       findings.push(damaged(`${path}: ${member}: ${thrown.message}`, member));
     }
   }
-  return { anchors, findings, checkpoints: findings.length > 0 ? null : new Map(Object.entries(logs)) };
+  const checkpoints = findings.length > 0 ? null : new Map(Object.entries(logs));
+  return { anchors, findings, checkpoints, open: null };
+}
+
+function resumed(memory: Memory, state: State, path: string, key: ResumeKey | null): Memory {
+  const { resume } = state;
+  if (resume === undefined || memory.checkpoints === null) return memory;
+  try {
+    const { networkId, logs } = state;
+    return { ...memory, ...openResume({ networkId, logs, resume }, memory.anchors, key) };
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError)) throw thrown;
+    return { ...memory, findings: [damaged(`${path}: ${thrown.message}`)], checkpoints: null };
+  }
 }
 
 function damaged(text: string, member: string | null = null): Finding {
@@ -80,7 +99,19 @@ function damaged(text: string, member: string | null = null): Finding {
 }
 
 /** Remembers what verified; what did not keeps its older checkpoint. The folder is there already. */
-export function writeMemory(home: string, network: Network, checkpoints: ReadonlyMap<string, string>): void {
+export function writeMemory(
+  home: string,
+  network: Network,
+  { memory, report, key }: { memory: Memory; report: AuditReport; key: ResumeKey | null },
+): void {
+  const checkpoints = new Map(memory.checkpoints);
+  for (const { member, head } of report.logs) {
+    if (head?.sound === true) checkpoints.set(member, Buffer.from(head.signed).toString('utf8'));
+  }
   const state: State = { v: 1, networkId: network.id, logs: Object.fromEntries(checkpoints) };
-  writeAtomic(statePath(home), `${JSON.stringify(state, null, 2)}\n`);
+  const resume = resumeOf(report, state, key);
+  const whole = `${JSON.stringify({ ...state, ...(resume === undefined ? {} : { resume }) }, null, 1)}\n`;
+  // Without it the next audit reads everything, which is always right.
+  const fits = Buffer.byteLength(whole) <= STATE_BYTES_MAX;
+  writeAtomic(statePath(home), fits ? whole : `${JSON.stringify(state, null, 1)}\n`);
 }

@@ -1,23 +1,28 @@
-import type { AuditedLog, AuditReport } from '../journey/auditor/audit.ts';
+import type { AuditReport } from '../journey/auditor/audit.ts';
 import type { Finding, Severity } from '../journey/auditor/findings.ts';
+import type { AuditedLog } from '../journey/auditor/read-log.ts';
 import { timeText } from '../journey/auditor/words.ts';
-import type { Audited } from './audit-source.ts';
+import type { Network } from '../model/network.ts';
 import type { Output, Style } from './output.ts';
 import { clean, table, wrap } from './text.ts';
 
 /** An audit as a program reads it and as a person prints it. */
 
-type Context = { audited: Audited; compared: boolean };
+/** `name` is the dispatcher that serves the logs, or where a copy lies. */
+type Context = { network: Network; live: boolean; name: string; compared: boolean };
 
 const OPEN_SHOWN = 20;
 
-export function reportView(report: AuditReport, { audited }: Context): object {
-  const { network, live, name } = audited;
+export function reportView(report: AuditReport, { network, live, name }: Context): object {
   return {
     networkId: network.id,
     networkVersion: network.version,
     source: live ? { dispatcher: name } : { logs: name },
     verdict: verdictOf(report),
+    read: report.onlyNew ? 'new' : 'everything',
+    decisions: { recorded: report.tally.decisions, replayed: report.tally.replayed },
+    clearancesByPersons: { recorded: report.tally.clearances, checked: report.tally.checked },
+    notices: report.notices,
     logs: report.logs.map(logView),
     openHops: report.openHops,
     findings: report.findings,
@@ -30,7 +35,7 @@ export function verdictOf({ failed, findings }: AuditReport): 'sound' | 'warning
   return findings.length > 0 ? 'warnings' : 'sound';
 }
 
-function logView({ member, role, origin, head }: AuditedLog): object {
+function logView({ member, role, origin, head, cosigned }: AuditedLog): object {
   return {
     member,
     role,
@@ -40,26 +45,29 @@ function logView({ member, role, origin, head }: AuditedLog): object {
     root: head === null ? null : Buffer.from(head.checkpoint.root).toString('hex'),
     newestMs: head?.newestMs ?? null,
     continues: head?.continues ?? null,
+    cosigned,
   };
 }
 
 export function reportLines(report: AuditReport, context: Context, paint: Output['paint']): string[] {
-  const { network, live, name } = context.audited;
+  const { network, live, name } = context;
   const where = live ? `as ${name} serves them` : `in ${name}`;
-  const rows = report.logs.map(({ member, role, head, missing }) => [
+  const rows = report.logs.map(({ member, head, cosigned, missing }) => [
     member,
-    role,
     head === null ? '-' : String(head.checkpoint.size),
     head?.newestMs == null ? '-' : timeText(head.newestMs),
+    cosigned?.quorum == null ? '-' : `${cosigned.witnesses.length} (${cosigned.quorum})`,
     head?.continues == null ? '-' : `entry ${head.continues}`,
     missing ? 'no log' : head?.sound === true ? 'verified' : 'NOT VERIFIED',
   ]);
   return [
     ...wrap(`Audit of ${network.title} (network file version ${network.version}): the logs ${where}`),
     '',
-    ...table(['LOG', 'ROLE', 'ENTRIES', 'NEWEST (UTC)', 'CONTINUES', 'RESULT'], rows),
+    ...table(['LOG', 'ENTRIES', 'NEWEST (UTC)', 'SEEN BY', 'CONTINUES', 'RESULT'], rows),
     '',
     ...openLines(report),
+    ...tallyLines(report),
+    ...noticeLines(report),
     ...report.findings.flatMap((found) => findingLines(found, paint)),
     ...(report.omitted === 0 ? [] : [`and ${report.omitted} more findings of these kinds`, '']),
     ...wrap(conclusion(report, context)).map((line, at) => (at === 0 ? paint('bold', line) : line)),
@@ -69,11 +77,11 @@ export function reportLines(report: AuditReport, context: Context, paint: Output
 function openLines({ openHops }: AuditReport): string[] {
   if (openHops.length === 0) return [];
   const shown = openHops.slice(0, OPEN_SHOWN);
-  const rows = shown.map(({ station, hopId, trainId, sinceMs }) => [
+  const rows = shown.map(({ station, hopId, trainId, sinceMs, waits }) => [
     station,
     trainId ?? '-',
     hopId,
-    sinceMs === null ? '-' : timeText(sinceMs),
+    `${sinceMs === null ? '-' : timeText(sinceMs)}${waits ? ' (waits for witnesses)' : ''}`,
   ]);
   return [
     `Under way, without a receipt yet: ${openHops.length}`,
@@ -83,13 +91,44 @@ function openLines({ openHops }: AuditReport): string[] {
   ];
 }
 
+/** What nobody but the station could have checked is said to be so, never to be fine. */
+function tallyLines({ tally, onlyNew }: AuditReport): string[] {
+  const { decisions, replayed, clearances, checked } = tally;
+  const lines = [
+    ...(decisions === 0
+      ? []
+      : [`Decisions of policies: ${replayed} replayed, ${decisions - replayed} not replayed`]),
+    ...(clearances === 0
+      ? []
+      : [`Clearances by persons: ${checked} checked, ${clearances - checked} not checked`]),
+    ...(onlyNew ? ['Only what came after the last audit was read.'] : []),
+  ];
+  return lines.length === 0 ? [] : [...lines, ''];
+}
+
+const NOTICES_SHOWN = 20;
+
+function noticeLines({ notices }: AuditReport): string[] {
+  if (notices.length === 0) return [];
+  const shown = notices.slice(-NOTICES_SHOWN);
+  const rows = shown.map(({ atMs, log, index, text }) => [timeText(atMs), log, String(index), text]);
+  const more = notices.length - shown.length;
+  return [
+    'Also on record:',
+    ...table(['TIME (UTC)', 'LOG', 'ENTRY', 'WHAT'], rows),
+    ...(more === 0 ? [] : [`and ${more} earlier ones (see --json)`]),
+    '',
+  ];
+}
+
 const STYLE: Readonly<Record<Severity, Style>> = { misconduct: 'red', error: 'red', warning: 'yellow' };
 
-function findingLines(
+export function findingLines(
   { severity, code, log, index, text, means }: Finding,
   paint: Output['paint'],
 ): string[] {
-  const place = `${log ?? 'this auditor'}${index === null ? '' : `, entry ${index}`}`;
+  const nobody = code.startsWith('state.') ? 'this auditor' : 'the network';
+  const place = `${log ?? nobody}${index === null ? '' : `, entry ${index}`}`;
   return [
     `${paint(STYLE[severity], severity.toUpperCase())} ${code} (${clean(place)})`,
     ...wrap(text, 2),
@@ -98,17 +137,13 @@ function findingLines(
   ];
 }
 
-function conclusion(report: AuditReport, { audited, compared }: Context): string {
+function conclusion(report: AuditReport, { live, compared }: Context): string {
   const { logs, findings } = report;
   const entries = logs.reduce((sum, { head }) => sum + (head?.sound === true ? head.checkpoint.size : 0), 0);
   const verified = logs.filter(({ head }) => head?.sound === true).length;
   const bad = findings.filter(({ severity }) => severity !== 'warning').length + report.omitted;
   if (report.failed) return `NOT SOUND: ${bad} findings. ${verified} of ${logs.length} logs verified.`;
-  const first = compared
-    ? ''
-    : audited.live
-      ? ' This is the first audit here; the next one compares with it.'
-      : '';
+  const first = compared ? '' : live ? ' This is the first audit here; the next one compares with it.' : '';
   const warnings = findings.length === 0 ? '' : ` ${findings.length} warnings.`;
   return `SOUND: ${entries} entries in ${verified} of ${logs.length} logs verified.${warnings}${first}`;
 }

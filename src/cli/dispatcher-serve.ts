@@ -5,7 +5,7 @@ import { type DispatcherConfig, readDispatcherConfig } from '../adapters/home/co
 import { lockHome } from '../adapters/home/lock.ts';
 import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
-import { createLedger } from '../adapters/ledger/files.ts';
+import { createMirrorFiles, readTile } from '../adapters/ledger/mirror-files.ts';
 import { openDispatcherStore } from '../adapters/store/dispatcher-store.ts';
 import { type Bound, bind } from '../adapters/wire/bind.ts';
 import { serve, type WireLog } from '../adapters/wire/server.ts';
@@ -13,11 +13,14 @@ import { DepotService } from '../gen/pht/v1/depot_pb.ts';
 import { JourneyService } from '../gen/pht/v1/journeys_pb.ts';
 import { LedgerService } from '../gen/pht/v1/ledger_pb.ts';
 import { TrackService } from '../gen/pht/v1/tracks_pb.ts';
+import { WitnessService } from '../gen/pht/v1/witness_pb.ts';
 import { QUOTAS } from '../journey/dispatcher/desk.ts';
 import { type Dispatcher, openDispatcher } from '../journey/dispatcher/service.ts';
-import { ledgerOrigin } from '../model/ledger/origin.ts';
+import { PhtError } from '../model/error.ts';
 import type { Depot } from '../ports/depot.ts';
 import { tlsOf } from './dial.ts';
+import { composeDispatcherLedger } from './dispatcher-ledger.ts';
+import { serveLogFiles } from './dispatcher-logs.ts';
 import { type Frame, signerOf } from './frame.ts';
 import { createLog } from './log.ts';
 
@@ -32,8 +35,14 @@ export async function serveDispatcher(frame: Frame): Promise<void> {
     const { signal } = frame;
     const running = await compose(home, config);
     try {
-      const ready = { ready: true, dispatcher: home.member.id, listening: running.address };
-      frame.output.event(ready, `listening on ${running.address}`);
+      const { address, logsAddress } = running;
+      const ready = { ready: true, dispatcher: home.member.id, listening: address };
+      if (logsAddress === null) frame.output.event(ready, `listening on ${address}`);
+      else
+        frame.output.event(
+          { ...ready, logs: logsAddress },
+          `listening on ${address}, ledgers over HTTP on ${logsAddress}`,
+        );
       await aborted(signal);
     } finally {
       await running.close();
@@ -43,62 +52,64 @@ export async function serveDispatcher(frame: Frame): Promise<void> {
   }
 }
 
-type Running = { address: string; close(): Promise<void> };
+type Running = { address: string; logsAddress: string | null; close(): Promise<void> };
 
 /** The one place where a dispatcher's parts are put together. */
 async function compose(home: Home, config: DispatcherConfig): Promise<Running> {
   const { id } = home.member;
   const log = createLog(id);
-  const network = currentNetwork(home);
-  const tls = await tlsOf(home, network);
+  const note = (text: string, details: object): void => log.warn(details, text);
+  const network = () => currentNetwork(home);
+  const tls = await tlsOf(home, network());
   const signer = await signerOf(home, 'statement');
-  const logSigner = await signerOf(home, 'log');
+  const closing = new AbortController();
   const store = openDispatcherStore(join(home.dir, 'state.db'), id);
+  let dispatcher: Dispatcher | null = null;
+  const end = async (): Promise<void> => {
+    closing.abort(new PhtError('cancelled', 'the dispatcher ends'));
+    await dispatcher?.settle();
+    store.close();
+  };
   try {
-    const ledger = createLedger({
-      rows: store.ledgerRows,
-      dir: join(home.dir, 'ledger'),
-      origin: ledgerOrigin(network.id, id),
-      signer: logSigner,
-      warn: (line) => log.warn(line),
-    });
-    const dispatcher = await openDispatcher({
-      id,
-      network: () => currentNetwork(home),
-      store,
-      ledger,
+    const parts = await composeDispatcherLedger(home, { store, note, signal: closing.signal });
+    dispatcher = await openDispatcher({
+      ...{ id, network, store, signer, note, ...parts },
+      files: createMirrorFiles(join(home.dir, 'mirror')),
+      ownTile: (tile, size) => readTile(join(home.dir, 'ledger'), tile, size),
       depotOf: depots(join(home.dir, 'depot')),
-      signer,
       clock: { nowMs: () => Date.now() },
       quotas: { ...QUOTAS, ...config.quotas },
       software: 'signalbox',
-      note: (text, details) => log.warn(details, text),
     });
     await dispatcher.sweep();
-    const server = await serve({
-      listen: config.listen,
-      tls,
-      network: () => currentNetwork(home),
-      services: bound(dispatcher),
-      log: counting(log, dispatcher),
-    });
-    const timer = setInterval(() => void dispatcher.sweep(), SWEEP_MS);
+    const { listen } = config;
+    const services = bound(dispatcher);
+    const server = await serve({ listen, tls, network, services, log: counting(log, dispatcher) });
+    const logs = await serveLogFiles(config.logs, { network, tls, logs: dispatcher.logs, log }).catch(
+      async (thrown: unknown) => {
+        await server.close();
+        throw thrown;
+      },
+    );
+    const { sweep } = dispatcher;
+    const timer = setInterval(() => void sweep(), SWEEP_MS);
     return {
       address: server.address,
+      logsAddress: logs?.address ?? null,
       close: async () => {
         clearInterval(timer);
+        await logs?.close();
         await server.close();
-        await dispatcher.settle();
-        store.close();
+        await end();
       },
     };
   } catch (thrown) {
-    store.close();
+    await end();
     throw thrown;
   }
 }
 
-function bound({ journeys, tracks, depot, ledgers }: Dispatcher): Bound[] {
+function bound({ journeys, tracks, depot, ledgers, witnesses }: Dispatcher): Bound[] {
   return [
     bind(JourneyService, journeys, {
       roles: ['researcher'],
@@ -109,6 +120,13 @@ function bound({ journeys, tracks, depot, ledgers }: Dispatcher): Bound[] {
     bind(LedgerService, ledgers, {
       roles: ['auditor', 'researcher', 'admin', 'station'],
       methods: { publish: { roles: ['station'] } },
+    }),
+    bind(WitnessService, witnesses, {
+      roles: ['station'],
+      methods: {
+        listen: { roles: ['station', 'auditor'], deadlineMs: 'open' },
+        answer: { roles: ['station', 'auditor'] },
+      },
     }),
   ];
 }

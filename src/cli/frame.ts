@@ -54,7 +54,7 @@ export function passphrase(): Promise<string> {
 }
 
 /** @throws PhtError `config.missing`, `passphrase.required`, `passphrase.wrong` */
-export async function signerOf(home: Home, use: 'statement' | 'log' | 'root'): Promise<Signer> {
+export async function signerOf(home: Home, use: 'statement' | 'log' | 'witness' | 'root'): Promise<Signer> {
   const { createSigner } = await import('../adapters/signer/ed25519.ts');
   return createSigner(await loadKey(home.dir, use, passphrase));
 }

@@ -135,7 +135,7 @@ async function writeIdentity(
   const statement = generateKey('statement');
   const keys: MemberKeys = { statement: publicOf(statement) };
   await store('statement', statement);
-  for (const use of ['tls', 'log'] as const) {
+  for (const use of ['tls', 'log', 'witness'] as const) {
     if (!KEY_USES[role].includes(use)) continue;
     const jwk = generateKey(use);
     keys[use] = publicOf(jwk);

@@ -27,7 +27,7 @@ export function memberView({ id, role, title, organisation, station, keys }: Mem
 export function networkView(network: Network): object {
   const { id, version, digest, title, expiresMs } = network;
   const members = [...network.members.values()].map(memberView);
-  return { networkId: id, version, digest, title, expiresMs, members };
+  return { networkId: id, version, digest, title, expiresMs, witnessing: network.witnessing, members };
 }
 
 export function networkLines(network: Network): string[] {

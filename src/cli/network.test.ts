@@ -31,7 +31,13 @@ test('a network is founded, its members are admitted, and everybody imports the 
   const shown = pht(['network', 'show', '--json'], { PHT_HOME: join(dir, 'ana') });
   const view = JSON.parse(shown.stdout) as { networkId: string; members: { id: string; keyIds: object }[] };
   expect(view.members.map(({ id }) => id)).toStrictEqual(['authority', 'jan', 'ana', 'disp', 'ams']);
-  expect(Object.keys(view.members[4]?.keyIds ?? {})).toStrictEqual(['statement', 'tls', 'log', 'encryption']);
+  expect(Object.keys(view.members[4]?.keyIds ?? {})).toStrictEqual([
+    'statement',
+    'tls',
+    'log',
+    'witness',
+    'encryption',
+  ]);
   expect(pht(['network', 'verify', 'net/network.json', '--id', view.networkId]).status).toBe(0);
   const other = pht(['network', 'verify', 'net/network.json', '--id', 'a'.repeat(64), '--json']);
   expect([other.status, errorCode(other)]).toStrictEqual([4, 'network.mismatch']);
@@ -234,4 +240,46 @@ test('admitting members again renews the file and their certificates, once they 
   const told = pht(['--home', 'eve', 'network', 'import', 'short/network.json', '--json']);
   expect(JSON.parse(told.stdout)).toMatchObject({ version: 3, changed: true });
   expect(admit('250')).toMatchObject({ version: 3, admitted: [] });
+});
+
+test('the authority says who has to cosign the ledgers, and admitting keeps what it said', () => {
+  const home = ['--home', 'seen'];
+  expect(pht([...home, 'network', 'init', '--title', 'Seen', '--no-passphrase']).status).toBe(0);
+  copyFileSync(join(dir, 'seen/network.json'), join(dir, 'seen-v1.json'));
+  const enrol = (id: string, role: string) =>
+    pht([
+      ...['--home', `s-${id}`, 'init', '--role', role, '--id', id, '--title', id, '--organisation', id],
+      ...['--network', 'seen-v1.json', '--no-passphrase'],
+    ]).status;
+  for (const [id, role] of [
+    ['hub', 'dispatcher'],
+    ['one', 'station'],
+    ['two', 'station'],
+    ['aud', 'auditor'],
+  ] as const)
+    expect(enrol(id, role)).toBe(0);
+  const admit = (...ids: string[]) =>
+    pht([...home, 'network', 'admit', ...ids.map((id) => `s-${id}/enrolment.json`)]).status;
+  const witnessing = () =>
+    (JSON.parse(pht([...home, 'network', 'show', '--json']).stdout) as { witnessing: object }).witnessing;
+  expect(admit('hub', 'one')).toBe(0);
+  expect(witnessing()).toEqual({ quorum: 'none' });
+  expect(admit('two')).toBe(0);
+  expect(witnessing()).toEqual({ quorum: 2, faulty: 1, witnesses: ['hub', 'one', 'two'] });
+
+  const set = (...options: string[]) => pht([...home, 'network', 'witnesses', ...options, '--json']);
+  expect(set('--none').status).toBe(0);
+  expect(admit('aud')).toBe(0);
+  expect(witnessing()).toEqual({ quorum: 'none' });
+  const four = ['hub', 'one', 'two', 'aud'].flatMap((id) => ['--witness', id]);
+  expect(errorCode(set('--quorum', '2', ...four))).toBe('network.invalid');
+  expect(errorCode(set('--quorum', '3'))).toBe('usage.invalid');
+  expect(errorCode(set('--quorum', 'most', ...four))).toBe('usage.invalid');
+  expect(set('--quorum', '3', ...four).status).toBe(0);
+  expect(witnessing()).toEqual({ quorum: 3, faulty: 1, witnesses: ['hub', 'one', 'two', 'aud'] });
+  const policy = pht([...home, 'network', 'witnesses', '--policy']);
+  expect(policy.stdout).toMatch(/^log signalbox\.example\/.+\nquorum quorum-of-witnesses\n$/s);
+  expect(errorCode(pht(['--home', 's-one', 'network', 'witnesses', '--none', '--json']))).toBe(
+    'usage.invalid',
+  );
 });

@@ -12,6 +12,7 @@ import type { AdmitOptions } from './network-admit.ts';
 import { addDatasets } from './network-datasets.ts';
 import type { NetworkInitOptions } from './network-init.ts';
 import { networkLines, networkView } from './network-view.ts';
+import { addWitnesses } from './network-witnesses.ts';
 
 /** `pht network …`: the authority's commands, and what every member does with the file that the authority gives out. */
 export function register(program: Command, frame: Frame): void {
@@ -65,6 +66,7 @@ export function register(program: Command, frame: Frame): void {
     .action(() => show(frame));
 
   addDatasets(network, frame);
+  addWitnesses(network, frame);
 
   network
     .command('verify')

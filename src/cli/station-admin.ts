@@ -16,7 +16,8 @@ export type Socket = { socket?: string };
 
 /** What a person at the hospital does: look, approve, reject. */
 
-async function withAgent<T>(
+/** @throws PhtError `unreachable` with where the agent was looked for */
+export async function withAgent<T>(
   frame: Frame,
   options: Socket,
   work: (agent: Client<typeof AdminService>, home: Home) => Promise<T>,

@@ -8,7 +8,6 @@ import type { StationConfig } from '../adapters/home/config.ts';
 import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
 import { checkLayer } from '../adapters/image/layer-check.ts';
-import { createLedger } from '../adapters/ledger/files.ts';
 import { createSpool } from '../adapters/spool/files.ts';
 import { createRunLogs } from '../adapters/spool/run-logs.ts';
 import { openStationStore } from '../adapters/store/station-store.ts';
@@ -31,16 +30,17 @@ import { createHold } from '../journey/station/hold.ts';
 import type { Steps } from '../journey/station/hop.ts';
 import { createInspect } from '../journey/station/inspect.ts';
 import { createLoad } from '../journey/station/load.ts';
+import { createRelease } from '../journey/station/release.ts';
 import { createRun } from '../journey/station/run.ts';
 import { createScreen } from '../journey/station/screen.ts';
 import { createSeal } from '../journey/station/seal.ts';
 import type { Station } from '../journey/station/stages.ts';
 import { createVisits } from '../journey/station/visits.ts';
-import { ledgerOrigin } from '../model/ledger/origin.ts';
 import { dialDispatcher } from './dial.ts';
 import { signerOf } from './frame.ts';
 import { createLog } from './log.ts';
 import { openDatasets, policyReader } from './station-files.ts';
+import { composeLedger } from './station-ledger.ts';
 import { adminSocketPath } from './station-paths.ts';
 import { shareSocket } from './station-socket.ts';
 
@@ -53,16 +53,11 @@ export async function composeStation(home: Home, config: StationConfig): Promise
   const store = openStationStore(join(home.dir, 'state.db'), home.member.id, () => agent.nudge());
   const signer = await signerOf(home, 'statement');
   const sealer = createSealer();
-  const ledger = createLedger({
-    rows: store.ledgerRows,
-    dir: join(home.dir, 'ledger'),
-    origin: ledgerOrigin(network.id, home.member.id),
-    signer: await signerOf(home, 'log'),
-    warn: (line) => log.warn(line),
-  });
-  // A store and files that do not belong together, or cannot be written, are told at the start and not in a log.
-  await ledger.covered(store.ledgerRows.size());
   const { channel } = await dialDispatcher(home, config);
+  const note = (text: string, detail: Record<string, unknown>): void => log.info(detail, text);
+  const { ledger, witnessing, ...ownLedger } = await composeLedger(home, { store, channel, note });
+  // A store and files that do not belong together, or cannot be written, are told at the start and not in a log.
+  await ledger.open();
   const executor = createDockerExecutor({
     owner: home.member.id,
     networkId: network.id,
@@ -74,7 +69,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
   const policy = policyReader(home.dir);
   const runLogs = createRunLogs(join(home.dir, 'logs'), (line) => log.warn(line));
   const track = channel.client(TrackService);
-  const { hops, outbox, clearances } = store;
+  const { hops, outbox, clearances, witness, archive } = store;
   let problem = '';
   const station: Station = {
     id: home.member.id,
@@ -88,10 +83,10 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     explanations: config.explanations,
     disclosure: () => config.disclosure,
     highestMs: store.log.highestMs,
-    commitments: createCommitments(store.log.keepSalt),
+    commitments: createCommitments(store.archive.keepSalt),
     note: (text, detail) => {
       problem = text;
-      log.info(detail, text);
+      note(text, detail);
     },
   };
   const leases = createHold(track, station);
@@ -99,9 +94,10 @@ export async function composeStation(home: Home, config: StationConfig): Promise
   const spoolDir = resolve(home.dir, 'runs');
   rmSync(spoolDir, { recursive: true, force: true });
   const spool = createSpool(spoolDir);
+  const inspect = createInspect(station, { hops, datasets, witness });
   const steps: Steps = {
-    inspect: createInspect(station, { hops, datasets }),
-    decide: createDecide(station, { hops, policy }),
+    inspect,
+    decide: createDecide(station, { hops, policy, archive }),
     clear: createClear(station, { hops, clearances }),
     load: createLoad(station, {
       hops,
@@ -114,6 +110,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     run: createRun(station, { hops, executor, spool, datasets, log: runLogs.write }),
     screen: createScreen(station, { hops }),
     seal: createSeal(station, { hops, signer, sealer, policy }),
+    release: createRelease(station, { hops, signer, policy, witnessing, inspect }),
     close: createClose(station, { hops, signer, sealer }),
   };
   const visits = createVisits(station, {
@@ -128,6 +125,9 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     outbox,
     log: store.log,
     ledger,
+    listenAsWitness: ownLedger.listenAsWitness,
+    witness,
+    witnessing,
     ledgerRows: store.ledgerRows,
     datasets,
     executor,
@@ -138,6 +138,13 @@ export async function composeStation(home: Home, config: StationConfig): Promise
   const socket = adminSocketPath(home.dir, config);
   const admin = createAdminService(station, {
     hops,
+    archive,
+    log: store.log,
+    ledgerRows: store.ledgerRows,
+    ledger,
+    signer,
+    sealer,
+    recorded: () => agent.nudge(),
     clearances,
     datasets,
     policy,
@@ -157,6 +164,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
   const close = async (): Promise<void> => {
     await server.close();
     await executor.settle();
+    ownLedger.close();
     channel.close();
     store.close();
   };

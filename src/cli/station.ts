@@ -11,7 +11,9 @@ export function register(program: Command, frame: Frame): void {
   addServe(station, frame);
   addLooking(station, frame);
   addDeciding(station, frame);
+  addOpening(station, frame);
   addDoctor(station, frame);
+  addRestore(station, frame);
   addPolicy(station, frame);
 }
 
@@ -62,6 +64,22 @@ function addDeciding(station: Command, frame: Frame): void {
   deciding('reject', 'refuse a train', 'why; the researcher reads it', 'no ethics vote');
 }
 
+function addOpening(station: Command, frame: Frame): void {
+  const example = 'disclose \\\n        trn_0123456789abcdef01234567 --to carla';
+  asking(station, 'disclose <train>', "open a train's decisions to one auditor", example)
+    .requiredOption('--to <auditor>', 'the auditor who alone can read the file')
+    .option('--out <file>', 'where to write it (default: TRAIN.STATION.disclosure in this folder)')
+    .action(async (train: string, options: Socket & { to: string; out?: string }) =>
+      (await import('./station-disclose.ts')).disclose(frame, train, options),
+    );
+  const wish = "forget lee --reason 'request of 3 May'";
+  asking(station, 'forget <member>', 'delete what tells whom the ledger means by a person', wish)
+    .requiredOption('--reason <text>', 'why; signed, and not kept')
+    .action(async (member: string, options: Socket & { reason: string }) =>
+      (await import('./station-disclose.ts')).forget(frame, member, options),
+    );
+}
+
 const DOCTOR_EXAMPLES = `
 Example:
   $ pht --home stations/amsterdam station doctor
@@ -79,6 +97,20 @@ function addDoctor(station: Command, frame: Frame): void {
     .addHelpText('after', DOCTOR_EXAMPLES)
     .action(async (options: { engine: boolean }) =>
       (await import('./station-doctor.ts')).doctor(frame, options),
+    );
+}
+
+function addRestore(station: Command, frame: Frame): void {
+  station
+    .command('restore')
+    .summary('bring a home that came from an old backup up to date')
+    .description(
+      "Restores this station's ledger from the dispatcher's mirror, verified against its own signature and what the witnesses have seen. Stop the agent first, and make sure that no other copy of this home runs.",
+    )
+    .option('--yes', 'do not ask')
+    .addHelpText('after', '\nExample:\n  $ pht --home stations/amsterdam station restore')
+    .action(async (options: { yes?: boolean }) =>
+      (await import('./station-restore.ts')).restoreStation(frame, options),
     );
 }
 

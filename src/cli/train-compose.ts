@@ -9,7 +9,6 @@ import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
 import { createArrivals, createPackedTrains } from '../adapters/home/trains.ts';
 import { retrying } from '../adapters/wire/backoff.ts';
-import type { Channel } from '../adapters/wire/client.ts';
 import { uploadBlob } from '../adapters/wire/transfer.ts';
 import { DepotService } from '../gen/pht/v1/depot_pb.ts';
 import { JourneyService } from '../gen/pht/v1/journeys_pb.ts';
@@ -57,13 +56,13 @@ export async function travel<T>(
           () => bell.abort(new PhtError('timed-out', 'the time given with --timeout is over')),
           options.timeoutMs,
         );
-  let dialled: Promise<Channel> | undefined;
-  const channel = (): Promise<Channel> => {
-    dialled ??= dialDispatcher(home, readVisitorConfig(home.dir)).then((dial) => dial.channel);
+  let dialled: Dialled | undefined;
+  const dial = (): Dialled => {
+    dialled ??= dialDispatcher(home, readVisitorConfig(home.dir));
     return dialled;
   };
   try {
-    return await body(compose(frame, home, channel, AbortSignal.any([frame.signal, bell.signal])));
+    return await body(compose(frame, home, dial, AbortSignal.any([frame.signal, bell.signal])));
   } catch (thrown) {
     // Whatever was stopped says so in its own words; why is what a person must know.
     bell.signal.throwIfAborted();
@@ -71,11 +70,13 @@ export async function travel<T>(
   } finally {
     clearTimeout(timer);
     // Dialling that failed has been thrown already.
-    if (dialled !== undefined) await dialled.then((open) => open.close()).catch(() => undefined);
+    if (dialled !== undefined) await dialled.then(({ channel }) => channel.close()).catch(() => undefined);
   }
 }
 
-function compose(frame: Frame, home: Home, channel: () => Promise<Channel>, signal: AbortSignal): Traveller {
+type Dialled = ReturnType<typeof dialDispatcher>;
+
+function compose(frame: Frame, home: Home, dial: () => Dialled, signal: AbortSignal): Traveller {
   const trains = createPackedTrains(home.dir);
   let opened: Depot | undefined;
   // Made when it is needed: what only asks works in a home that cannot be written, too.
@@ -83,7 +84,7 @@ function compose(frame: Frame, home: Home, channel: () => Promise<Channel>, sign
     opened ??= createDepot(join(home.dir, 'depot'));
     return opened;
   };
-  const client = async (): Promise<JourneyClient> => (await channel()).client(JourneyService);
+  const client = async (): Promise<JourneyClient> => (await dial()).channel.client(JourneyService);
   return {
     home,
     trains,
@@ -101,10 +102,12 @@ function compose(frame: Frame, home: Home, channel: () => Promise<Channel>, sign
     },
     submitPorts: async () => {
       const depot = depotOf();
-      const blobs = (await channel()).client(DepotService);
+      const { channel, dispatcher } = await dial();
+      const blobs = channel.client(DepotService);
       const upload: SubmitPorts['upload'] = ({ trainId, digest, bytes }, stop) =>
         uploadBlob(blobs, trainId, digest, bytes, depot, { signal: stop });
-      return { client: await client(), trains, depot, retry: retrying, upload };
+      const journeys = channel.client(JourneyService);
+      return { client: journeys, dispatcher: dispatcher.id, trains, depot, retry: retrying, upload };
     },
     arrivePorts: () => ({
       client,

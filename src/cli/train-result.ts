@@ -11,6 +11,7 @@ import type { Frame } from './frame.ts';
 import { table, wrap } from './text.ts';
 import { parseTrainId, type SubmitFlags, type Traveller, travel } from './train-compose.ts';
 import { waitFor } from './train-follow.ts';
+import { proofLines } from './train-proofs.ts';
 import { withSandbox } from './train-sandbox.ts';
 
 export async function showResult(frame: Frame, id: string, options: SubmitFlags): Promise<void> {
@@ -39,6 +40,7 @@ export async function present(
   const released = releasedIn(arrival).length;
   const lines = [
     ...accountLines(arrival),
+    ...proofLines(arrival, traveller.home.dir),
     ...(answer === null ? stationLines(arrival) : ['', ...answerLines(answer)]),
   ];
   frame.output.result({ ...arrival, released, answer, exitStatus: status.status }, lines);
@@ -123,6 +125,10 @@ const ADVICE: Readonly<Record<string, string>> = {
     'its network file may be older than your membership: ask its admin to import the current one',
   replayed:
     "the station took another order of this very train; ask the dispatcher's operator for that receipt, which this home can still open",
+  'witness.unreachable':
+    "nothing is wrong with the train: the station's witnesses could not be reached before the order expired; submit it again",
+  'proof.invalid':
+    "show this to an auditor, who can check that ledger as a whole with pht audit verify; ask the dispatcher's operator for the missing proof",
   'manifest.expired': 'submit the train directory again; --expires-days gives it longer',
 };
 

@@ -16,7 +16,7 @@ export async function submitTrain(
 ): Promise<void> {
   await travel(frame, { timeoutMs: options.timeout }, async (traveller) => {
     const trainId = await packedId(frame, traveller, what, options);
-    const { journey, uploadedBytes } = await submit(
+    const { journey, uploadedBytes, admission } = await submit(
       trainId,
       traveller.researcher,
       await traveller.submitPorts(),
@@ -27,9 +27,10 @@ export async function submitTrain(
       return present(frame, traveller, trainId, options.combine);
     }
     const stops = journey.stops.map(({ station }) => station);
-    frame.output.result({ trainId, journey, uploadedBytes }, [
+    frame.output.result({ trainId, journey, uploadedBytes, admission }, [
       `submitted ${trainId}: ${journey.title}`,
       `  stops  ${stops.join(', ')}`,
+      `  proof  ${join(traveller.home.dir, admission.file)}`,
       `Next: pht train watch ${trainId}, then: pht train result ${trainId}`,
     ]);
   });

@@ -118,7 +118,9 @@ function addFollowing(train: Command, frame: Frame): void {
   train
     .command('result')
     .summary('open, verify and pool what came back')
-    .description('Opens what came back, verifies every signature, and runs the combine step of the train.')
+    .description(
+      'Opens what came back, verifies every signature and ledger proof, and runs the combine step of the train.',
+    )
     .argument('<id>', 'the train id')
     .option('--wait', 'wait until the journey has ended')
     .option('--no-combine', "show the stations' results as they came")

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { TrainIdText } from './id.ts';
+import { type TrainId, TrainIdText } from './id.ts';
 import { OUTCOMES } from './receipt.ts';
 import { PhtResult } from './result/schema.ts';
 import { Sha256Hex, ShortText, Slug, TimestampMs } from './schema.ts';
@@ -24,6 +24,31 @@ export function hasEnded(state: JourneyState): boolean {
 }
 
 /**
+ * One `.tlog-proof` as it was verified here: entry `index` of the ledger `origin`, under a checkpoint of `size` entries
+ * that `witnesses` (member ids) cosigned. `file` is where it is kept, relative to the home.
+ */
+export const KeptProof = z.strictObject({
+  file: z.string().max(200),
+  origin: z.string().max(200),
+  index: z.int().min(0),
+  size: z.int().min(1),
+  witnesses: z.array(Slug).max(64),
+});
+export type KeptProof = z.infer<typeof KeptProof>;
+
+export const HOP_PROOFS = ['order', 'receipt'] as const;
+export type HopProof = (typeof HOP_PROOFS)[number];
+
+/** Where a researcher's home keeps proofs, relative to it. `station` is a stop of the train, so a plain name. */
+export function proofFileOf(trainId: TrainId, station: string, proof: HopProof): string {
+  return `trains/${trainId}/results/${station}.${proof}.tlog-proof`;
+}
+
+export function admissionFileOf(trainId: TrainId): string {
+  return `trains/${trainId}/admission.tlog-proof`;
+}
+
+/**
  * `attested`: the station's own signature, verified here. `claimed`: the dispatcher says so and nobody else.
  * `unverified`: something was shown for this station that does not hold; nothing of it is used.
  */
@@ -37,6 +62,8 @@ export const StationAccount = z.strictObject({
   atMs: TimestampMs.nullable(),
   receiptDigest: Sha256Hex.nullable(),
   snapshotDigest: Sha256Hex.nullable(),
+  // An arrival kept before proofs came along has none, and the key to fetch it anew is gone.
+  proofs: z.strictObject({ order: KeptProof, receipt: KeptProof }).nullable().default(null),
   result: PhtResult.nullable(),
 });
 export type StationAccount = z.infer<typeof StationAccount>;

@@ -13,6 +13,7 @@ export const HOP_STATES = [
   'running',
   'collected',
   'screened',
+  'awaiting-witness',
   'sealed',
   'delivered',
 ] as const;
@@ -21,6 +22,7 @@ export type HopState = (typeof HOP_STATES)[number];
 /**
  * From each state to the states it may move to. Output lives in memory only until it is sealed, so whatever lies
  * between `cleared` and `sealed` may start again from `cleared` after a crash. A case that changed is decided anew.
+ * `awaiting-witness` holds the sealed result until the witnesses have cosigned its release (promise 8).
  * `sealed` holds the receipt, of whichever outcome; `delivered` is the end.
  */
 export const HOP_MOVES: Readonly<Record<HopState, readonly HopState[]>> = {
@@ -32,7 +34,8 @@ export const HOP_MOVES: Readonly<Record<HopState, readonly HopState[]>> = {
   loaded: ['running', 'cleared', 'sealed'],
   running: ['collected', 'cleared', 'sealed'],
   collected: ['screened', 'cleared', 'sealed'],
-  screened: ['sealed', 'cleared'],
+  screened: ['awaiting-witness', 'sealed', 'cleared'],
+  'awaiting-witness': ['sealed', 'cleared'],
   sealed: ['delivered'],
   delivered: [],
 };

@@ -63,6 +63,7 @@ function listOf(
     issuer: 'authority',
     issuedAtMs: 1,
     expiresMs: 1000,
+    witnessing: { quorum: 'none' },
     members,
   };
   const subject = { name: 'root', digest: change.subject ?? root.digest };

@@ -66,7 +66,8 @@ export type RootPredicate = z.infer<typeof RootPredicate>;
 export const Witnessing = z.union([
   z.strictObject({ quorum: z.literal('none') }),
   z.strictObject({
-    quorum: z.int().min(2).max(64),
+    // A signed note has sixteen lines, one of them its own log's.
+    quorum: z.int().min(2).max(15),
     faulty: z.int().min(1).max(32),
     witnesses: z.array(Slug).min(3).max(64),
   }),
@@ -160,7 +161,7 @@ function assertWitnessing(witnessing: Witnessing, members: readonly Member[]): v
   for (const [at, member] of named.entries()) {
     if (member?.keys.witness === undefined) throw invalid(`${witnesses[at]} has no witness key`);
   }
-  const logs = members.filter(({ keys }) => keys.log !== undefined);
+  const logs = members.filter(({ role }) => role === 'dispatcher' || role === 'station');
   const outsider = logs.some(({ id }) => !witnesses.includes(id));
   const [fewest, most] = [witnesses.length - 1, witnesses.length - (outsider ? 0 : 1)];
   if (quorum > fewest)

@@ -18,6 +18,10 @@ export const PREDICATE_TYPES = {
   explanation: 'https://signalbox.example/explanation/v1',
   receipt: 'https://signalbox.example/receipt/v1',
   cancellation: 'https://signalbox.example/cancellation/v1',
+  erasure: 'https://signalbox.example/erasure/v1',
+  trust: 'https://signalbox.example/trust/v1',
+  disclosureRequest: 'https://signalbox.example/disclosure-request/v1',
+  disclosure: 'https://signalbox.example/disclosure/v1',
 } as const;
 export type PredicateName = keyof typeof PREDICATE_TYPES;
 

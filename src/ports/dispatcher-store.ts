@@ -2,6 +2,7 @@ import type { StopState } from '../model/hop.ts';
 import type { Digest, HopId, TrainId } from '../model/id.ts';
 import type { CompactRange } from '../model/ledger/merkle.ts';
 import type { LedgerRows, NewEntry } from './ledger.ts';
+import type { WitnessStore } from './witness.ts';
 
 /** What a dispatcher holds on disk. Envelopes are kept as their bytes; times in milliseconds since the Unix epoch. */
 
@@ -20,6 +21,8 @@ export type Train = {
   readonly expiresMs: number;
   /** The researcher's signed word that takes the train back. */
   readonly cancellation: Uint8Array | null;
+  /** Where its admission stands in the ledger. */
+  readonly admittedAt: number;
 };
 
 export interface Trains {
@@ -47,9 +50,16 @@ export type Stop = {
   readonly orderDigest: Digest;
   readonly receiptDigest: Digest | null;
   readonly changedAtMs: number;
+  /** Where its order stands in the ledger. */
+  readonly orderedAt: number;
 };
 
-export type SealedStop = { readonly receipt: Uint8Array; readonly jwe: Uint8Array | null };
+/** `proof` is the `.tlog-proof` of the receipt's entry in the station's ledger. */
+export type SealedStop = {
+  readonly receipt: Uint8Array;
+  readonly jwe: Uint8Array | null;
+  readonly proof: Uint8Array;
+};
 
 export interface Stops {
   insert(stop: Stop): void;
@@ -99,18 +109,31 @@ export type MirrorHead = {
   readonly member: string;
   readonly verified: CompactRange;
   readonly stored: CompactRange;
+  /** Of the entries from `verified` up to `stored`. */
+  readonly pendingBytes: number;
   readonly checkpoint: Uint8Array | null;
 };
 
-/** Copies of the stations' ledgers. */
+/** Where the copies of the stations' ledgers stand, and what waits for its checkpoint; the rest is in files. */
 export interface Mirrors {
   heads(): MirrorHead[];
   head(member: string): MirrorHead | null;
+  /** Entries that wait, from `first` on. */
   add(member: string, first: number, entries: readonly Uint8Array[]): void;
   read(member: string, first: number, end: number): Uint8Array[];
-  /** Forgets entries from `first` on. */
-  drop(member: string, first: number): void;
+  /** Forgets all that wait. */
+  drop(member: string): void;
   save(head: MirrorHead): void;
+}
+
+/** What opens the salted commitments of the ledger, in a table of its own so that it can be erased. */
+export interface Salts {
+  keep(commitment: string, salt: Uint8Array, value: string): void;
+  open(value: string): { commitment: string; salt: Uint8Array }[];
+  /** @returns how many commitments to this value nobody can open any more */
+  forget(value: string): number;
+  /** Once the transaction has ended: what was forgotten does not stay behind in the store's own journal either. */
+  scrub(): void;
 }
 
 export interface DispatcherStore {
@@ -124,6 +147,9 @@ export interface DispatcherStore {
   readonly replies: Replies;
   readonly stations: Stations;
   readonly mirrors: Mirrors;
+  readonly salts: Salts;
+  /** What the dispatcher has seen and cosigned of other ledgers. */
+  readonly witness: WitnessStore;
   readonly ledgerRows: LedgerRows;
   close(): void;
 }

@@ -28,8 +28,15 @@ export interface LogArchive {
 }
 
 export interface LogCopy {
+  /** The checkpoint of the last copy; null where there is none. */
+  last(): Promise<Uint8Array | null>;
+  /** The first `width` hashes of a tile in the last copy, as they stand there; null where it holds fewer. */
+  lastHashes(tile: Tile): Promise<Uint8Array | null>;
   write(files: readonly TileFile[]): Promise<void>;
-  /** Puts this copy in place of the last one. */
-  commit(checkpoint: Uint8Array): Promise<void>;
+  /**
+   * Puts what was written in the place of the last copy or, with `extend`, adds it to that: it is then all that a tree
+   * of the new size has and that of the last copy had not. Either is there after a crash, and verifies.
+   */
+  commit(checkpoint: Uint8Array, mode: 'replace' | 'extend'): Promise<void>;
   discard(): Promise<void>;
 }

@@ -2,6 +2,8 @@
 export interface Policy {
   /** Of the exact policy text in force: goes into every decision entry and every case file. */
   readonly digest: string;
+  /** Exactly the text that `digest` is of. */
+  readonly text: string;
   /** Never throws, and gives the same answer to the same facts, so that an auditor can replay it. */
   decide(facts: PolicyFacts): PolicyAnswer;
 }

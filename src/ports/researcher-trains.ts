@@ -1,4 +1,4 @@
-import type { Arrival } from '../model/account.ts';
+import type { Arrival, HopProof } from '../model/account.ts';
 import type { TrainId } from '../model/id.ts';
 import type { X25519PublicJwk } from '../model/schema.ts';
 
@@ -27,11 +27,15 @@ export interface PackedTrains {
   /** In no particular order. */
   list(): TrainId[];
   mark(trainId: TrainId, departure: Departure): void;
+  /** The dispatcher's proof that it has put this train on record, as `admissionFileOf` names it. */
+  keepAdmission(trainId: TrainId, proof: Uint8Array): void;
 }
 
 /** Verified results at rest, readable by their owner alone. */
 export interface Arrivals {
   find(trainId: TrainId): Arrival | null;
+  /** The verified proofs of one station's hop, as `proofFileOf` names them; later ones take the place of earlier ones. */
+  keepProofs(trainId: TrainId, station: string, proofs: Readonly<Record<HopProof, Uint8Array>>): void;
   /** Keeps a complete arrival and then deletes the train's private key (protocol, section 6). */
   keep(arrival: Arrival): void;
 }

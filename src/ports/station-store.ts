@@ -1,5 +1,6 @@
 import type { HopState } from '../model/hop.ts';
 import type { Digest, HopId, TrainId } from '../model/id.ts';
+import type { EntryQuote } from '../model/ledger/entry.ts';
 import type { VerifiedOrder } from '../model/order.ts';
 import type { Outcome } from '../model/receipt.ts';
 import type { NewEntry } from './ledger.ts';
@@ -21,6 +22,8 @@ export type HopRecord = {
   readonly receivedAtMs: number;
   readonly changedAtMs: number;
   readonly notes: HopNotes;
+  /** What waits for witnesses, on disk and sealed for its recipients; null in any other state. */
+  readonly held: HeldResult | null;
   readonly sealed: SealedHop | null;
 };
 
@@ -30,16 +33,26 @@ export type HopNotes = {
   researcher?: string;
   dataset?: string;
   caseDigest?: string;
+  /** The case that a person rejected: its entry is written. */
+  rejectedCase?: string;
   verdict?: 'permit' | 'ask' | 'deny';
   reasons?: string[];
   clearedAtMs?: number;
   deadlineAtMs?: number;
+  /** Until when a sealed result waits for witnesses: the expiry of its order. */
+  heldUntilMs?: number;
   problem?: string;
+  /** An erasure took the manifest and what named a person. */
+  erased?: true;
 };
+
+/** `ledgerSize`: what the witnesses have to cosign before it may leave. */
+export type HeldResult = { jwe: Uint8Array; ledgerSize: number };
 
 export type SealedHop = {
   outcome: Outcome;
   code: string;
+  /** Empty where the ledger alone has told of it, after an old backup was restored; such a one is never posted. */
   receipt: Uint8Array;
   receiptDigest: Digest;
   jwe: Uint8Array | null;
@@ -49,7 +62,7 @@ export type SealedHop = {
 
 export type Message = { key: string; hopId: HopId; epoch: number; ledgerSize: number } & (
   | { kind: 'progress'; progress: string }
-  | { kind: 'receipt'; receipt: Uint8Array; jwe: Uint8Array | null }
+  | { kind: 'receipt'; receipt: Uint8Array; jwe: Uint8Array | null; releases: boolean }
 );
 
 /**
@@ -57,20 +70,22 @@ export type Message = { key: string; hopId: HopId; epoch: number; ledgerSize: nu
  * causes are durable together or not at all.
  */
 export interface HopStore {
-  /** Takes an order on. The same order again changes nothing, but posts the receipt again when there is one. */
-  accept(order: VerifiedOrder, manifest: Uint8Array, manifestDigest: Digest, nowMs: number): HopRecord;
+  /** Takes an order on; `prev` quotes the dispatcher's entry about it. The same order again changes nothing, but posts the receipt again when there is one. */
+  accept(order: VerifiedOrder, manifest: Uint8Array, prev: EntryQuote | null, nowMs: number): HopRecord;
   find(hopId: string): HopRecord | null;
   /** All hops that are not delivered, or simply the newest `all` of them. */
   list(which: 'open' | { newest: number }): HopRecord[];
   /**
-   * Compare-and-set on state and epoch.
+   * Compare-and-set on state and epoch. The move to `awaiting-witness` claims the release as `seal` does; the one from
+   * there gives it back and forgets what was held.
    *
    * @throws PhtError `conflict` when the hop has moved meanwhile or the move is not in the table of moves;
-   *   `clearance.invalid` when the run of the clearance to consume was used by another hop
+   *   `clearance.invalid` when the run of the clearance to consume was used by another hop; `replayed`, and whatever
+   *   `guard` throws inside the transaction
    */
   move(hop: HopRecord, to: HopState, change: Change): HopRecord;
   /**
-   * The move to `sealed`. `released` is unique on (manifest, step, round): a second one throws.
+   * The move to `sealed`, which posts the receipt. `released` is unique on (manifest, step, round): a second one throws.
    *
    * @throws PhtError `replayed`, `conflict`, and whatever `guard` throws inside the transaction
    */
@@ -88,13 +103,15 @@ export interface HopStore {
   rival(hop: HopRecord): HopRecord | null;
 }
 
-/** `consume`: the clearance whose one run this move uses up, in the same transaction. */
+/** `consume`: the clearance whose one run this move uses up, in the same transaction. `hold`: the sealed result. */
 export type Change = {
   nowMs: number;
   notes?: HopNotes;
   entries: NewEntry[];
   progress?: string;
   consume?: string | null;
+  hold?: Uint8Array;
+  guard?: () => void;
 };
 
 /** Messages that wait for the dispatcher, oldest first. */
@@ -114,8 +131,6 @@ export interface ClearanceStore {
 export interface StationLog {
   /** Entries that belong to no hop: policy and network changes, rejected orders. */
   append(entries: NewEntry[], nowMs: number): number;
-  /** Keeps what opens a salted commitment, in a table of its own that can be erased. */
-  keepSalt(commitment: string, salt: Uint8Array, value: string): void;
   /** The highest time ever seen here; never goes back. */
   highestMs(): number;
 }

@@ -1,4 +1,7 @@
+import type { Digest } from '../model/id.ts';
 import type { Checkpoint } from '../model/ledger/checkpoint.ts';
+import type { TrustVerdict } from '../model/trust.ts';
+import type { NewEntry } from './ledger.ts';
 
 /** An answer of C2SP tlog-witness `add-checkpoint`: a status code of HTTP with its body. */
 export type WitnessAnswer = { status: number; contentType: string; body: Uint8Array };
@@ -28,6 +31,12 @@ export type LedgerConflict = {
   readonly foundAtMs: number;
 };
 
+/** An admin's signed decision about one conflict: the encoded DSSE envelope, kept as it was verified, and when it says it was signed. */
+export type ConflictDecision = { envelope: Uint8Array; verdict: TrustVerdict; decidedAtMs: number };
+
+/** A conflict with the last decision about it, if there is one. */
+export type KnownConflict = LedgerConflict & { readonly decision?: ConflictDecision };
+
 /** What a witness remembers. Durable before it answers: a witness that forgets cosigns a roll-back. */
 export interface WitnessStore {
   head(origin: string): WitnessedHead | null;
@@ -40,5 +49,19 @@ export interface WitnessStore {
    * @returns the conflict, if this makes or repeats one
    */
   noteHead(member: string, origin: string, head: WitnessedHead, nowMs: number): LedgerConflict | null;
-  conflicts(): readonly LedgerConflict[];
+  conflicts(): readonly KnownConflict[];
+  /** Conflicts of this member's ledger that no admin has resumed after: while there are any, it is not believed. */
+  unresolved(member: string): readonly LedgerConflict[];
+  /**
+   * Keeps the decision about the conflict of this `conflictDigest` with its ledger entries, in one transaction; again
+   * the same one changes nothing. The last decision counts, and one that was signed before it comes too late.
+   *
+   * @throws PhtError `not-found`, `conflict` (it was decided since)
+   */
+  resolve(
+    conflictDigest: Digest,
+    decision: ConflictDecision,
+    entries: readonly NewEntry[],
+    nowMs: number,
+  ): void;
 }

@@ -25,6 +25,7 @@ import {
   START_MS,
   serve,
   servedSource,
+  WITNESSING,
 } from './story.ts';
 
 /** What one audit keeps, a later one verifies without any network; whatever was changed in it is found. */
@@ -64,7 +65,7 @@ const filesIn = (dir: string): string[] =>
     .toSorted();
 
 beforeAll(async () => {
-  fake = await makeNetwork({ admins: { adam: 'south' }, nowMs: START_MS });
+  fake = await makeNetwork({ admins: { adam: 'south' }, witnessing: WITNESSING, nowMs: START_MS });
   expect((await keep(lines(100))).findings).toEqual([]);
   // The second audit takes the place of the first.
   expect((await keep(lines())).findings).toEqual([]);

@@ -6,6 +6,9 @@ import { storeKey } from '../../src/adapters/home/keys.ts';
 import { lockHome } from '../../src/adapters/home/lock.ts';
 import { storeNetwork } from '../../src/adapters/home/network-file.ts';
 import { bind } from '../../src/adapters/wire/bind.ts';
+import { bundleTrain } from '../../src/cli/audit-bundle.ts';
+import { judgeMisconduct } from '../../src/cli/audit-misconduct.ts';
+import { proveTrain } from '../../src/cli/audit-proof.ts';
 import { showTrain } from '../../src/cli/audit-show.ts';
 import { verifyLogs } from '../../src/cli/audit-verify.ts';
 import { createFrame, type Frame } from '../../src/cli/frame.ts';
@@ -13,9 +16,12 @@ import { createOutput } from '../../src/cli/output.ts';
 import { LedgerService } from '../../src/gen/pht/v1/ledger_pb.ts';
 import type { FindingCode } from '../../src/journey/auditor/findings.ts';
 import { PhtError } from '../../src/model/error.ts';
+import { formatMisconduct, misconductOf } from '../../src/model/ledger/misconduct.ts';
+import { ledgerOrigin } from '../../src/model/ledger/origin.ts';
 import type { Service } from '../../src/ports/wire.ts';
 import { type FakeNetwork, makeNetwork, memberIn } from '../fakes/network.ts';
 import { openScope } from '../wire/harness.ts';
+import { type SignedStory, signedStory } from './signed-story.ts';
 import {
   filler,
   headOf,
@@ -25,6 +31,7 @@ import {
   type Served,
   START_MS,
   serve,
+  WITNESSING,
 } from './story.ts';
 
 /** The auditor's commands over a real wire: a home, a dispatcher that serves what it likes, and what is kept. */
@@ -34,6 +41,9 @@ const home = mkdtempSync(join(tmpdir(), 'pht-auditor-'));
 const NOW_MS = Date.now();
 let fake: FakeNetwork;
 let served: Served;
+let story: SignedStory;
+/** First index of every range that was asked for, by member. */
+let asked: [string, number][] = [];
 
 /** Entries as they are, whatever the range asked for is. */
 const ledgers: Service<typeof LedgerService> = {
@@ -45,6 +55,7 @@ const ledgers: Service<typeof LedgerService> = {
   },
   entries: async function* ({ member, firstIndex, endIndex }) {
     const entries = served.get(member)?.entries ?? [];
+    asked.push([member, Number(firstIndex)]);
     for (let at = Number(firstIndex); at < Number(endIndex); at += 100) {
       yield { entries: entries.slice(at, Math.min(at + 100, Number(endIndex))) };
     }
@@ -52,11 +63,17 @@ const ledgers: Service<typeof LedgerService> = {
   publish: async () => {
     throw new PhtError('forbidden', 'nobody publishes here');
   },
+  statements: async () => {
+    const { manifest, orders, receipts } = story;
+    return { manifest, cancellation: new Uint8Array(), orders, receipts };
+  },
 };
 
 type Ran = { status: number; json: Report; text: string };
+type Written = { proofs: { file: string; type: string }[]; networkId: string; statements: number };
 type Report = {
   verdict: string;
+  read: string;
   logs: { member: string; size: number; continues: number | null; verified: boolean }[];
   findings: { code: FindingCode; severity: string; log: string | null }[];
   events: { member: string; text: string }[];
@@ -83,6 +100,7 @@ async function run(command: (frame: Frame) => Promise<void>, json = true): Promi
 }
 const verify = (logs?: string): Promise<Ran> =>
   run((frame) => verifyLogs(frame, logs === undefined ? {} : { logs }));
+const verifyNew = (): Promise<Ran> => run((frame) => verifyLogs(frame, { new: true }));
 const codes = ({ json }: Ran): FindingCode[] => json.findings.map(({ code }) => code);
 const atMs = NOW_MS - START_MS - 3_600_000;
 const recent = (lines: Lines): Lines =>
@@ -96,7 +114,13 @@ const grown = (count: number): Lines =>
   recent({ ...honestLines(), north: [...releasedHop('t', 'north'), ...filler(count)] });
 
 beforeAll(async () => {
-  fake = await makeNetwork({ admins: { adam: 'south' }, auditors: ['olga'], nowMs: NOW_MS });
+  fake = await makeNetwork({
+    admins: { adam: 'south' },
+    auditors: ['olga'],
+    witnessing: WITNESSING,
+    nowMs: NOW_MS,
+  });
+  story = signedStory(fake);
   const { address } = await scope.serve({
     listen: '127.0.0.1:0',
     tls: memberIn(fake, 'dispatcher').tls,
@@ -119,6 +143,7 @@ beforeAll(async () => {
 });
 afterEach(() => {
   process.exitCode = undefined;
+  asked = [];
   rmSync(join(home, 'audit'), { recursive: true, force: true });
 });
 afterAll(async () => {
@@ -245,8 +270,8 @@ describe('pht audit show', () => {
     expect(status).toBe(0);
     const told = json.events.map(({ member, text }) => `${member}: ${text}`);
     expect(told[0]).toBe('dispatcher: admitted the train');
-    expect(told).toContain('south: policy says ask (r1)');
-    expect(told).toContain('south: cleared by adam in person');
+    expect(told).toContain('south: policy says ask (r1); not replayed');
+    expect(told).toContain('south: cleared in person by (not disclosed)');
     expect(told).toContain('north: cleared by policy');
     expect(told.at(-1)).toBe('dispatcher: took the receipt of south: released');
     expect(told).toHaveLength(25);
@@ -267,5 +292,222 @@ describe('pht audit show', () => {
     served = serve(fake, grown(10));
     await expect(show('trn_000000000000000000000000')).rejects.toMatchObject({ code: 'not-found' });
     await expect(show('../x')).rejects.toMatchObject({ code: 'usage.invalid' });
+  });
+});
+
+describe('pht audit verify --new', () => {
+  const middle = (): Lines => {
+    const { north = [], dispatcher = [], south = [] } = honestLines();
+    return recent({ north: north.slice(0, 4), south, dispatcher: dispatcher.slice(0, 3) });
+  };
+  const whole = (): Lines => recent(honestLines());
+
+  it('reads only what is new, and finds nothing where there is nothing', async () => {
+    served = serve(fake, middle());
+    expect((await verify()).status).toBe(0);
+    asked = [];
+    served = serve(fake, whole());
+    const ran = await verifyNew();
+    expect([ran.status, codes(ran), ran.json.read]).toEqual([0, [], 'new']);
+    expect(ran.json.logs.map(({ size, continues }) => [size, continues])).toEqual([
+      [10, 4],
+      [10, 10],
+      [5, 3],
+    ]);
+    // The copy that grew is whole.
+    expect((await verify(join(home, 'audit/logs'))).status).toBe(0);
+    const again = await verifyNew();
+    expect([again.status, codes(again)]).toEqual([0, []]);
+  });
+
+  it('does not ask for what it has seen', async () => {
+    served = serve(fake, grown(900));
+    await verify();
+    asked = [];
+    served = serve(fake, grown(1000));
+    expect((await verifyNew()).json.logs[0]).toMatchObject({ size: 1010, continues: 910 });
+    const ofNorth = asked.filter(([member]) => member === 'north').map(([, first]) => first);
+    // The last bundle was not full.
+    expect(ofNorth.every((first) => first >= 768)).toBe(true);
+    expect(ofNorth).toContain(910);
+  });
+
+  const LATE: [string, FindingCode, (lines: Lines) => Lines][] = [
+    [
+      'a release without its screening',
+      'release.without-screening',
+      (lines) => ({
+        ...lines,
+        north: (lines['north'] ?? []).filter(({ entry }) => entry.type !== 'output.screened'),
+      }),
+    ],
+    [
+      'a second release of a train that ended before',
+      'release.duplicate',
+      (lines) => ({
+        ...lines,
+        south: [
+          ...(lines['south'] ?? []),
+          ...(recent({ south: releasedHop('t', 'south', { attempt: 2, atMs: START_MS + 90_000 }) })[
+            'south'
+          ] ?? []),
+        ],
+      }),
+    ],
+    [
+      'a second receipt of a hop that ended before',
+      'receipt.unordered',
+      (lines) => ({
+        ...lines,
+        south: [...(lines['south'] ?? []), ...(lines['south'] ?? []).slice(-1)],
+      }),
+    ],
+  ];
+  it.each(LATE)('finds %s, every time', async (_, code, change) => {
+    // South and its hop have ended before.
+    const { dispatcher = [] } = whole();
+    const early = dispatcher.filter(
+      ({ entry }) => entry.type !== 'receipt.received' || entry.hopId === headOf('t', 'south').hopId,
+    );
+    served = serve(fake, { ...middle(), dispatcher: early });
+    expect(codes(await verify())).toEqual([]);
+    const late = dispatcher.filter((line) => !early.includes(line));
+    served = serve(fake, change({ ...whole(), dispatcher: [...early, ...late] }));
+    // After a finding the next audit goes on from nothing.
+    for (const read of ['new', 'everything']) {
+      const ran = await verifyNew();
+      expect([ran.status, ran.json.read]).toEqual([4, read]);
+      if (read === 'new') expect(codes(ran)).toContain(code);
+    }
+  });
+
+  it('reads everything where the past was rewritten, and says so', async () => {
+    served = serve(fake, whole());
+    await verify();
+    const { north = [], ...rest } = whole();
+    const rewritten = [...north.slice(0, 9), ...filler(5, NOW_MS - 1000)];
+    served = serve(fake, { ...rest, north: rewritten });
+    const ran = await verifyNew();
+    expect(codes(ran)).toContain('log.forked');
+    expect([ran.status, ran.json.read]).toEqual([4, 'everything']);
+  });
+
+  const TAMPERED: [string, (text: string) => string][] = [
+    ['a release forgotten', (text) => text.replace(/"releases": \[[^\]]*\][^\]]*\]/, '"releases": []')],
+    [
+      'a train admitted',
+      (text) => text.replace('"admitted": [', '"admitted": [ "trn_000000000000000000000000",'),
+    ],
+    ['another time', (text) => text.replace(/"newestMs": \d+/, '"newestMs": 1')],
+    ['another tree', (text) => text.replace(/("peaks": \[\s*")[0-9a-f]{4}/, '$10000')],
+    ['another code', (text) => text.replace(/("mac": ")[0-9a-f]{4}/, '$10000')],
+  ];
+  it.each(TAMPERED)('finds what is open tampered with: %s', async (_, tamper) => {
+    served = serve(fake, whole());
+    await verify();
+    const path = join(home, 'audit/state.json');
+    const text = readFileSync(path, 'utf8');
+    expect(tamper(text)).not.toBe(text);
+    writeFileSync(path, tamper(text));
+    for (const ran of [await verifyNew(), await verify()]) {
+      expect([ran.status, codes(ran), ran.json.read]).toEqual([4, ['state.damaged'], 'everything']);
+    }
+    expect(readFileSync(path, 'utf8')).toBe(tamper(text));
+  });
+
+  it('has nothing to do with copies and disclosures', async () => {
+    for (const options of [{ logs: home }, { disclosure: ['x'] }]) {
+      const ran = run((frame) => verifyLogs(frame, { new: true, ...options }));
+      await expect(ran).rejects.toMatchObject({ code: 'usage.invalid' });
+    }
+  });
+});
+
+describe('pht audit proof and bundle', () => {
+  const out = join(home, 'out');
+  afterEach(() => rmSync(out, { recursive: true, force: true }));
+  const written = async (command: (frame: Frame) => Promise<void>): Promise<Written> =>
+    (await run(command)).json as unknown as Written;
+
+  it('write a proof of each entry, each of which holds by itself', async () => {
+    served = serve(fake, recent(story.lines));
+    const { proofs } = await written((frame) => proveTrain(frame, story.trainId, { out }));
+    expect(proofs).toHaveLength(25);
+    for (const { file } of proofs) {
+      const ran = await run((frame) => proveTrain(frame, undefined, { check: file }));
+      expect([ran.status, ran.json]).toMatchObject([0, { holds: true, cosigned: true }]);
+    }
+    const [{ file } = { file: '' }] = proofs;
+    const { text } = await run((frame) => proveTrain(frame, undefined, { check: file }), false);
+    expect(text).toMatch(/^HOLDS: entry \d+ of the \d+ of /);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('index ', 'index 1'));
+    await expect(run((frame) => proveTrain(frame, undefined, { check: file }))).rejects.toMatchObject({
+      code: 'proof.invalid',
+    });
+    for (const wrong of [
+      run((frame) => proveTrain(frame, undefined, {})),
+      run((frame) => proveTrain(frame, 'x', { check: file })),
+    ])
+      await expect(wrong).rejects.toMatchObject({ code: 'usage.invalid' });
+  });
+
+  it('are verified with no home and no network', async () => {
+    served = serve(fake, recent(story.lines));
+    mkdirSync(out);
+    const bundle = join(out, 'train.tar');
+    const { networkId, statements } = await written((frame) =>
+      bundleTrain(frame, story.trainId, { out: bundle }),
+    );
+    expect([networkId, statements]).toEqual([fake.network.id, 5]);
+    const nowhere = (given: object, json = true): Promise<Ran> =>
+      run((frame) => verifyLogs({ ...frame, openHome: noHome }, { bundle, ...given }), json);
+    const ran = await nowhere({ networkId });
+    expect([ran.status, ran.json.verdict, codes(ran)]).toEqual([0, 'sound', []]);
+    expect(ran.json.events).toHaveLength(25);
+    const { text } = await nowhere({ networkId }, false);
+    expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    expect(text).toContain('not replayed');
+    // An id that came with the bundle would prove nothing.
+    await expect(nowhere({})).rejects.toMatchObject({ code: 'usage.invalid' });
+    await expect(nowhere({ networkId: '0'.repeat(64) })).rejects.toMatchObject({ code: 'network.mismatch' });
+    await expect(nowhere({ networkId, new: true })).rejects.toMatchObject({ code: 'usage.invalid' });
+    await expect(
+      written((frame) => bundleTrain(frame, story.trainId, { out: bundle })),
+    ).rejects.toMatchObject({
+      code: 'usage.invalid',
+    });
+  });
+
+  const noHome = (): never => {
+    throw new PhtError('usage.invalid', 'no home directory was named');
+  };
+});
+
+describe('pht audit misconduct', () => {
+  const file = join(home, 'proof.misconduct');
+  const judge = (json = true): Promise<Ran> => run(async (frame) => judgeMisconduct(frame, file), json);
+
+  it('says what a file proves, and that another one proves nothing', async () => {
+    const [one, other] = [1, 2].map((later) => {
+      const log = serve(fake, recent({ north: filler(20, START_MS + later) })).get('north');
+      return Buffer.from(log?.checkpoint ?? []).toString();
+    });
+    if (one === undefined || other === undefined) throw new Error('no notes');
+    const origin = ledgerOrigin(fake.network.id, 'north');
+    const conflict = { member: 'north', origin, size: 20, notes: [one, other] as const };
+    const bytes = formatMisconduct(misconductOf(fake.network, conflict));
+    writeFileSync(file, bytes);
+    const ran = await judge();
+    expect([ran.status, ran.json]).toMatchObject([4, { proved: true, member: 'north', code: 'log.forked' }]);
+    const { text } = await judge(false);
+    expect(text).toContain('PROVED: misconduct of north');
+    expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    for (const [from, to] of [
+      ['"size":20', '"size":21'],
+      ['"member":"north"', '"member":"south"'],
+    ] as const) {
+      writeFileSync(file, Buffer.from(bytes).toString().replace(from, to));
+      await expect(judge()).rejects.toMatchObject({ code: 'proof.invalid' });
+    }
   });
 });

@@ -17,6 +17,8 @@ const COMMANDS = [
     'station show',
     'station approve',
     'station reject',
+    'station disclose',
+    'station forget',
     'station policy check',
     'train init',
     'train check',

@@ -29,6 +29,9 @@ afterEach(() => world.close());
 const typesOf = (): string[] => world.entries().map(({ type }) => type);
 const rejections = () => world.entries().filter(({ type }) => type === 'train.rejected');
 
+/** The newest one. */
+const commitmentTo = (member: string) => world.store.salts.open(member).at(-1)?.commitment;
+
 describe('admission', () => {
   it('answers with the blobs that are missing, after its ledger entry', async () => {
     const { trainId, missingDigests } = await submit(world, signManifest(world, manifestFor(world)));
@@ -39,8 +42,9 @@ describe('admission', () => {
       type: 'train.admitted',
       trainId,
       actor: 'dispatcher',
-      body: { researcher: 'rosa' },
+      body: { expiresMs: expect.any(Number), stops: 2, researcherCommitment: commitmentTo('rosa') },
     });
+    expect(JSON.stringify(world.entries())).not.toContain('rosa');
   });
 
   it('takes the same manifest for the same journey while it is loading', async () => {
@@ -48,7 +52,7 @@ describe('admission', () => {
     const first = await submit(world, manifest);
     await upload(world, first.trainId, digestOf(CONFIG), CONFIG);
     const again = await submit(world, manifest);
-    expect(again).toEqual({ trainId: first.trainId, missingDigests: [digestOf(LAYER)] });
+    expect(again).toMatchObject({ trainId: first.trainId, missingDigests: [digestOf(LAYER)] });
     expect(typesOf().filter((type) => type === 'train.admitted')).toHaveLength(1);
   });
 
@@ -96,7 +100,10 @@ describe('a train that is refused', () => {
     const bytes = encodeEnvelope({ ...envelope, payload: Buffer.from(changed).toString('base64') });
     await expect(submit(world, bytes)).rejects.toMatchObject({ code: 'signature.invalid' });
     expect(rejections()).toMatchObject([
-      { manifestDigest: digestOf(changed), body: { code: 'signature.invalid', caller: 'rosa' } },
+      {
+        manifestDigest: digestOf(changed),
+        body: { code: 'signature.invalid', callerCommitment: commitmentTo('rosa') },
+      },
     ]);
   });
 

@@ -5,25 +5,37 @@ import { join } from 'node:path';
 import { create, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { createDepot } from '../../src/adapters/depot/files.ts';
 import { createLedger } from '../../src/adapters/ledger/files.ts';
+import { createMirrorFiles, readTile } from '../../src/adapters/ledger/mirror-files.ts';
 import { openDispatcherStore } from '../../src/adapters/store/dispatcher-store.ts';
 import { UploadRequestSchema } from '../../src/gen/pht/v1/depot_pb.ts';
 import type { Journey } from '../../src/gen/pht/v1/journeys_pb.ts';
 import { DepartRequestSchema, JourneySchema, SubmitRequestSchema } from '../../src/gen/pht/v1/journeys_pb.ts';
 import { PullRequestSchema, ReportRequestSchema } from '../../src/gen/pht/v1/tracks_pb.ts';
 import { QUOTAS, type Quotas } from '../../src/journey/dispatcher/desk.ts';
+import type { PublisherTimes } from '../../src/journey/dispatcher/publish.ts';
 import { type Dispatcher, openDispatcher } from '../../src/journey/dispatcher/service.ts';
-import { encodeEnvelope, parseEnvelope } from '../../src/model/dsse.ts';
+import { createWitnesses } from '../../src/journey/dispatcher/witnesses.ts';
+import { createGatherer } from '../../src/journey/witness/gather.ts';
+import { createStartCheck } from '../../src/journey/witness/start.ts';
+import { createWitness } from '../../src/journey/witness/witness.ts';
+import { encodeEnvelope, parseEnvelope, payloadOf } from '../../src/model/dsse.ts';
 import type { ErrorCode } from '../../src/model/error.ts';
-import { type Digest, digestOf } from '../../src/model/id.ts';
+import { type Digest, digestOf, trainIdOf } from '../../src/model/id.ts';
+import { cosignCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import { decodeEntry, type LedgerEntry } from '../../src/model/ledger/entry.ts';
-import { ledgerOrigin } from '../../src/model/ledger/origin.ts';
+import { addSignatures, formatNote, parseNote } from '../../src/model/ledger/note.ts';
+import { ledgerOrigin, witnessKey } from '../../src/model/ledger/origin.ts';
+import { formatTlogProof, parseTlogProof } from '../../src/model/ledger/proof.ts';
+import type { Witnessing } from '../../src/model/network.ts';
 import { type VerifiedOrder, verifyOrder } from '../../src/model/order.ts';
 import type { Outcome } from '../../src/model/receipt.ts';
 import { signStatement } from '../../src/model/statement.ts';
 import type { Manifest } from '../../src/model/train.ts';
 import type { DispatcherStore } from '../../src/ports/dispatcher-store.ts';
+import type { Ledger } from '../../src/ports/ledger.ts';
 import type { CallContext } from '../../src/ports/wire.ts';
-import { type FakeNetwork, makeNetwork, memberIn, signerOf } from '../fakes/network.ts';
+import { logOf } from '../fakes/dispatcher-log.ts';
+import { type FakeNetwork, makeNetwork, memberIn, publicOf, signerOf } from '../fakes/network.ts';
 
 /** A dispatcher with a real store, ledger and depot in a temporary directory, a clock of its own, and real members. */
 export type World = {
@@ -33,8 +45,9 @@ export type World = {
   notes: string[];
   dispatcher: Dispatcher;
   store: DispatcherStore;
+  ledger: Ledger;
   /** Ends this dispatcher as a crash would, and starts another one on the same directory. */
-  restart(): Promise<void>;
+  restart(between?: () => void): Promise<void>;
   as(id: string, signal?: AbortSignal): CallContext;
   entries(): LedgerEntry[];
   close(): Promise<void>;
@@ -44,39 +57,70 @@ export const NOW_MS = 1_800_000_000_000;
 export const CONFIG = Buffer.from('{"the":"config"}');
 export const LAYER = Buffer.alloc(3000, 7);
 
-let network: Promise<FakeNetwork> | undefined;
+const networks = new Map<string, Promise<FakeNetwork>>();
+
+/** Every member but the auditor, and one of them may lie: 3 of the others for a station, as for the dispatcher. */
+export const QUORUM: Witnessing = {
+  quorum: 3,
+  faulty: 1,
+  witnesses: ['dispatcher', 'north', 'south', 'west', 'east'],
+};
 
 /** Keys and certificates take longer to make than all the rest: made once for a file of tests. */
-function sharedNetwork(): Promise<FakeNetwork> {
-  network ??= makeNetwork({
-    stations: ['north', 'south', 'west'],
-    researchers: ['rosa', 'otto'],
-    auditors: ['dora'],
-    nowMs: NOW_MS,
-  });
-  return network;
+function sharedNetwork(witnessing: Witnessing): Promise<FakeNetwork> {
+  const key = JSON.stringify(witnessing);
+  const made =
+    networks.get(key) ??
+    makeNetwork({
+      stations: ['north', 'south', 'west', ...(witnessing.quorum === 'none' ? [] : ['east'])],
+      researchers: ['rosa', 'otto'],
+      auditors: ['dora'],
+      nowMs: NOW_MS,
+      witnessing,
+    });
+  networks.set(key, made);
+  return made;
 }
 
-export async function makeWorld(quotas: Partial<Quotas> = {}): Promise<World> {
-  const fake = await sharedNetwork();
+export type WorldPlan = { witnessing?: Witnessing; publisherTimes?: Partial<PublisherTimes> };
+
+export async function makeWorld(quotas: Partial<Quotas> = {}, plan: WorldPlan = {}): Promise<World> {
+  const { witnessing = { quorum: 'none' } } = plan;
+  const fake = await sharedNetwork(witnessing);
   const dir = mkdtempSync(join(tmpdir(), 'dispatcher-'));
   const clock = { ms: NOW_MS };
   const notes: string[] = [];
   const depots = new Map<string, ReturnType<typeof createDepot>>();
-  const open = async (): Promise<{ store: DispatcherStore; dispatcher: Dispatcher }> => {
+  const open = async (): Promise<Pick<World, 'store' | 'dispatcher' | 'ledger'>> => {
     const store = openDispatcherStore(join(dir, 'state.db'), 'dispatcher');
     const self = memberIn(fake, 'dispatcher');
+    const network = () => fake.network;
+    const note = (text: string): unknown => notes.push(text);
+    const own = createWitness({
+      ...{ id: 'dispatcher', network, store: store.witness, nowMs: () => clock.ms },
+      signer: signerOf(self.keys.witness),
+    });
+    const witnesses = createWitnesses({ id: 'dispatcher', network, own });
+    const relay = witnesses.relayFor('dispatcher');
+    const logSigner = signerOf(self.keys.log);
     const ledger = createLedger({
       rows: store.ledgerRows,
       dir: join(dir, 'ledger'),
       origin: ledgerOrigin(fake.network.id, 'dispatcher'),
-      signer: signerOf(self.keys.log),
+      signer: logSigner,
+      publishAtOnce: () => witnessing.quorum === 'none',
+      beforeSigning: createStartCheck({
+        ...{ member: 'dispatcher', network, relay, publicJwk: logSigner.publicJwk, note },
+        signal: new AbortController().signal,
+      }),
     });
+    const gatherer = createGatherer({ member: 'dispatcher', network, ledger, relay, note });
     const dispatcher = await openDispatcher({
       id: 'dispatcher',
-      network: () => fake.network,
-      store,
-      ledger,
+      ...{ network, store, ledger, witnesses, gather: gatherer.round },
+      files: createMirrorFiles(join(dir, 'mirror')),
+      ownTile: (tile, size) => readTile(join(dir, 'ledger'), tile, size),
+      ...(plan.publisherTimes === undefined ? {} : { publisherTimes: plan.publisherTimes }),
       depotOf: (researcher) => {
         const depot = depots.get(researcher) ?? createDepot(join(dir, 'depot', researcher));
         depots.set(researcher, depot);
@@ -86,9 +130,9 @@ export async function makeWorld(quotas: Partial<Quotas> = {}): Promise<World> {
       clock: { nowMs: () => clock.ms },
       quotas: { ...QUOTAS, ...quotas },
       software: 'test',
-      note: (text) => notes.push(text),
+      note,
     });
-    return { store, dispatcher };
+    return { store, dispatcher, ledger };
   };
   const world: World = {
     fake,
@@ -96,9 +140,10 @@ export async function makeWorld(quotas: Partial<Quotas> = {}): Promise<World> {
     clock,
     notes,
     ...(await open()),
-    restart: async () => {
+    restart: async (between = () => undefined) => {
       await world.dispatcher.settle();
       world.store.close();
+      between();
       depots.clear();
       Object.assign(world, await open());
     },
@@ -169,12 +214,16 @@ export async function submit(
   manifest: Uint8Array,
   caller = 'rosa',
   idempotencyKey = newKey(),
-): Promise<{ trainId: string; missingDigests: string[] }> {
+): Promise<{ trainId: string; missingDigests: string[]; proof: Uint8Array }> {
   const answer = await world.dispatcher.journeys.submit(
     request(SubmitRequestSchema, { idempotencyKey, manifest }),
     world.as(caller),
   );
-  return { trainId: answer.trainId ?? '', missingDigests: answer.missingDigests ?? [] };
+  return {
+    trainId: answer.trainId ?? '',
+    missingDigests: answer.missingDigests ?? [],
+    proof: answer.proof ?? new Uint8Array(),
+  };
 }
 
 export async function upload(
@@ -216,7 +265,7 @@ export async function underWay(world: World, change: Partial<Manifest> = {}): Pr
 export async function pull(
   world: World,
   station: string,
-): Promise<{ orders: VerifiedOrder[]; cancellations: Uint8Array[] }> {
+): Promise<{ orders: VerifiedOrder[]; proofs: Uint8Array[]; cancellations: Uint8Array[] }> {
   const { orders = [], cancellations = [] } = await world.dispatcher.tracks.pull(
     request(PullRequestSchema, { ordersMax: 16 }),
     world.as(station),
@@ -225,6 +274,7 @@ export async function pull(
     orders: orders.map(({ order }) =>
       verifyOrder(parseEnvelope(order ?? new Uint8Array(), 'order'), world.fake.network, station),
     ),
+    proofs: orders.map(({ proof }) => proof ?? new Uint8Array()),
     cancellations,
   };
 }
@@ -270,7 +320,36 @@ export function receiptFor(
   return { receipt: encodeEnvelope(envelope), jwe: jwe ?? new Uint8Array() };
 }
 
-export type ReportBody = { progress: string } | { receipt: Uint8Array; jwe: Uint8Array };
+/** The entry about this receipt in its station's ledger. */
+export function receiptEntry(world: World, order: VerifiedOrder, receipt: Uint8Array): LedgerEntry {
+  const { audience, attempt, epoch } = order.predicate;
+  return {
+    v: 1,
+    ts: world.clock.ms,
+    type: 'receipt.issued',
+    ...{ trainId: trainIdOf(order.subject), hopId: order.hopId, attempt, epoch },
+    ...{ manifestDigest: order.subject, actor: audience, prev: null },
+    body: { receiptDigest: digestOf(payloadOf(parseEnvelope(receipt, 'receipt'))) },
+  };
+}
+
+/** A `.tlog-proof` under a checkpoint that these witnesses have cosigned. */
+export function cosigned(world: World, proof: Uint8Array, ...witnesses: string[]): Uint8Array {
+  const { checkpoint, ...rest } = parseTlogProof(proof);
+  const note = parseNote(checkpoint);
+  const lines = witnesses.map((id) => {
+    const { witness } = memberIn(world.fake, id).keys;
+    const key = witnessKey(world.fake.network.id, id, publicOf(witness));
+    return cosignCheckpoint(
+      note.text,
+      { key, sign: signerOf(witness).sign },
+      Math.floor(world.clock.ms / 1000),
+    );
+  });
+  return Buffer.from(formatTlogProof({ ...rest, checkpoint: formatNote(addSignatures(note, lines)) }));
+}
+
+export type ReportBody = { progress: string } | { receipt: Uint8Array; jwe: Uint8Array; proof?: Uint8Array };
 
 export async function report(
   world: World,
@@ -283,10 +362,12 @@ export async function report(
     hopId = order.hopId as string,
   } = {},
 ): Promise<void> {
+  const proven = (sealed: { receipt: Uint8Array }): Uint8Array =>
+    logOf(world.fake, order.predicate.audience).prove(receiptEntry(world, order, sealed.receipt));
   const wire =
     'progress' in body
       ? ({ case: 'progress', value: body.progress } as const)
-      : ({ case: 'receipt', value: body } as const);
+      : ({ case: 'receipt', value: { ...body, proof: body.proof ?? proven(body) } } as const);
   await world.dispatcher.tracks.report(
     request(ReportRequestSchema, { idempotencyKey: key, hopId, epoch: BigInt(epoch), body: wire }),
     world.as(caller),

@@ -133,7 +133,7 @@ describe('a journey', () => {
     expect(await depart(world, trainId, key)).toEqual(first);
     expect(typesOf().filter((type) => type === 'order.issued')).toHaveLength(2);
     expect(await pull(world, 'north')).toMatchObject({ orders: [{ predicate: { epoch: 1 } }] });
-    expect(await pull(world, 'west')).toEqual({ orders: [], cancellations: [] });
+    expect(await pull(world, 'west')).toEqual({ orders: [], proofs: [], cancellations: [] });
   });
 
   it('fails when too few stations released, naming each code', async () => {

@@ -108,11 +108,12 @@ describe('a mirror', () => {
       fc.asyncProperty(
         fc.array(fc.tuple(fc.nat(20), fc.boolean(), fc.nat(3)), { maxLength: 8 }),
         async (steps) => {
-          world.store.mirrors.drop('west', 0);
+          world.store.mirrors.drop('west');
           world.store.mirrors.save({
             member: 'west',
             verified: { size: 0, peaks: [] },
             stored: { size: 0, peaks: [] },
+            pendingBytes: 0,
             checkpoint: null,
           });
           let held = 0;

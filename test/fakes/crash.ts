@@ -12,6 +12,8 @@ export type CrashPlan = { at: number; when: 'before' | 'after' };
 export type Fragile = {
   /** The port, until the crash; from then on every call throws. */
   wrap<T extends object>(port: T): T;
+  /** The same for one function. */
+  call<A extends unknown[], R>(work: (...parameters: A) => R): (...parameters: A) => R;
   /** Calls so far. */
   calls(): number;
   isDead(): boolean;
@@ -52,6 +54,10 @@ export function createFragile(plan: CrashPlan | null): Fragile {
           return (...parameters: unknown[]) => called(() => Reflect.apply(member, target, parameters));
         },
       }),
+    call:
+      (work) =>
+      (...parameters) =>
+        called(() => work(...parameters)) as ReturnType<typeof work>,
     calls: () => calls,
     isDead: () => dead,
   };

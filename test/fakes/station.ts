@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDepot } from '../../src/adapters/depot/files.ts';
 import { createOpener, createSealer } from '../../src/adapters/envelope/jwe.ts';
-import { createLedger } from '../../src/adapters/ledger/files.ts';
+import { createLedger, type LedgerOptions } from '../../src/adapters/ledger/files.ts';
 import { createSigner } from '../../src/adapters/signer/ed25519.ts';
 import { createSpool } from '../../src/adapters/spool/files.ts';
 import { openStationStore, type StationStore } from '../../src/adapters/store/station-store.ts';
@@ -21,24 +21,32 @@ import { createInspect } from '../../src/journey/station/inspect.ts';
 import { acceptOrder } from '../../src/journey/station/intake.ts';
 import { createLoad } from '../../src/journey/station/load.ts';
 import { createRejects } from '../../src/journey/station/rejects.ts';
+import { createRelease } from '../../src/journey/station/release.ts';
 import { createRun } from '../../src/journey/station/run.ts';
 import { createScreen } from '../../src/journey/station/screen.ts';
 import { createSeal } from '../../src/journey/station/seal.ts';
 import type { Station } from '../../src/journey/station/stages.ts';
+import { createWitnessing } from '../../src/journey/station/witnessing.ts';
 import { parseEnvelope } from '../../src/model/dsse.ts';
+import { PhtError } from '../../src/model/error.ts';
+import { cosignCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import { decodeEntry, type LedgerEntry } from '../../src/model/ledger/entry.ts';
-import { ledgerOrigin } from '../../src/model/ledger/origin.ts';
+import { openEntryProof } from '../../src/model/ledger/entry-proof.ts';
+import { parseNote } from '../../src/model/ledger/note.ts';
+import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.ts';
 import type { Network } from '../../src/model/network.ts';
 import { type Receipt, verifyReceipt } from '../../src/model/receipt.ts';
 import { type DisclosureSettings, PRESETS } from '../../src/model/result/settings.ts';
+import { witnessPolicy } from '../../src/model/witnessing.ts';
 import type { Ledger } from '../../src/ports/ledger.ts';
 import type { Sealer } from '../../src/ports/signer.ts';
 import type { Leases } from '../../src/ports/track.ts';
 import type { Client, Service } from '../../src/ports/wire.ts';
+import type { Witnessing } from '../../src/ports/witnessing.ts';
 import { type CrashPlan, createFragile, type Fragile } from './crash.ts';
 import { createFakeBlobs, createFakeDatasets, type FakeDatasets } from './datasets.ts';
 import { createFakeExecutor, type FakeExecutor } from './executor.ts';
-import { type FakeNetwork, memberIn } from './network.ts';
+import { type FakeNetwork, memberIn, signerOf } from './network.ts';
 import { type FakeImage, makeImage } from './trains.ts';
 
 /** Everything of the station `north` but the engine and the wire: real steps, store, ledger, policy, gate and keys. */
@@ -53,6 +61,7 @@ export type Handed = {
   progress?: string;
   receipt?: Uint8Array;
   jwe?: Uint8Array;
+  proof?: Uint8Array;
 };
 
 export type Rig = {
@@ -76,6 +85,10 @@ export type Rig = {
   policy(text: string | null): void;
   lease: Leases['hold'];
   sealer: Sealer;
+  /** One round of the witnesses; without a quorum none is ever asked for. */
+  cosign: (ledger: Ledger, signal: AbortSignal) => Promise<void>;
+  /** The start-up rule, where a test wants it. */
+  beforeSigning: NonNullable<LedgerOptions['beforeSigning']>;
   /** A process of the station over the same files; one at a time. */
   start(plan?: CrashPlan | null): Process;
   close(): void;
@@ -86,9 +99,10 @@ export type Process = {
   readonly station: Station;
   readonly steps: Steps;
   readonly ledger: Ledger;
+  readonly witnessing: Witnessing;
   readonly fragile: Fragile;
   readonly admin: Service<typeof AdminService>;
-  accept(pulled: { order: Uint8Array; manifest: Uint8Array }): string | null;
+  accept(pulled: { order: Uint8Array; manifest: Uint8Array; proof: Uint8Array }): string | null;
   visit(hopId: string, signal?: AbortSignal): Promise<Ended>;
   /** Hands the outbox to the dispatcher. */
   post(): Promise<void>;
@@ -124,6 +138,10 @@ export function makeStation(fake: FakeNetwork, nowMs: number): Rig {
     },
     lease: async () => undefined,
     sealer: createSealer(),
+    cosign: async () => {
+      throw new PhtError('witness.unreachable', 'nobody is a witness here');
+    },
+    beforeSigning: async () => undefined,
     start: (plan = null) => {
       current?.stop();
       current = startProcess(rig, plan);
@@ -148,29 +166,41 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
   const fragile = createFragile(plan);
   const store = openStationStore(join(dir, 'state.db'), 'north');
   const keys = memberIn(fake, 'north').keys;
-  const ports = {
-    hops: fragile.wrap(store.hops),
-    clearances: fragile.wrap(store.clearances),
-    outbox: fragile.wrap(store.outbox),
-    log: fragile.wrap(store.log),
-    executor: fragile.wrap(rig.executor),
-    datasets: fragile.wrap(rig.datasets),
-    spool: fragile.wrap(createSpool(join(dir, 'runs'))),
-    signer: fragile.wrap(createSigner(keys.statement)),
-    sealer: fragile.wrap(rig.sealer),
-  };
   const ledger = createLedger({
     rows: fragile.wrap(store.ledgerRows),
     dir: join(dir, 'ledger'),
     origin: ledgerOrigin(fake.network.id, 'north'),
     signer: createSigner(keys.log),
+    publishAtOnce: () => rig.settings.network.witnessing.quorum === 'none',
+    beforeSigning: (tree) => rig.beforeSigning(tree),
   });
+  const closed = new AbortController();
+  const witnessing = createWitnessing(
+    ledger,
+    fragile.call((signal) => rig.cosign(ledger, signal)),
+    closed.signal,
+  );
+  const ports = {
+    hops: fragile.wrap(store.hops),
+    clearances: fragile.wrap(store.clearances),
+    outbox: fragile.wrap(store.outbox),
+    log: fragile.wrap(store.log),
+    archive: fragile.wrap(store.archive),
+    executor: fragile.wrap(rig.executor),
+    datasets: fragile.wrap(rig.datasets),
+    spool: fragile.wrap(createSpool(join(dir, 'runs'))),
+    signer: fragile.wrap(createSigner(keys.statement)),
+    sealer: fragile.wrap(rig.sealer),
+    witness: fragile.wrap(store.witness),
+    witnessing,
+  };
   const station = stationOf(rig, store);
   const depot = createDepot(join(dir, 'depot'));
   const policy = policyReader(dir);
+  const inspect = createInspect(station, ports);
   const steps: Steps = {
-    inspect: createInspect(station, ports),
-    decide: createDecide(station, { hops: ports.hops, policy }),
+    inspect,
+    decide: createDecide(station, { ...ports, policy }),
     clear: createClear(station, ports),
     load: createLoad(station, {
       ...ports,
@@ -182,18 +212,22 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     run: createRun(station, { ...ports, log: () => () => undefined }),
     screen: createScreen(station, ports),
     seal: createSeal(station, { ...ports, policy }),
+    release: createRelease(station, { ...ports, policy, inspect }),
     close: createClose(station, ports),
   };
   const admin = createAdminService(station, {
     waitsFor: () => '',
     ...ports,
+    ledger,
+    ledgerRows: store.ledgerRows,
+    recorded: () => undefined,
     policy,
     connected: () => true,
     problem: () => '',
     readLog: async () => new Uint8Array(),
     decided: () => undefined,
   });
-  const track = { report: reportTo(rig, store) } as Partial<Client<typeof TrackService>> as Client<
+  const track = { report: reportTo(rig) } as Partial<Client<typeof TrackService>> as Client<
     typeof TrackService
   >;
   let stopped = false;
@@ -202,16 +236,17 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     station,
     steps,
     ledger,
+    witnessing,
     fragile,
     admin,
     accept: (pulled) =>
       acceptOrder(pulled, station, { ...ports, rejects: createRejects(station, ports.log) })?.hopId ?? null,
     visit: (hopId, signal = new AbortController().signal) =>
       visit(hopId, steps, { hops: ports.hops, station, whenFree: (_signal, work) => work() }, signal),
-    post: () =>
-      deliver(fragile.wrap(track), station, { outbox: ports.outbox, ledger }, new AbortController().signal),
+    post: () => deliver(fragile.wrap(track), station, { ...ports, ledger }, new AbortController().signal),
     entries: () => store.ledgerRows.read(0, store.ledgerRows.size()).map(decodeEntry),
     stop: () => {
+      closed.abort();
       if (!stopped) store.close();
       stopped = true;
     },
@@ -238,27 +273,56 @@ function stationOf(rig: Rig, store: StationStore): Station {
     explanations: 'full',
     disclosure: () => rig.settings.disclosure,
     highestMs: store.log.highestMs,
-    commitments: createCommitments(store.log.keepSalt),
+    commitments: createCommitments(store.archive.keepSalt),
     note: (text, detail) => void rig.notes.push({ text, detail }),
   };
 }
 
-/** Holds promise 8 at every hand-over: a receipt comes after the signed checkpoint over its entries. */
-function reportTo(rig: Rig, store: StationStore): Client<typeof TrackService>['report'] {
+/** Holds promise 8 at every hand-over: a receipt comes with its entry, under a signed and if need be cosigned checkpoint. */
+function reportTo(rig: Rig): Client<typeof TrackService>['report'] {
   return async (request) => {
     const { idempotencyKey: key = '', hopId = '', body } = request;
     if (body?.case === 'receipt') {
-      const ledgerSize = store.hops.find(hopId)?.sealed?.ledgerSize ?? Number.POSITIVE_INFINITY;
-      const size = Number(readFileSync(join(rig.dir, 'ledger', 'checkpoint'), 'utf8').split('\n')[1]);
-      if (!(size >= ledgerSize))
-        throw new Error(`a receipt left before checkpoint ${ledgerSize}; it stands at ${size}`);
-      const { receipt = new Uint8Array(), jwe = new Uint8Array() } = body.value;
+      const { receipt = new Uint8Array(), jwe = new Uint8Array(), proof = new Uint8Array() } = body.value;
+      assertProven(rig, receipt, proof);
       const before = rig.handed.get(key);
       if (before?.receipt !== undefined && !Buffer.from(before.receipt).equals(receipt))
         throw new Error('another receipt');
-      rig.handed.set(key, { key, hopId, receipt, jwe });
+      rig.handed.set(key, { key, hopId, receipt, jwe, proof });
     } else if (body?.case === 'progress') rig.handed.set(key, { key, hopId, progress: body.value });
     return { $typeName: 'pht.v1.ReportResponse' };
+  };
+}
+
+function assertProven(rig: Rig, receipt: Uint8Array, proof: Uint8Array): void {
+  const { network } = rig.fake;
+  const origin = ledgerOrigin(network.id, 'north');
+  const policy = witnessPolicy(network, 'north');
+  const { entry, opened } = openEntryProof(proof, {
+    origin,
+    logKeys: [logKey(origin, signerOf(memberIn(rig.fake, 'north').keys.log).publicJwk)],
+    witnessKeys: policy?.witnesses.map(({ key }) => key) ?? [],
+  });
+  const { digest, predicate } = verifyReceipt(parseEnvelope(receipt, 'receipt'), network, 'north');
+  if (entry.type !== 'receipt.issued' || entry.body['receiptDigest'] !== digest)
+    throw new Error('a receipt came with the proof of something else');
+  if (predicate.outcome === 'released' && opened.cosignatures.length < (policy?.quorum ?? 0))
+    throw new Error('a result left before the witnesses had cosigned its release');
+}
+
+/** What honest witnesses do in one round, without the wire. */
+export function cosignedBy(rigOf: () => Rig, ...members: string[]): Rig['cosign'] {
+  return async (ledger) => {
+    const { fake, clock } = rigOf();
+    const head = ledger.checkpoint();
+    if (head === null) throw new Error('nothing is signed yet');
+    const { text } = parseNote(head.text);
+    const lines = members.map((member) => {
+      const { sign, publicJwk } = signerOf(memberIn(fake, member).keys.witness);
+      const key = witnessKey(fake.network.id, member, publicJwk);
+      return cosignCheckpoint(text, { key, sign }, Math.floor(clock.ms / 1000));
+    });
+    await ledger.publish(head.size, lines);
   };
 }
 

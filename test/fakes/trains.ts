@@ -1,8 +1,9 @@
 import { type Envelope, encodeEnvelope, payloadOf } from '../../src/model/dsse.ts';
-import { type Digest, digestOf } from '../../src/model/id.ts';
+import { type Digest, digestOf, hopIdOf, trainIdOf } from '../../src/model/id.ts';
 import type { Order } from '../../src/model/order.ts';
 import { signStatement } from '../../src/model/statement.ts';
 import type { Manifest, TrainImage } from '../../src/model/train.ts';
+import { logOf } from './dispatcher-log.ts';
 import { type FakeNetwork, memberIn } from './network.ts';
 
 /** Manifests of a researcher and orders of a dispatcher who may write into them whatever a test wants. */
@@ -90,7 +91,7 @@ export function makeOrder(
   manifestDigest: Digest,
   nowMs: number,
   overrides: Partial<Order> & { signedBy?: string } = {},
-): { order: Uint8Array; digest: Digest; envelope: Envelope } {
+): { order: Uint8Array; digest: Digest; envelope: Envelope; proof: Uint8Array } {
   const { signedBy = 'dispatcher', ...changed } = overrides;
   const predicate: Order = {
     networkId: fake.network.id,
@@ -108,5 +109,33 @@ export function makeOrder(
   };
   const subject = { name: 'manifest', digest: manifestDigest };
   const signed = signStatement('order', subject, predicate, memberIn(fake, signedBy).signer);
-  return { order: encodeEnvelope(signed.envelope), digest: signed.digest, envelope: signed.envelope };
+  const { envelope, digest } = signed;
+  return {
+    order: encodeEnvelope(envelope),
+    digest,
+    envelope,
+    proof: proofOfOrder(fake, { digest, predicate, subject: manifestDigest }, signedBy),
+  };
+}
+
+/** The order's entry in its dispatcher's ledger; one that names no dispatcher has an entry there all the same. */
+export function proofOfOrder(
+  fake: FakeNetwork,
+  { digest, predicate, subject }: { digest: Digest; predicate: Order; subject: Digest },
+  dispatcher = 'dispatcher',
+): Uint8Array {
+  const { attempt, epoch, audience } = predicate;
+  return logOf(fake, dispatcher).prove({
+    v: 1,
+    ts: predicate.notBeforeMs,
+    type: 'order.issued',
+    trainId: trainIdOf(subject),
+    hopId: hopIdOf(digest),
+    attempt,
+    epoch,
+    manifestDigest: subject,
+    actor: dispatcher,
+    prev: null,
+    body: { station: audience, orderDigest: digest },
+  });
 }

@@ -163,7 +163,9 @@ function lies(of: (context: CallContext) => Told): Bound[] {
   };
   const ledgers: Service<typeof LedgerService> = {
     logs: nothing,
-    checkpoint: nothing,
+    statements: nothing,
+    // It holds no mirror: every station begins with it.
+    checkpoint: async () => ({ checkpoint: new Uint8Array() }),
     entries: nothingYet,
     publish: async ({ firstIndex, entries }, context) => {
       const station = of(context);

@@ -5,7 +5,7 @@ import { until } from '../journey/processes.ts';
 import { everywhere, type Scene } from './rig.ts';
 import { forged, type Ordered } from './trains.ts';
 
-type Lie = (station: string) => Promise<Pick<Ordered, 'order' | 'manifest'>>;
+type Lie = (station: string) => Promise<Pick<Ordered, 'order' | 'manifest' | 'proof'>>;
 
 /** What is no order of this network for this station: no hop, no receipt, one line in the station's ledger. */
 export function noOrders(scene: () => Scene): void {
@@ -69,7 +69,18 @@ export function noOrders(scene: () => Scene): void {
       async () => ({
         order: scene().hello.manifest,
         manifest: scene().hello.manifest,
+        proof: new Uint8Array(),
       }),
+    ],
+    [
+      'an order that stands in no ledger',
+      'proof.invalid',
+      async (station) => ({ ...honest(station), proof: new Uint8Array() }),
+    ],
+    [
+      'an order with the place of another one',
+      'proof.invalid',
+      async (station) => ({ ...honest(station), proof: honest(neighbour(station)).proof }),
     ],
     ['nothing', 'input.malformed', bytes(() => new Uint8Array())],
     ['half an order', 'input.malformed', bytes((order) => order.subarray(0, order.byteLength / 2))],

@@ -8,8 +8,10 @@ import type { SealedReceipt } from '../../src/gen/pht/v1/tracks_pb.ts';
 import { parseEnvelope } from '../../src/model/dsse.ts';
 import { digestOf } from '../../src/model/id.ts';
 import { decodeEntry, type LedgerEntry } from '../../src/model/ledger/entry.ts';
+import { ledgerOrigin } from '../../src/model/ledger/origin.ts';
 import { type Receipt, verifyReceipt } from '../../src/model/receipt.ts';
 import type { Signer } from '../../src/ports/signer.ts';
+import { memoryLog } from '../fakes/dispatcher-log.ts';
 import { arms, type Journey, makeJourney } from '../journey/harness.ts';
 import { ok, until } from '../journey/processes.ts';
 import { type LyingDispatcher, startLyingDispatcher } from './lying-dispatcher.ts';
@@ -32,13 +34,13 @@ export type Heard = {
 export type Rig = {
   readonly journey: Journey;
   readonly liar: LyingDispatcher;
-  signer(member: string): Promise<Signer>;
+  signer(member: string, use?: 'statement' | 'log'): Promise<Signer>;
   /** Packed by `pht train pack` in the researcher's home. */
   pack(directory: string): Promise<Train>;
   /** A blob as the researcher's own depot holds it. */
   blob(digest: string): Promise<Uint8Array>;
   order(station: string, train: Pick<Train, 'manifest' | 'digest'>, lies?: OrderLies): Ordered;
-  send(station: string, ...ordered: Pick<Ordered, 'order' | 'manifest'>[]): void;
+  send(station: string, ...ordered: Pick<Ordered, 'order' | 'manifest' | 'proof'>[]): void;
   /** The station's signed word on this order, once `count` reports carried it; all of them were the same bytes. */
   heard(station: string, ordered: Ordered, count?: number): Promise<Heard>;
   /** Sends, has the admin approve where one is asked, and waits for the end. */
@@ -65,11 +67,13 @@ export type Scene = {
 export async function openRig(): Promise<Rig> {
   const journey = await makeJourney(
     STATIONS.map((id) => ({ id, policy: id === ASKS ? 'ask' : 'permit', ...arms(61, 62) })),
+    { witnesses: false },
   );
   const liar = await startLyingDispatcher(journey.home('dispatcher'));
   await Promise.all(STATIONS.map((station) => journey.startStation(station)));
   const signer = signers(journey);
-  const dispatcher = await signer('dispatcher');
+  const log = memoryLog(ledgerOrigin(liar.network.id, 'dispatcher'), await signer('dispatcher', 'log'));
+  const dispatcher = { ...(await signer('dispatcher')), log };
   const order: Rig['order'] = (station, train, lies) =>
     orderFor(liar.network, station, train, dispatcher, lies);
   const send: Rig['send'] = (station, ...ordered) => liar.offer(station, { orders: ordered });
@@ -127,9 +131,9 @@ export function everywhere<T>(look: (station: string) => Promise<T>): Promise<T[
 }
 
 function signers(journey: Journey): Rig['signer'] {
-  return async (member) => {
+  return async (member, use = 'statement') => {
     const noPassphrase = (): Promise<never> => Promise.reject(new Error('the keys of tests are in clear'));
-    return createSigner(await loadKey(journey.home(member), 'statement', noPassphrase));
+    return createSigner(await loadKey(journey.home(member), use, noPassphrase));
   };
 }
 

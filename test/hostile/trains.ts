@@ -1,16 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { type Envelope, encodeEnvelope, parseEnvelope, payloadOf } from '../../src/model/dsse.ts';
-import { type Digest, digestOf, type HopId, hopIdOf } from '../../src/model/id.ts';
+import { type Digest, digestOf, type HopId, hopIdOf, trainIdOf } from '../../src/model/id.ts';
 import type { Network } from '../../src/model/network.ts';
 import type { Order } from '../../src/model/order.ts';
 import { readStatement, signStatement } from '../../src/model/statement.ts';
 import { Manifest } from '../../src/model/train.ts';
 import type { Signer } from '../../src/ports/signer.ts';
+import type { FakeLog } from '../fakes/dispatcher-log.ts';
 
 /** Trains and orders from real homes, and what a liar makes of them. */
 
 export type Train = { manifest: Uint8Array; digest: Digest; envelope: Envelope; predicate: Manifest };
-export type Ordered = { order: Uint8Array; manifest: Uint8Array; orderDigest: Digest; hopId: HopId };
+export type Ordered = {
+  order: Uint8Array;
+  manifest: Uint8Array;
+  proof: Uint8Array;
+  orderDigest: Digest;
+  hopId: HopId;
+};
 export type OrderLies = Partial<Order> & { signer?: Signer };
 
 const DAY_MS = 86_400_000;
@@ -42,7 +49,7 @@ export function orderFor(
   network: Network,
   audience: string,
   train: Pick<Train, 'manifest' | 'digest'>,
-  dispatcher: Signer,
+  dispatcher: Signer & { log: FakeLog },
   { signer = dispatcher, ...changes }: OrderLies = {},
 ): Ordered {
   const nowMs = Date.now();
@@ -62,10 +69,19 @@ export function orderFor(
   };
   const subject = { name: 'manifest', digest: train.digest };
   const { envelope, digest } = signStatement('order', subject, predicate, signer);
-  return {
-    order: encodeEnvelope(envelope),
-    manifest: train.manifest,
-    orderDigest: digest,
-    hopId: hopIdOf(digest),
-  };
+  const hopId = hopIdOf(digest);
+  const proof = dispatcher.log.prove({
+    v: 1,
+    ts: nowMs,
+    type: 'order.issued',
+    trainId: trainIdOf(train.digest),
+    hopId,
+    attempt: predicate.attempt,
+    epoch: predicate.epoch,
+    manifestDigest: train.digest,
+    actor: 'dispatcher',
+    prev: null,
+    body: { station: audience, orderDigest: digest },
+  });
+  return { order: encodeEnvelope(envelope), manifest: train.manifest, proof, orderDigest: digest, hopId };
 }

@@ -44,13 +44,13 @@ const CONFIG = `engine:\n  acceptEngineRisks: [runc-break-outs]\n`;
 
 export async function makeJourney(
   stations: readonly StationSpec[],
-  dispatcherPort?: number,
+  options: { dispatcherPort?: number; witnesses?: boolean } = {},
 ): Promise<Journey> {
   const dir = mkdtempSync(join(tmpdir(), 'pht-'));
   const home = (member: string): string => join(dir, member);
-  const port = dispatcherPort ?? (await freePort());
+  const port = options.dispatcherPort ?? (await freePort());
   const address = `127.0.0.1:${port}`;
-  await makeHomes(stations, home, address);
+  await makeHomes(stations, home, address, options.witnesses ?? true);
   const servers = new Map<string, Server>();
   return {
     dir,
@@ -111,6 +111,7 @@ async function makeHomes(
   stations: readonly StationSpec[],
   home: (id: string) => string,
   address: string,
+  witnesses: boolean,
 ): Promise<void> {
   await ok(home('net'), ['network', 'init', '--title', 'Test network', '--no-passphrase']);
   const network = join(home('net'), 'network.json');
@@ -140,6 +141,7 @@ async function makeHomes(
   }
   const ids = ['dispatcher', 'lee', 'dpo', ...stations.flatMap(({ id }) => [id, `${id}-admin`])];
   await ok(home('net'), ['network', 'admit', ...ids.map((id) => join(home(id), 'enrolment.json'))]);
+  if (!witnesses) await ok(home('net'), ['network', 'witnesses', '--none']);
   for (const id of ids) await ok(home(id), ['network', 'import', network]);
   for (const spec of stations) await furnish(spec, home(spec.id));
 }

@@ -8,6 +8,8 @@ import { type ArrivePorts, arrive } from '../../src/journey/researcher/arrive.ts
 import type { Shown } from '../../src/journey/researcher/verify-station.ts';
 import { releasedIn } from '../../src/model/account.ts';
 import { PhtError } from '../../src/model/error.ts';
+import { openEntryProof } from '../../src/model/ledger/entry-proof.ts';
+import { trustIn } from '../../src/model/proven.ts';
 import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
 import {
   clientOf,
@@ -188,12 +190,67 @@ test('while it is under way nothing is kept, and what has not been heard of is c
     order: new Uint8Array(),
     receipt: new Uint8Array(),
     jwe: new Uint8Array(),
+    orderProof: new Uint8Array(),
+    receiptProof: new Uint8Array(),
   };
   const results = [await released(fake, packed, 'north'), waiting];
   const { arrival } = await arriving({ state: 'under-way', stops: { south: 'awaiting-clearance' }, results });
   expect(arrival.stations[1]).toMatchObject({ word: 'claimed', state: 'awaiting-clearance' });
   expect(arrival.complete).toBe(false);
   expect(existsSync(keyPath())).toBe(true);
+});
+
+describe('proofs', () => {
+  const kept = (name: string): Buffer =>
+    readFileSync(join(home.dir, 'trains', packed.manifest.trainId, name));
+
+  test('of every hop are kept beside the results, and the account names them', async () => {
+    const results = [await released(fake, packed, 'north'), await refused(fake, packed, 'south')];
+    const { arrival } = await arriving({ stops: { south: 'refused' }, results });
+    expect(arrival.complete).toBe(true);
+    for (const [at, { station, proofs }] of arrival.stations.entries()) {
+      const folder = `trains/${packed.manifest.trainId}/results`;
+      expect(proofs?.order.file).toBe(`${folder}/${station}.order.tlog-proof`);
+      expect(proofs?.receipt.file).toBe(`${folder}/${station}.receipt.tlog-proof`);
+      expect(kept(`results/${station}.order.tlog-proof`)).toEqual(Buffer.from(results[at]?.orderProof ?? []));
+      const receipt = kept(`results/${station}.receipt.tlog-proof`);
+      expect(receipt).toEqual(Buffer.from(results[at]?.receiptProof ?? []));
+      const trust = trustIn(fake.network, station, 'station');
+      const { entry, quote } = openEntryProof(receipt, trust);
+      expect(entry.body['receiptDigest']).toBe(arrival.stations[at]?.receiptDigest);
+      expect(quote).toMatchObject({ origin: proofs?.receipt.origin, index: proofs?.receipt.index });
+    }
+  });
+
+  test('are kept while the journey is still under way', async () => {
+    const results = [await released(fake, packed, 'north')];
+    await arriving({ state: 'under-way', stops: { south: 'running' }, results });
+    expect(kept('results/north.receipt.tlog-proof')).toEqual(Buffer.from(results[0]?.receiptProof ?? []));
+    expect(existsSync(join(home.dir, 'trains', packed.manifest.trainId, 'results', 'north.json'))).toBe(
+      false,
+    );
+  });
+
+  test.each(['orderProof', 'receiptProof'] as const)(
+    'a missing %s leaves its station out, keeps nothing of it, and spares the key',
+    async (which) => {
+      const bare = { ...(await released(fake, packed, 'south')), [which]: new Uint8Array() };
+      const { arrival } = await arriving({ results: [await released(fake, packed, 'north'), bare] });
+      expect(arrival.stations[1]).toMatchObject({ word: 'unverified', code: 'proof.invalid', proofs: null });
+      expect(arrival.complete).toBe(false);
+      expect(releasedIn(arrival).map(({ station }) => station)).toEqual(['north']);
+      const folder = join(home.dir, 'trains', packed.manifest.trainId, 'results');
+      expect(existsSync(join(folder, 'south.order.tlog-proof'))).toBe(false);
+      expect(existsSync(join(folder, 'south.receipt.tlog-proof'))).toBe(false);
+      expect(existsSync(keyPath())).toBe(true);
+    },
+  );
+
+  test('of two receipts for one stop are neither kept', async () => {
+    const north = await released(fake, packed, 'north');
+    await arriving({ stops: { south: 'refused' }, results: [north, north] });
+    expect(existsSync(join(home.dir, 'trains', packed.manifest.trainId, 'results'))).toBe(false);
+  });
 });
 
 test.each([

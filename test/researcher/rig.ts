@@ -11,7 +11,7 @@ import type { JourneyClient } from '../../src/journey/researcher/journeys.ts';
 import type { Researcher, Retry } from '../../src/journey/researcher/researcher.ts';
 import type { Shown } from '../../src/journey/researcher/verify-station.ts';
 import { encodeEnvelope, keyIdOf, parseEnvelope } from '../../src/model/dsse.ts';
-import { digestOf } from '../../src/model/id.ts';
+import { type Digest, digestOf } from '../../src/model/id.ts';
 import type { Order } from '../../src/model/order.ts';
 import type { ExplanationPredicate, Receipt, ResultPredicate } from '../../src/model/receipt.ts';
 import type { PhtResult } from '../../src/model/result/schema.ts';
@@ -20,6 +20,7 @@ import { type VerifiedManifest, verifyManifest } from '../../src/model/train.ts'
 import type { TrainKey } from '../../src/ports/researcher-trains.ts';
 import { type FakeNetwork, memberIn, publicOf, x25519 } from '../fakes/network.ts';
 import { makeImage, makeOrder, makeTrain } from '../fakes/trains.ts';
+import { cosigned, proofOfReceipt } from './proofs.ts';
 
 /** A researcher with a real home, a packed train, and stations that answer it with real keys. */
 
@@ -85,6 +86,9 @@ export type Lies = {
   insideSigner?: string;
   sealedTo?: TrainKey;
   jwe?: (jwe: Uint8Array) => Uint8Array;
+  /** Whose ledger the receipt stands in, and who cosigns its head. */
+  receiptLog?: string;
+  witnesses?: readonly string[];
 };
 
 export async function released(
@@ -167,7 +171,20 @@ async function show(
     memberIn(fake, lies.signer ?? station).signer,
   );
   const shownJwe = lies.jwe?.(jwe) ?? jwe;
-  return { station, order: order.order, receipt: encodeEnvelope(receipt.envelope), jwe: shownJwe };
+  const proof = proofOfReceipt(fake, lies.receiptLog ?? station, {
+    orderDigest: (lies.receiptSubject ?? order.digest) as Digest,
+    receiptDigest: receipt.digest,
+    manifestDigest,
+    outcome: said.outcome,
+  });
+  return {
+    station,
+    order: order.order,
+    receipt: encodeEnvelope(receipt.envelope),
+    jwe: shownJwe,
+    orderProof: order.proof,
+    receiptProof: cosigned(fake, proof, lies.witnesses ?? []),
+  };
 }
 
 export function openerFor({ key }: Packed): ReturnType<typeof createOpener> {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -21,6 +21,8 @@ import { verifyCancellation } from '../../src/model/cancellation.ts';
 import { parseEnvelope, payloadOf } from '../../src/model/dsse.ts';
 import { PhtError } from '../../src/model/error.ts';
 import { type Digest, digestOf, type TrainId, trainIdOf } from '../../src/model/id.ts';
+import { openEntryProof } from '../../src/model/ledger/entry-proof.ts';
+import { trustIn } from '../../src/model/proven.ts';
 import type { Client, Service } from '../../src/ports/wire.ts';
 import {
   CONFIG,
@@ -36,6 +38,7 @@ import {
   type World,
 } from '../dispatcher/desk.ts';
 import { memberIn, x25519 } from '../fakes/network.ts';
+import { proofOfAdmission } from './proofs.ts';
 import { clientOf, retry } from './rig.ts';
 
 /** The researcher's verbs against the real services of a dispatcher; only the wire between them is left out. */
@@ -70,6 +73,9 @@ function packed(change: Parameters<typeof manifestFor>[1] = {}): TrainId {
   trains.keep({ trainId: id, manifest, key: x25519(), departure: null });
   return id;
 }
+
+const manifestDigest = (): Digest =>
+  digestOf(payloadOf(parseEnvelope(trains.find(trainId).manifest, 'manifest')));
 
 /** `interrupt` throws after the dispatcher has done what was asked, as a connection that breaks does. */
 function client(interrupt: (method: string) => void = () => undefined): JourneyClient {
@@ -113,6 +119,7 @@ async function ports(journeys = client()): Promise<SubmitPorts & { uploaded: str
   } as unknown as Client<typeof DepotService>;
   return {
     client: journeys,
+    dispatcher: 'dispatcher',
     trains,
     depot,
     retry,
@@ -131,7 +138,13 @@ async function* made(parts: AsyncIterable<object>): AsyncGenerator<UploadRequest
 describe('submit', () => {
   test('sends the manifest, then what is missing, then starts', async () => {
     const way = await ports();
-    const { journey, uploadedBytes } = await submit(trainId, researcher, way, signal);
+    const { journey, uploadedBytes, admission } = await submit(trainId, researcher, way, signal);
+    expect(admission.file).toBe(`trains/${trainId}/admission.tlog-proof`);
+    const proven = openEntryProof(
+      readFileSync(join(dir, admission.file)),
+      trustIn(world.fake.network, 'dispatcher', 'dispatcher'),
+    );
+    expect(proven.entry).toMatchObject({ type: 'train.admitted', trainId });
     expect(journey).toMatchObject({ trainId, state: 'under-way' });
     expect(uploadedBytes).toBe(CONFIG.length + LAYER.length);
     expect(new Set(way.uploaded)).toEqual(new Set([digestOf(CONFIG), digestOf(LAYER)]));
@@ -187,7 +200,8 @@ describe('submit', () => {
   });
 
   test('gives away no blob that is no part of the train', async () => {
-    const greedy = clientOf({ submit: async () => ({ trainId, missingDigests: ['a'.repeat(64)] }) });
+    const proof = proofOfAdmission(world.fake, manifestDigest());
+    const greedy = clientOf({ submit: async () => ({ trainId, missingDigests: ['a'.repeat(64)], proof }) });
     const way = await ports(greedy);
     await expect(submit(trainId, researcher, way, signal)).rejects.toMatchObject({ code: 'forbidden' });
     expect(way.uploaded).toEqual([]);

@@ -106,7 +106,7 @@ function live(): Agent {
   station = rig.start();
   stop = new AbortController();
   const { trackClient, ledgerClient } = clients();
-  const { hops, outbox, log, ledgerRows } = station.store;
+  const { hops, outbox, log, ledgerRows, witness } = station.store;
   visits = createVisits(station.station, { hops, steps: station.steps, runsAtOnceMax: 1 });
   const agent = createAgent(station.station, {
     track: trackClient,
@@ -115,6 +115,10 @@ function live(): Agent {
     outbox,
     log,
     ledger: station.ledger,
+    witness,
+    witnessing: station.witnessing,
+    listenAsWitness: (signal) =>
+      new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })),
     ledgerRows,
     datasets: rig.datasets,
     executor: rig.executor,

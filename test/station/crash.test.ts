@@ -5,6 +5,7 @@ import { Crash, type CrashPlan } from '../fakes/crash.ts';
 import { type FakeNetwork, makeNetwork, memberIn } from '../fakes/network.ts';
 import {
   ASK,
+  cosignedBy,
   makeStation,
   openSealed,
   PERMIT,
@@ -23,8 +24,13 @@ const NOW = Date.UTC(2026, 5, 1, 12);
 const STARTS_MAX = 3;
 
 let fake: FakeNetwork;
+let plain: FakeNetwork;
+let witnessed: FakeNetwork;
 beforeAll(async () => {
-  fake = await makeNetwork({ admins: { nora: 'north' }, nowMs: NOW });
+  const plan = { admins: { nora: 'north' }, nowMs: NOW };
+  plain = await makeNetwork(plan);
+  const witnesses = ['dispatcher', 'north', 'south'];
+  witnessed = await makeNetwork({ ...plan, witnessing: { quorum: 2, faulty: 1, witnesses } });
 });
 
 let rig: Rig | null = null;
@@ -33,7 +39,7 @@ afterEach(() => {
   rig = null;
 });
 
-type Scenario = { policy: string; fails?: boolean };
+type Scenario = { policy: string; fails?: boolean; witnesses?: boolean };
 
 async function approve(station: Process, hopId: string): Promise<void> {
   const context = {} as never;
@@ -47,10 +53,13 @@ async function approve(station: Process, hopId: string): Promise<void> {
 
 /** The whole life of one hop in as many processes as it takes; only the first one dies. */
 async function live(
-  { policy, fails = false }: Scenario,
+  { policy, fails = false, witnesses = false }: Scenario,
   plan: CrashPlan | null,
 ): Promise<{ calls: number; crashed: boolean }> {
-  rig = makeStation(fake, NOW);
+  fake = witnesses ? witnessed : plain;
+  const made = makeStation(fake, NOW);
+  rig = made;
+  rig.cosign = cosignedBy(() => made, 'dispatcher', 'south');
   rig.policy(policy);
   if (fails) rig.executor.outcome = () => ({ ended: 'exit', wallMs: 1, detail: '1' });
   const train = makeTrain(fake, rig.image.image, NOW);
@@ -101,6 +110,7 @@ async function verdict(): Promise<object> {
 describe.each<[string, Scenario]>([
   ['a train that the policy permits', { policy: PERMIT }],
   ['a train that a person approves', { policy: ASK }],
+  ['a train whose release is witnessed', { policy: PERMIT, witnesses: true }],
   ['a train that fails', { policy: PERMIT, fails: true }],
   ['a train that the policy denies', { policy: '// nothing\n' }],
 ])('%s', (_name, scenario) => {

@@ -73,7 +73,7 @@ const commands = fc.array(
 type Life = {
   rig: Rig;
   station: Process;
-  orders: { order: Uint8Array; manifest: Uint8Array }[];
+  orders: Parameters<Process['accept']>[0][];
   hops: Map<number, string>;
   moves: string[];
   data: number;

@@ -41,7 +41,7 @@ function orderFor(
 }
 
 /** Accepts, visits once, posts, and says how the hop ended. */
-async function sent(pulled: { order: Uint8Array; manifest: Uint8Array }) {
+async function sent(pulled: Parameters<Process['accept']>[0]) {
   const hopId = station.accept(pulled);
   if (hopId === null) return null;
   await station.visit(hopId);
@@ -51,7 +51,7 @@ async function sent(pulled: { order: Uint8Array; manifest: Uint8Array }) {
   return receipt === undefined ? null : { hopId, receipt, end: `${receipt.outcome} ${receipt.code}` };
 }
 
-const endOf = async (pulled: { order: Uint8Array; manifest: Uint8Array }) => (await sent(pulled))?.end;
+const endOf = async (pulled: Parameters<Process['accept']>[0]) => (await sent(pulled))?.end;
 
 test('an honest order ends in a release that the recipient alone reads', async () => {
   const ended = await sent(orderFor(train()));
@@ -109,7 +109,9 @@ describe('what is no order of this network for this station is counted and gets 
     ],
   ];
   test.each(cases)('%s: %s', async (_name, code, order) => {
-    expect(station.accept({ order: order(), manifest: train().manifest })).toBeNull();
+    expect(
+      station.accept({ order: order(), manifest: train().manifest, proof: new Uint8Array() }),
+    ).toBeNull();
     expect(station.entries().map(({ type, body }) => [type, body])).toEqual([
       ['rejects.counted', { what: 'order', code, count: 1 }],
     ]);
@@ -127,7 +129,7 @@ describe('what is authentic but wrong ends in one receipt with its reason, and r
       digest: digestOf(Buffer.from(JSON.parse(Buffer.from(manifest).toString()).payload, 'base64')),
     };
   };
-  const cases: [string, string, () => { order: Uint8Array; manifest: Uint8Array }][] = [
+  const cases: [string, string, () => Parameters<Process['accept']>[0]][] = [
     [
       'a changed parameter',
       'refused signature.invalid',

@@ -218,7 +218,7 @@ test('local services are served on a private Unix socket and nowhere else', asyn
   };
   const admin = bind(
     AdminService,
-    { status, inbox: unserved, show: unserved, decide: unserved },
+    { status, inbox: unserved, show: unserved, decide: unserved, disclose: unserved, forget: unserved },
     { roles: 'local' },
   );
   const server = await scope.serve({

@@ -50,6 +50,12 @@ listen: ${address}
 # quotas:
 #   openTrainsPerResearcherMax: 100
 #   blobBytesPerTrainMax: 8589934592
+
+# Where members read all ledgers over HTTPS, each with its own certificate. anonymous: true answers anybody who asks,
+# without a certificate, and on a loopback address without TLS.
+# logs:
+#   listen: '127.0.0.1:7444'
+#   anonymous: false
 `;
 
 const ADMIN = `# Where the agent of this admin's station listens: 'station serve' prints it. It is admin.sock in the station's home,

@@ -55,7 +55,9 @@ describe('templates', () => {
     write(templateOf('dispatcher', 'localhost:7443') ?? '');
     const config = readDispatcherConfig(dir);
     write(uncommented(templateOf('dispatcher', 'localhost:7443') ?? ''));
-    expect(readDispatcherConfig(dir)).toStrictEqual(config);
+    // Ledgers over HTTP are served where somebody asks for it.
+    const logs = { listen: '127.0.0.1:7444', anonymous: false };
+    expect(readDispatcherConfig(dir)).toStrictEqual({ ...config, logs });
     for (const role of ['researcher', 'auditor'] as const) {
       write(templateOf(role, 'localhost:7443') ?? '');
       expect(readVisitorConfig(dir).dispatcher.address).toBe('localhost:7443');

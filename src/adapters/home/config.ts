@@ -90,6 +90,14 @@ export const DispatcherConfig = z.strictObject({
         .default(8 * GIB),
     })
     .prefault({}),
+  /** Where ledgers are read over HTTP; left out, over gRPC alone. */
+  logs: z
+    .strictObject({
+      listen: Address.default('127.0.0.1:7444'),
+      /** Whoever asks is answered, without a client certificate. */
+      anonymous: z.boolean().default(false),
+    })
+    .optional(),
 });
 export type DispatcherConfig = z.infer<typeof DispatcherConfig>;
 

@@ -1,8 +1,8 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Arrival } from '../../model/account.ts';
+import { type Arrival, admissionFileOf, proofFileOf } from '../../model/account.ts';
 import type { TrainId } from '../../model/id.ts';
 import { generateKey } from './keys.ts';
 import { createArrivals, createPackedTrains } from './trains.ts';
@@ -71,6 +71,46 @@ test('an arrival is kept, and the key is gone for good', () => {
   expect(arrivals.find(ID)).toEqual(ARRIVAL);
   expect(trains.find(ID).key).toBeNull();
   expect(existsSync(join(dir, 'trains', ID, 'key.jwk'))).toBe(false);
+});
+
+test('proofs lie in their places, closed to others, and the newest stays', () => {
+  const trains = keep();
+  const arrivals = createArrivals(dir);
+  trains.keepAdmission(ID, Buffer.from('admitted'));
+  arrivals.keepProofs(ID, 'north', { order: Buffer.from('ordered'), receipt: Buffer.from('expired') });
+  arrivals.keepProofs(ID, 'north', { order: Buffer.from('ordered'), receipt: Buffer.from('released') });
+  arrivals.keep(ARRIVAL);
+  const kept = [
+    [admissionFileOf(ID), 'admitted'],
+    [proofFileOf(ID, 'north', 'order'), 'ordered'],
+    [proofFileOf(ID, 'north', 'receipt'), 'released'],
+  ] as const;
+  for (const [file, content] of kept) {
+    expect(readFileSync(join(dir, file), 'utf8')).toBe(content);
+    expect(statSync(join(dir, file)).mode & 0o777).toBe(0o600);
+  }
+  const results = join(dir, 'trains', ID, 'results');
+  expect(readdirSync(results)).toEqual(['north.order.tlog-proof', 'north.receipt.tlog-proof']);
+  expect(statSync(results).mode & 0o777).toBe(0o700);
+});
+
+test('an arrival that was kept before proofs came along is still read', () => {
+  keep();
+  const account = {
+    station: 'north',
+    word: 'attested',
+    state: 'refused',
+    code: 'policy.denied',
+    text: '',
+    reasons: [],
+    atMs: 1,
+    receiptDigest: 'a'.repeat(64),
+    snapshotDigest: null,
+    result: null,
+  };
+  const path = join(dir, 'trains', ID, 'arrival.json');
+  writeFileSync(path, JSON.stringify({ ...ARRIVAL, stations: [account] }));
+  expect(createArrivals(dir).find(ID)?.stations).toEqual([{ ...account, proofs: null }]);
 });
 
 test.each([

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { Arrival } from '../../model/account.ts';
+import { Arrival, admissionFileOf, HOP_PROOFS, proofFileOf } from '../../model/account.ts';
 import { PhtError } from '../../model/error.ts';
 import { type TrainId, TrainIdText } from '../../model/id.ts';
 import { canonicalJson } from '../../model/result/canonical.ts';
@@ -11,7 +11,8 @@ import { errnoOf, fileError, readBounded, syncFolder, writeAtomic } from './file
 
 /**
  * A researcher's packed trains: `trains/<trainId>/` with `manifest.dsse.json`, `key.jwk` until the train has arrived,
- * `departure.json` from the first submission on, and afterwards `arrival.json` and `results/<station>.json`.
+ * `departure.json` from the first submission on, `admission.tlog-proof` once it is admitted, and afterwards
+ * `results/<station>.{order,receipt}.tlog-proof`, `results/<station>.json` and `arrival.json`.
  */
 
 const MANIFEST_BYTES_MAX = 1024 * 1024;
@@ -33,6 +34,7 @@ export function createPackedTrains(homeDir: string): PackedTrains {
     find: (trainId) => find(folderOf(trainId), trainId),
     list: () => list(place),
     mark: (trainId, departure) => mark(folderOf(trainId), departure),
+    keepAdmission: (trainId, proof) => writeAtomic(join(homeDir, admissionFileOf(trainId)), proof),
   };
 }
 
@@ -98,14 +100,29 @@ export function createArrivals(homeDir: string): Arrivals {
   return {
     find: (trainId) =>
       readOptional(Arrival, join(folderOf(trainId), 'arrival.json'), ARRIVAL_BYTES_MAX, 'the arrival'),
+    keepProofs: (trainId, station, proofs) => {
+      resultsIn(folderOf(trainId));
+      for (const proof of HOP_PROOFS) {
+        writeAtomic(join(homeDir, proofFileOf(trainId, station, proof)), proofs[proof]);
+      }
+    },
     keep: (arrival) => keepArrival(folderOf(arrival.trainId), arrival),
   };
 }
 
+function resultsIn(folder: string): string {
+  const results = join(folder, 'results');
+  try {
+    if (mkdirSync(results, { recursive: true, mode: 0o700 }) !== undefined) syncFolder(folder);
+  } catch (cause) {
+    throw fileError(cause, results, '(the results) could not be made');
+  }
+  return results;
+}
+
 /** The key goes last: until then the whole can be done again. */
 function keepArrival(folder: string, arrival: Arrival): void {
-  const results = join(folder, 'results');
-  mkdirSync(results, { recursive: true, mode: 0o700 });
+  const results = resultsIn(folder);
   for (const { station, result } of arrival.stations) {
     if (result !== null) writeAtomic(join(results, `${station}.json`), `${canonicalJson(result)}\n`);
   }

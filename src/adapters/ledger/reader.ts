@@ -1,6 +1,7 @@
-import { constants, type Dir } from 'node:fs';
-import { type FileHandle, lstat, open, opendir } from 'node:fs/promises';
+import type { Dir } from 'node:fs';
+import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { PhtError } from '../../model/error.ts';
 import { HASH_BYTES } from '../../model/ledger/merkle.ts';
 import {
@@ -13,11 +14,13 @@ import {
   tileWidth,
 } from '../../model/ledger/tile.ts';
 import type { LogSource } from '../../ports/log-source.ts';
+import { readBoundedFile } from './bounded-file.ts';
 
 /** A folder with one C2SP tlog-tiles directory a member, which anybody may have touched. */
 
 const CHECKPOINT_BYTES_MAX = 1024 * 1024;
 const BUNDLE_BYTES_MAX = TILE_WIDTH * (2 + BUNDLE_ENTRY_BYTES_MAX);
+const BUNDLES_AT_A_STRETCH = 16;
 const NAMES_MAX = 2000;
 const DEPTH_MAX = 10;
 
@@ -35,9 +38,10 @@ export async function openLogFolder(dir: string): Promise<LogSource> {
   }
   return {
     members: () => names(dir),
-    checkpoint: (member) => readFile(join(dir, member, 'checkpoint'), CHECKPOINT_BYTES_MAX),
+    checkpoint: async (member) => readBoundedFile(join(dir, member, 'checkpoint'), CHECKPOINT_BYTES_MAX),
     entries: (member, first, end) => bundles(join(dir, member), first, end),
-    hashTile: (member, tile) => readFile(join(dir, member, tilePath(tile)), TILE_WIDTH * HASH_BYTES),
+    hashTile: async (member, tile) =>
+      readBoundedFile(join(dir, member, tilePath(tile)), TILE_WIDTH * HASH_BYTES),
     strangers: async (member, size, max) => {
       const found: string[] = [];
       for await (const path of filesUnder(join(dir, member), '', 0)) {
@@ -91,10 +95,12 @@ async function* bundles(dir: string, first: number, end: number): AsyncGenerator
     const index = Math.floor(at / TILE_WIDTH);
     const tile: Tile = { level: 'entries', index, width: tileWidth(end, 'entries', index) };
     const path = tilePath(tile);
-    const bytes = await readFile(join(dir, path), BUNDLE_BYTES_MAX);
+    const bytes = readBoundedFile(join(dir, path), BUNDLE_BYTES_MAX);
     if (bytes === null) throw new PhtError('ledger.invalid', `${path} is missing`);
     yield inBundle(path, bytes, tile.width).slice(at % TILE_WIDTH);
     at = index * TILE_WIDTH + tile.width;
+    // Files are read without waiting, so that signals would wait.
+    if (index % BUNDLES_AT_A_STRETCH === 0) await setImmediate();
   }
 }
 
@@ -104,34 +110,5 @@ function inBundle(path: string, bytes: Uint8Array, width: number): Uint8Array[] 
   } catch (thrown) {
     if (!(thrown instanceof PhtError)) throw thrown;
     throw new PhtError('ledger.invalid', `${path}: ${thrown.message}`, { cause: thrown });
-  }
-}
-
-/**
- * One regular file within a bound; a link or a pipe in a copy is nothing that a log has.
- *
- * @returns null where there is no such file
- * @throws PhtError `ledger.invalid` for what is no regular file or too large, `config.invalid` when it cannot be read
- */
-async function readFile(path: string, bytesMax: number): Promise<Uint8Array | null> {
-  let file: FileHandle;
-  try {
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
-    if (code === 'ELOOP') throw new PhtError('ledger.invalid', `${path} is a symbolic link`, { cause });
-    throw new PhtError('config.invalid', `${path} could not be read`, { cause });
-  }
-  try {
-    const stat = await file.stat();
-    if (!stat.isFile()) throw new PhtError('ledger.invalid', `${path} is not a regular file`);
-    if (stat.size > bytesMax)
-      throw new PhtError('ledger.invalid', `${path} is larger than ${bytesMax} bytes`);
-    const bytes = Buffer.alloc(stat.size);
-    const { bytesRead } = await file.read(bytes, 0, stat.size, 0);
-    return bytes.subarray(0, bytesRead);
-  } finally {
-    await file.close();
   }
 }

@@ -46,7 +46,9 @@ export function openPolicy(bytes: Uint8Array): Policy {
   const permits = rules.filter(({ effect }) => effect === 'permit');
   prepare(names, rules, permits);
   const byId = new Map(rules.map((rule) => [rule.id, rule]));
-  return { digest, decide: (facts) => decide({ names, permits, byId }, facts) };
+  // It was read as strict UTF-8, so this is the one text with these bytes.
+  const text = Buffer.from(bytes).toString('utf8');
+  return { digest, text, decide: (facts) => decide({ names, permits, byId }, facts) };
 }
 
 export function inWords({ line, rule, message }: PolicyProblem): string {

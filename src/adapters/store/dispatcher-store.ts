@@ -1,16 +1,10 @@
-import { PhtError } from '../../model/error.ts';
-import { HASH_BYTES } from '../../model/ledger/merkle.ts';
-import type {
-  Blobs,
-  DispatcherStore,
-  MirrorHead,
-  Mirrors,
-  Replies,
-  Stations,
-} from '../../ports/dispatcher-store.ts';
-import { blob, blobOrNull, type Database, integer, openDatabase, type Row, text } from './database.ts';
+import type { Blobs, DispatcherStore, Replies, Stations } from '../../ports/dispatcher-store.ts';
+import { blob, type Database, integer, openDatabase, text } from './database.ts';
+import { MIRROR_TABLES, mirrorTable } from './dispatcher-mirrors.ts';
+import { SALT_TABLES, saltTable } from './dispatcher-salts.ts';
 import { stopTable, trainTable } from './dispatcher-trains.ts';
 import { createAppend, createLedgerRows, LEDGER_TABLES } from './ledger-rows.ts';
+import { createWitnessStore, WITNESS_TABLES } from './witness-store.ts';
 
 const MIGRATIONS = [
   `${LEDGER_TABLES}
@@ -50,20 +44,31 @@ const MIGRATIONS = [
   CREATE TABLE mirror_entries (
     member TEXT NOT NULL, idx INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (member, idx)
   ) STRICT;`,
+  // Stations send again what the files do not hold. An admission or order from before stands in the ledger under a
+  // number that only a search would find: 0 is the ledger's own beginning, and proves none.
+  `${WITNESS_TABLES}
+  ${MIRROR_TABLES}
+  ${SALT_TABLES}
+  ALTER TABLE trains ADD COLUMN admitted_at INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE stops ADD COLUMN ordered_at INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE sealed ADD COLUMN proof BLOB NOT NULL DEFAULT x'';`,
 ];
 
 /** @param actor the dispatcher's member id, which each of its ledger entries names */
 export function openDispatcherStore(path: string, actor: string): DispatcherStore {
   const database = openDatabase(path, MIGRATIONS);
+  const append = createAppend(database, actor);
   return {
     atomically: database.transaction,
-    append: createAppend(database, actor),
+    append,
     trains: trainTable(database),
     stops: stopTable(database),
     blobs: blobTable(database),
     replies: replyTable(database),
     stations: stationTable(database),
     mirrors: mirrorTable(database),
+    salts: saltTable(database),
+    witness: createWitnessStore(database, append),
     ledgerRows: createLedgerRows(database),
     close: database.close,
   };
@@ -139,60 +144,4 @@ function stationTable(database: Database): Stations {
         };
       }),
   };
-}
-
-function mirrorTable(database: Database): Mirrors {
-  return {
-    heads: () => database.all('SELECT * FROM mirrors ORDER BY member').map(mirrorHead),
-    head: (member) => {
-      const row = database.get('SELECT * FROM mirrors WHERE member = ?', member);
-      return row === undefined ? null : mirrorHead(row);
-    },
-    add: (member, first, entries) => {
-      for (const [at, bytes] of entries.entries()) {
-        database.run(
-          'INSERT INTO mirror_entries (member, idx, bytes) VALUES (?, ?, ?)',
-          member,
-          first + at,
-          bytes,
-        );
-      }
-    },
-    read: (member, first, end) => {
-      const sql = 'SELECT bytes FROM mirror_entries WHERE member = ? AND idx >= ? AND idx < ? ORDER BY idx';
-      return database.all(sql, member, first, end).map((row) => blob(row, 'bytes'));
-    },
-    drop: (member, first) =>
-      void database.run('DELETE FROM mirror_entries WHERE member = ? AND idx >= ?', member, first),
-    save: ({ member, verified, stored, checkpoint }) =>
-      void database.run(
-        `INSERT OR REPLACE INTO mirrors
-          (member, verified_size, verified_peaks, stored_size, stored_peaks, checkpoint) VALUES (?, ?, ?, ?, ?, ?)`,
-        ...[
-          member,
-          verified.size,
-          Buffer.concat(verified.peaks),
-          stored.size,
-          Buffer.concat(stored.peaks),
-          checkpoint,
-        ],
-      ),
-  };
-}
-
-function mirrorHead(row: Row): MirrorHead {
-  return {
-    member: text(row, 'member'),
-    verified: { size: integer(row, 'verified_size'), peaks: peaksOf(blob(row, 'verified_peaks')) },
-    stored: { size: integer(row, 'stored_size'), peaks: peaksOf(blob(row, 'stored_peaks')) },
-    checkpoint: blobOrNull(row, 'checkpoint'),
-  };
-}
-
-function peaksOf(bytes: Uint8Array): Uint8Array[] {
-  if (bytes.length % HASH_BYTES !== 0)
-    throw new PhtError('internal', 'a mirror has peaks of a broken length');
-  return Array.from({ length: bytes.length / HASH_BYTES }, (_, at) =>
-    bytes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES),
-  );
 }

@@ -11,10 +11,11 @@ export function trainTable(database: Database): Trains {
     insert: (train) =>
       void database.run(
         `INSERT INTO trains
-          (train_id, manifest_digest, manifest, researcher, title, state, submitted_at, expires_at, cancellation)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+          (train_id, manifest_digest, manifest, researcher, title, state, submitted_at, expires_at, cancellation,
+           admitted_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         ...[train.trainId, train.manifestDigest, train.manifest, train.researcher, train.title, train.state],
-        ...[train.submittedAtMs, train.expiresMs, train.cancellation],
+        ...[train.submittedAtMs, train.expiresMs, train.cancellation, train.admittedAt],
       ),
     find: (trainId) => {
       const row = database.get('SELECT * FROM trains WHERE train_id = ?', trainId);
@@ -60,6 +61,7 @@ function trainOf(row: Row): Train {
     submittedAtMs: integer(row, 'submitted_at'),
     expiresMs: integer(row, 'expires_at'),
     cancellation: blobOrNull(row, 'cancellation'),
+    admittedAt: integer(row, 'admitted_at'),
   };
 }
 
@@ -73,8 +75,9 @@ export function stopTable(database: Database): Stops {
     insert: (stop) =>
       void database.run(
         `INSERT INTO stops
-          (train_id, station, state, code, attempt, epoch, hop_id, order_bytes, order_digest, receipt_digest, changed_at)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+          (train_id, station, state, code, attempt, epoch, hop_id, order_bytes, order_digest, receipt_digest, changed_at,
+           ordered_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         ...[
           stop.trainId,
           stop.station,
@@ -85,7 +88,7 @@ export function stopTable(database: Database): Stops {
           stop.hopId,
           stop.order,
         ],
-        ...[stop.orderDigest, stop.receiptDigest, stop.changedAtMs],
+        ...[stop.orderDigest, stop.receiptDigest, stop.changedAtMs, stop.orderedAt],
       ),
     find: (hopId) => {
       const row = database.get('SELECT * FROM stops WHERE hop_id = ?', hopId);
@@ -102,18 +105,22 @@ export function stopTable(database: Database): Stops {
       return rows.map(stopOf);
     },
     move,
-    seal: (stop, { state, code, receipt, receiptDigest, jwe }, nowMs) =>
+    seal: (stop, { state, code, receipt, receiptDigest, jwe, proof }, nowMs) =>
       database.transaction(() => {
         move(stop, state, code, nowMs);
         const sql = 'UPDATE stops SET receipt_digest = ? WHERE hop_id = ? AND receipt_digest IS NULL';
         if (database.run(sql, receiptDigest, stop.hopId) !== 1) {
           throw new PhtError('conflict', `${stop.hopId} has a receipt already`);
         }
-        database.run('INSERT INTO sealed (hop_id, receipt, jwe) VALUES (?, ?, ?)', stop.hopId, receipt, jwe);
+        database.run(
+          'INSERT INTO sealed (hop_id, receipt, jwe, proof) VALUES (?, ?, ?, ?)',
+          ...[stop.hopId, receipt, jwe, proof],
+        );
       }),
     sealed: (hopId): SealedStop | null => {
-      const row = database.get('SELECT receipt, jwe FROM sealed WHERE hop_id = ?', hopId);
-      return row === undefined ? null : { receipt: blob(row, 'receipt'), jwe: blobOrNull(row, 'jwe') };
+      const row = database.get('SELECT receipt, jwe, proof FROM sealed WHERE hop_id = ?', hopId);
+      if (row === undefined) return null;
+      return { receipt: blob(row, 'receipt'), jwe: blobOrNull(row, 'jwe'), proof: blob(row, 'proof') };
     },
   };
 }
@@ -131,5 +138,6 @@ function stopOf(row: Row): Stop {
     orderDigest: text(row, 'order_digest') as Digest,
     receiptDigest: textOrNull(row, 'receipt_digest') as Digest | null,
     changedAtMs: integer(row, 'changed_at'),
+    orderedAt: integer(row, 'ordered_at'),
   };
 }

@@ -4,19 +4,35 @@ import { blob, type Database, text } from './database.ts';
 
 /** Persons' decisions, each by the digest of the case that was decided, and the runs they were used for. */
 
+/** Each decision by itself, as it was signed: a later one on the same case takes only the first table's place. */
+export const CLEARANCE_TABLES = `
+  CREATE TABLE signed_clearances (
+    clearance_digest TEXT PRIMARY KEY, case_digest TEXT NOT NULL, envelope BLOB NOT NULL
+  ) STRICT;
+  INSERT INTO signed_clearances (clearance_digest, case_digest, envelope)
+    SELECT clearance_digest, case_digest, envelope FROM clearances;
+  ALTER TABLE clearances DROP COLUMN envelope;`;
+
 export function createClearances(database: Database): ClearanceStore {
   return {
-    record: (caseDigest, clearanceDigest, envelope, nowMs) => {
-      database.run(
-        `INSERT INTO clearances (case_digest, clearance_digest, envelope, recorded_at) VALUES (?, ?, ?, ?)
-         ON CONFLICT (case_digest) DO UPDATE SET
-           clearance_digest = excluded.clearance_digest, envelope = excluded.envelope, recorded_at = excluded.recorded_at`,
-        ...[caseDigest, clearanceDigest, envelope, nowMs],
-      );
-    },
+    record: (caseDigest, clearanceDigest, envelope, nowMs) =>
+      database.transaction(() => {
+        database.run(
+          `INSERT INTO signed_clearances (clearance_digest, case_digest, envelope) VALUES (?, ?, ?)
+           ON CONFLICT DO NOTHING`,
+          ...[clearanceDigest, caseDigest, envelope],
+        );
+        database.run(
+          `INSERT INTO clearances (case_digest, clearance_digest, recorded_at) VALUES (?, ?, ?)
+           ON CONFLICT (case_digest) DO UPDATE SET
+             clearance_digest = excluded.clearance_digest, recorded_at = excluded.recorded_at`,
+          ...[caseDigest, clearanceDigest, nowMs],
+        );
+      }),
     find: (caseDigest, hopId) => {
       const row = database.get(
-        `SELECT envelope FROM clearances WHERE case_digest = ? AND NOT EXISTS (
+        `SELECT envelope FROM clearances JOIN signed_clearances USING (clearance_digest)
+         WHERE clearances.case_digest = ? AND NOT EXISTS (
            SELECT 1 FROM clearance_runs
            WHERE clearance_runs.clearance_digest = clearances.clearance_digest AND hop_id <> ?)`,
         ...[caseDigest, hopId],
@@ -24,6 +40,14 @@ export function createClearances(database: Database): ClearanceStore {
       return row === undefined ? null : blob(row, 'envelope');
     },
   };
+}
+
+export function signedClearance(database: Database, clearanceDigest: string): Uint8Array | null {
+  const row = database.get(
+    'SELECT envelope FROM signed_clearances WHERE clearance_digest = ?',
+    clearanceDigest,
+  );
+  return row === undefined ? null : blob(row, 'envelope');
 }
 
 /** Runs are consumed once per (clearance, manifest, round). */

@@ -25,7 +25,8 @@ export function createOutbox(database: Database): Outbox {
     waiting: (max) =>
       database
         .all(
-          `SELECT outbox.key, outbox.hop_id, outbox.epoch, outbox.ledger_size, outbox.progress, hops.receipt, hops.jwe
+          `SELECT outbox.key, outbox.hop_id, outbox.epoch, outbox.ledger_size, outbox.progress, hops.receipt, hops.jwe,
+             hops.outcome
            FROM outbox JOIN hops USING (hop_id) ORDER BY seq LIMIT ?`,
           max,
         )
@@ -53,5 +54,11 @@ function messageOf(row: Row): Message {
   };
   const progress = textOrNull(row, 'progress');
   if (progress !== null) return { ...head, kind: 'progress', progress };
-  return { ...head, kind: 'receipt', receipt: blob(row, 'receipt'), jwe: blobOrNull(row, 'jwe') };
+  return {
+    ...head,
+    kind: 'receipt',
+    receipt: blob(row, 'receipt'),
+    jwe: blobOrNull(row, 'jwe'),
+    releases: row['outcome'] === 'released',
+  };
 }

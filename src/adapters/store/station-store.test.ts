@@ -35,7 +35,7 @@ function accept(attempt = 1, epoch = attempt, title = 'Hello'): HopRecord {
   const train = makeTrain(fake, makeImage().image, NOW, { title });
   const { envelope } = makeOrder(fake, train.digest, NOW, { attempt, epoch });
   const order = verifyOrder(envelope, fake.network, 'north');
-  return store.hops.accept(order, train.manifest, order.subject, NOW);
+  return store.hops.accept(order, train.manifest, null, NOW);
 }
 
 const entry = (hop: HopRecord, type: 'policy.decided' | 'receipt.issued' = 'policy.decided') => ({

@@ -3,6 +3,8 @@ import { type HopState, hopEntryHead, isSealed, mayMove } from '../../model/hop.
 import { type Digest, type HopId, trainIdOf } from '../../model/id.ts';
 import type { Outcome } from '../../model/receipt.ts';
 import type { LedgerRows } from '../../ports/ledger.ts';
+import type { StationArchive } from '../../ports/station-archive.ts';
+import type { RestorationStore } from '../../ports/station-restore.ts';
 import type {
   ClearanceStore,
   HopNotes,
@@ -11,13 +13,19 @@ import type {
   Outbox,
   StationLog,
 } from '../../ports/station-store.ts';
+import type { WitnessStore } from '../../ports/witness.ts';
 import { blob, blobOrNull, type Database, integer, openDatabase, type Row, text } from './database.ts';
 import { type Append, createAppend, createLedgerRows, LEDGER_TABLES } from './ledger-rows.ts';
-import { consume, createClearances } from './station-clearances.ts';
+import { createArchive, POLICY_TABLES } from './station-archive.ts';
+import { CLEARANCE_TABLES, consume, createClearances } from './station-clearances.ts';
 import { createOutbox, createPost, type Post } from './station-outbox.ts';
+import { createRestorationStore } from './station-restore.ts';
+import { SALT_TABLES } from './station-salts.ts';
+import { createWitnessStore, WITNESS_TABLES } from './witness-store.ts';
 
 const MIGRATIONS = [
   `${LEDGER_TABLES}
+  ${WITNESS_TABLES}
   CREATE TABLE hops (
     hop_id TEXT PRIMARY KEY, order_digest TEXT NOT NULL, manifest_digest TEXT NOT NULL,
     step TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, epoch INTEGER NOT NULL,
@@ -45,6 +53,7 @@ const MIGRATIONS = [
   ) STRICT;
   CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), highest INTEGER NOT NULL) STRICT;
   INSERT INTO clock (one, highest) VALUES (1, 0);`,
+  `${SALT_TABLES} ${POLICY_TABLES} ${CLEARANCE_TABLES}`,
 ];
 
 export type StationStore = {
@@ -52,7 +61,10 @@ export type StationStore = {
   outbox: Outbox;
   clearances: ClearanceStore;
   log: StationLog;
+  archive: StationArchive;
   ledgerRows: LedgerRows;
+  witness: WitnessStore;
+  restoration: RestorationStore;
   close(): void;
 };
 
@@ -63,22 +75,23 @@ export type StationStore = {
 export function openStationStore(path: string, actor: string, posted: () => void = () => {}): StationStore {
   const database = openDatabase(path, MIGRATIONS);
   const append = createAppend(database, actor);
+  const appendSeen: StationLog['append'] = (entries, nowMs) =>
+    database.transaction(() => {
+      seen(database, nowMs);
+      return append(entries, nowMs);
+    });
   return {
     hops: hopStore(database, append, createPost(database, posted)),
     outbox: createOutbox(database),
     clearances: createClearances(database),
     log: {
-      append: (entries, nowMs) =>
-        database.transaction(() => {
-          seen(database, nowMs);
-          return append(entries, nowMs);
-        }),
-      keepSalt: (commitment, salt, value) => {
-        database.run('INSERT INTO salts (commitment, salt, value) VALUES (?, ?, ?)', commitment, salt, value);
-      },
+      append: appendSeen,
       highestMs: () => integer(database.get('SELECT highest FROM clock') ?? {}, 'highest'),
     },
+    archive: createArchive(database, appendSeen),
     ledgerRows: createLedgerRows(database),
+    witness: createWitnessStore(database, append),
+    restoration: createRestorationStore(database, append),
     close: database.close,
   };
 }
@@ -95,7 +108,7 @@ function hopStore(database: Database, append: Append, post: Post): HopStore {
   };
   return {
     find,
-    accept: (order, manifest, manifestDigest, nowMs) =>
+    accept: (order, manifest, prev, nowMs) =>
       database.transaction(() => {
         const known = find(order.hopId);
         if (known !== null) return again(post, known, order.digest);
@@ -105,13 +118,13 @@ function hopStore(database: Database, append: Append, post: Post): HopStore {
           `INSERT INTO hops (hop_id, order_digest, manifest_digest, step, round, attempt, epoch, dispatcher,
              order_bytes, manifest_bytes, state, received_at, changed_at, notes)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'received', ?, ?, '{}')`,
-          ...[order.hopId, order.digest, manifestDigest, step, round, attempt, epoch, issuer],
+          ...[order.hopId, order.digest, order.subject, step, round, attempt, epoch, issuer],
           ...[envelope, manifest, nowMs, nowMs],
         );
         const hop = found(order.hopId);
         seen(database, nowMs);
         const size = append(
-          [{ type: 'order.received', ...hopEntryHead(hop), body: { orderDigest: order.digest } }],
+          [{ type: 'order.received', ...hopEntryHead(hop, prev), body: { orderDigest: order.digest } }],
           nowMs,
         );
         post(hop, size, 'received');
@@ -127,9 +140,13 @@ function hopStore(database: Database, append: Append, post: Post): HopStore {
             .map(hopOf),
     move: (hop, to, change) =>
       database.transaction(() => {
+        change.guard?.();
         if (typeof change.consume === 'string') consume(database, change.consume, hop);
+        if (to === 'awaiting-witness') claimRelease(database, hop);
         transition(database, hop, to, change.nowMs, change.notes ?? {});
         const size = append(change.entries, change.nowMs);
+        if (hop.state === 'awaiting-witness') giveBack(database, hop);
+        if (to === 'awaiting-witness') hold(database, hop, change.hold, size);
         if (change.progress !== undefined) post(hop, size, change.progress);
         return found(hop.hopId);
       }),
@@ -137,6 +154,7 @@ function hopStore(database: Database, append: Append, post: Post): HopStore {
       database.transaction(() => {
         guard();
         if (sealed.outcome === 'released') claimRelease(database, hop);
+        else if (hop.state === 'awaiting-witness') giveBack(database, hop);
         transition(database, hop, 'sealed', nowMs, {});
         const size = append(entries, nowMs);
         database.run(
@@ -165,7 +183,7 @@ function again(post: Post, hop: HopRecord, orderDigest: Digest): HopRecord {
   if (hop.orderDigest !== orderDigest) {
     throw new PhtError('conflict', `another order has the id ${hop.hopId} already`);
   }
-  if (hop.sealed !== null) post(hop, hop.sealed.ledgerSize, null);
+  if (hop.sealed !== null && hop.sealed.receipt.byteLength > 0) post(hop, hop.sealed.ledgerSize, null);
   return hop;
 }
 
@@ -187,11 +205,23 @@ function claimRelease(database: Database, hop: HopRecord): void {
     'SELECT hop_id FROM releases WHERE manifest_digest = ? AND step = ? AND round = ?',
     ...[manifestDigest, step, round],
   );
+  if (taken !== undefined && text(taken, 'hop_id') === hop.hopId) return;
   if (taken !== undefined) throw new PhtError('replayed', 'a result of this train was released here before');
   database.run(
     'INSERT INTO releases (manifest_digest, step, round, hop_id) VALUES (?, ?, ?, ?)',
     ...[manifestDigest, step, round, hop.hopId],
   );
+}
+
+function hold(database: Database, hop: HopRecord, jwe: Uint8Array | undefined, ledgerSize: number): void {
+  if (jwe === undefined) throw new PhtError('internal', 'there is nothing to hold for the witnesses');
+  database.run('UPDATE hops SET jwe = ?, ledger_size = ? WHERE hop_id = ?', jwe, ledgerSize, hop.hopId);
+}
+
+/** What never left was not released: the visit may be tried again. */
+function giveBack(database: Database, hop: HopRecord): void {
+  database.run('UPDATE hops SET jwe = NULL, ledger_size = NULL WHERE hop_id = ?', hop.hopId);
+  database.run('DELETE FROM releases WHERE hop_id = ?', hop.hopId);
 }
 
 function seen(database: Database, nowMs: number): void {
@@ -217,6 +247,10 @@ function hopOf(row: Row): HopRecord {
     receivedAtMs: integer(row, 'received_at'),
     changedAtMs: integer(row, 'changed_at'),
     notes: JSON.parse(text(row, 'notes')) as HopNotes,
+    held:
+      state === 'awaiting-witness'
+        ? { jwe: blob(row, 'jwe'), ledgerSize: integer(row, 'ledger_size') }
+        : null,
     sealed: isSealed(state)
       ? {
           outcome: text(row, 'outcome') as Outcome,

@@ -1,41 +1,16 @@
 import type { TrainId } from '../../model/id.ts';
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
-import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
-import { type Member, membersOf, type Network } from '../../model/network.ts';
-import type { LogArchive, LogSource } from '../../ports/log-source.ts';
+import { type Member, membersOf } from '../../model/network.ts';
+import type { Opened } from './disclosed.ts';
 import { collectFindings, type Finding, type Findings, finding } from './findings.ts';
-import { joinLogs, type OpenHop, openHops } from './join.ts';
-import { type DispatcherTrace, traceDispatcher } from './trace-dispatcher.ts';
-import { type StationTrace, traceStation } from './trace-station.ts';
-import { type Anchor, type LogHead, type PinnedLog, servedFinding, verifyLog } from './verify-log.ts';
+import { type JoinedLog, type JoinedLogs, joinLogs, type OpenHop, openHops } from './join.ts';
+import { type LeftOpen, leftOpen } from './left-open.ts';
+import { type AuditedLog, readLog, type Traces } from './read-log.ts';
+import type { AuditPorts, AuditScope } from './scope.ts';
+import { type Notice, watchLogs } from './watch.ts';
 
-export type AuditPorts = {
-  source: LogSource;
-  /** Where verified logs are kept; null to keep nothing. */
-  archive: LogArchive | null;
-  progress: (member: string, done: number, size: number) => void;
-};
-
-export type AuditScope = {
-  network: Network;
-  /** What this auditor saw of each log before. */
-  anchors: ReadonlyMap<string, Anchor>;
-  /** Null for a copy: it has no present. */
-  nowMs: number | null;
-  /** Given every entry as it is read, before its log is known to be sound. */
-  onEntry?: (member: Member, index: number, entry: LedgerEntry) => void;
-  /** Found before the logs were read, such as a damaged memory of earlier audits. */
-  before?: readonly Finding[];
-};
-
-export type AuditedLog = {
-  member: string;
-  role: 'dispatcher' | 'station';
-  origin: string;
-  /** Null where there is no head that verifies. */
-  head: LogHead | null;
-  missing: boolean;
-};
+/** How many there are, and of how many more than the station's word is known. */
+export type Tally = { decisions: number; replayed: number; clearances: number; checked: number };
 
 export type AuditReport = {
   logs: AuditedLog[];
@@ -45,14 +20,20 @@ export type AuditReport = {
   omitted: number;
   /** Whether anything but warnings was found. */
   failed: boolean;
+  notices: Notice[];
+  opened: Opened[];
+  tally: Tally;
+  /** Whether only what was new has been read. */
+  onlyNew: boolean;
+  /** Of every log, for an audit that goes on from here. */
+  left: ReadonlyMap<string, LeftOpen>;
 };
 
 type Logs = Map<string, AuditedLog>;
-type Traces = { dispatchers: Map<string, DispatcherTrace>; stations: Map<string, StationTrace> };
 
 /**
- * The audit, as the protocol tells it: each log by itself against its pinned key and against what was seen before, the
- * rules of a hop within it, then all logs against one another.
+ * The audit, as the protocol tells it: each log by itself against its pinned key, its witnesses and what was seen before,
+ * the rules of a hop within it, then all logs against one another.
  *
  * Stations are read before dispatchers: an order is on record before a station can see it, so whatever a station has
  * received must be in a dispatcher's log that is read later.
@@ -62,27 +43,56 @@ type Traces = { dispatchers: Map<string, DispatcherTrace>; stations: Map<string,
 export async function audit(ports: AuditPorts, scope: AuditScope): Promise<AuditReport> {
   const findings = collectFindings();
   for (const found of scope.before ?? []) findings.add(found);
-  const audited = [...membersOf(scope.network, 'station'), ...membersOf(scope.network, 'dispatcher')];
+  const { network } = scope;
+  const audited = [...membersOf(network, 'station'), ...membersOf(network, 'dispatcher')];
   const offered = await ports.source.members();
   reportUnknown(offered, audited, findings);
 
   const logs: Logs = new Map();
   const traces: Traces = { dispatchers: new Map(), stations: new Map() };
+  const watch = watchLogs(scope.disclosed?.disclosures ?? []);
   for (const member of audited) {
-    const log = await readLog(member, offered.includes(member.id), { ports, scope, findings, traces });
-    logs.set(member.id, log);
+    const reading = { ports, scope, findings, traces, watch };
+    logs.set(member.id, await readLog(member, offered.includes(member.id), reading));
   }
+  // Where one log had to be read anew, what the others left open is too little to hold it against.
+  if (scope.open != null && [...scope.open.keys()].some((member) => logs.get(member)?.head?.from === 0))
+    return audit(ports, { ...scope, open: null });
   reportMissing(logs, traces, scope, findings);
+  return judged({ logs, traces, scope, findings, watch });
+}
 
-  const stations = soundStations(logs, traces);
+type Read = {
+  logs: Logs;
+  traces: Traces;
+  scope: AuditScope;
+  findings: Findings;
+  watch: ReturnType<typeof watchLogs>;
+};
+
+/** What the logs say, now that it is known which of them are sound. */
+export function judged({ logs, traces, scope, findings, watch }: Read): AuditReport {
+  const { network, disclosed } = scope;
+  if (network.witnessing.quorum === 'none') {
+    const text = 'the network file names no quorum of witnesses';
+    findings.add(finding('warning', 'quorum.none', { log: null }, text));
+  }
+  const stations = soundOnes(logs, traces.stations);
   const dispatchers = soundOnes(logs, traces.dispatchers);
-  for (const trace of [...stations.values()].map(({ trace }) => trace)) addAll(trace.findings(), findings);
-  for (const trace of dispatchers.values()) addAll(trace.findings(), findings);
-  const dispatchersComplete = dispatchers.size === membersOf(scope.network, 'dispatcher').length;
-  addAll(
-    joinLogs({ dispatchers, stations, dispatchersComplete, asOfMs: scope.nowMs ?? newestOf(logs) }),
-    findings,
-  );
+  for (const { trace } of [...stations.values(), ...dispatchers.values()]) addAll(trace.findings(), findings);
+  const joined: JoinedLogs = {
+    dispatchers,
+    stations,
+    dispatchersComplete: dispatchers.size === membersOf(network, 'dispatcher').length,
+    witnessed: network.witnessing.quorum !== 'none',
+    asOfMs: scope.nowMs ?? newestOf(logs),
+  };
+  addAll(joinLogs(joined), findings);
+  const heads = new Map([...stations, ...dispatchers].map(([member, { size }]) => [member, size]));
+  const sound = new Set(heads.keys());
+  addAll(watch.findings(sound, network), findings);
+  const opened = disclosed === undefined ? [] : watch.opened(heads, network, disclosed.replay);
+  for (const { findings: of } of opened) addAll(of, findings);
 
   return {
     logs: [...logs.values()],
@@ -90,6 +100,25 @@ export async function audit(ports: AuditPorts, scope: AuditScope): Promise<Audit
     findings: findings.list(),
     omitted: findings.omitted(),
     failed: findings.failed(),
+    notices: watch.notices(sound),
+    opened,
+    tally: tallyOf(stations, opened),
+    onlyNew: scope.open != null,
+    left: leftOpen(joined),
+  };
+}
+
+function tallyOf(stations: JoinedLogs['stations'], opened: readonly Opened[]): Tally {
+  const counts = [...stations.values()].map(({ trace }) => trace.counts);
+  const sum = (of: readonly number[]): number => of.reduce((total, each) => total + each, 0);
+  const replayed = opened.map(
+    ({ decisions }) => [...decisions.values()].filter((is) => is === 'replayed').length,
+  );
+  return {
+    decisions: sum(counts.map(({ decisions }) => decisions)),
+    replayed: sum(replayed),
+    clearances: sum(counts.map(({ clearances }) => clearances)),
+    checked: sum(opened.map(({ checked }) => checked.size)),
   };
 }
 
@@ -97,85 +126,12 @@ function addAll(found: Iterable<Finding>, findings: Findings): void {
   for (const each of found) findings.add(each);
 }
 
-type Reading = { ports: AuditPorts; scope: AuditScope; findings: Findings; traces: Traces };
-
-async function readLog(member: Member, offered: boolean, reading: Reading): Promise<AuditedLog> {
-  const { ports, scope, findings } = reading;
-  const role = member.role === 'dispatcher' ? 'dispatcher' : 'station';
-  const origin = ledgerOrigin(scope.network.id, member.id);
-  const log: AuditedLog = { member: member.id, role, origin, head: null, missing: false };
-  const pinned = pinnedLog(member, origin);
-  if (pinned === null) {
-    findings.add(
-      finding('error', 'key.missing', { log: member.id }, `${member.id} has no log key in the network file`),
-    );
-    return log;
-  }
-  let signed: Uint8Array | null;
-  try {
-    signed = offered ? await ports.source.checkpoint(member.id) : null;
-  } catch (thrown) {
-    findings.add(servedFinding(member.id, thrown));
-    return log;
-  }
-  if (signed === null || signed.byteLength === 0) return { ...log, missing: true };
-
-  const trace = openTrace(member, reading);
-  const copy = (await ports.archive?.begin(member.id)) ?? null;
-  let head: LogHead | null = null;
-  try {
-    head = await verifyLog(ports.source, signed, {
-      log: pinned,
-      anchor: scope.anchors.get(member.id) ?? null,
-      nowMs: scope.nowMs,
-      found: findings.add,
-      onEntry: (index, entry) => {
-        trace.take(index, entry);
-        scope.onEntry?.(member, index, entry);
-      },
-      progress: (done, size) => ports.progress(member.id, done, size),
-      copy,
-    });
-  } finally {
-    // What did not verify must not take the place of what did.
-    if (head?.sound === true) await copy?.commit(signed);
-    else await copy?.discard();
-  }
-  return { ...log, head };
-}
-
-function pinnedLog(member: Member, origin: string): PinnedLog | null {
-  const jwk = member.keys.log;
-  return jwk === undefined ? null : { member: member.id, origin, key: logKey(origin, jwk) };
-}
-
-function openTrace({ id, role }: Member, { scope, traces }: Reading): DispatcherTrace | StationTrace {
-  if (role === 'dispatcher') {
-    const trace = traceDispatcher(id);
-    traces.dispatchers.set(id, trace);
-    return trace;
-  }
-  const isAdmin = (person: string): boolean => {
-    const admin = scope.network.members.get(person);
-    return admin?.role === 'admin' && admin.station === id;
-  };
-  const trace = traceStation(id, isAdmin);
-  traces.stations.set(id, trace);
-  return trace;
-}
-
 function reportUnknown(offered: readonly string[], audited: readonly Member[], findings: Findings): void {
   const known = new Set(audited.map(({ id }) => id));
   for (const name of offered) {
     if (known.has(name)) continue;
-    findings.add(
-      finding(
-        'warning',
-        'log.unknown',
-        { log: name.slice(0, 40) },
-        `a log is offered under the name ${name}`,
-      ),
-    );
+    const text = `a log is offered under the name ${name}`;
+    findings.add(finding('warning', 'log.unknown', { log: name.slice(0, 40) }, text));
   }
 }
 
@@ -194,17 +150,14 @@ function reportMissing(logs: Logs, traces: Traces, scope: AuditScope, findings: 
   }
 }
 
-function soundOnes<T>(logs: Logs, traces: ReadonlyMap<string, T>): Map<string, T> {
-  return new Map([...traces].filter(([member]) => logs.get(member)?.head?.sound === true));
-}
-
-function soundStations(
-  logs: Logs,
-  traces: Traces,
-): Map<string, { trace: StationTrace; newestMs: number | null }> {
-  const entries = [...soundOnes(logs, traces.stations)];
+function soundOnes<T>(logs: Logs, traces: ReadonlyMap<string, T>): Map<string, JoinedLog<T>> {
   return new Map(
-    entries.map(([member, trace]) => [member, { trace, newestMs: logs.get(member)?.head?.newestMs ?? null }]),
+    [...traces].flatMap(([member, trace]) => {
+      const log = logs.get(member);
+      if (log?.head?.sound !== true) return [];
+      const { checkpoint, newestMs } = log.head;
+      return [[member, { trace, origin: log.origin, size: checkpoint.size, newestMs }] as const];
+    }),
   );
 }
 

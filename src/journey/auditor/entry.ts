@@ -1,6 +1,9 @@
 import { type Digest, hopIdOf, trainIdOf } from '../../model/id.ts';
 import type { BodyValue, EntryType, LedgerEntry } from '../../model/ledger/entry.ts';
 
+/** The leaf hash of the entry at hand; made only where another ledger may quote it. */
+export type LeafOf = () => Digest;
+
 /** What a station writes about a hop, in the order of the protocol. */
 export const HOP_TYPES: ReadonlySet<EntryType> = new Set([
   'order.received',
@@ -11,12 +14,18 @@ export const HOP_TYPES: ReadonlySet<EntryType> = new Set([
   'run.ended',
   'output.screened',
   'result.released',
+  'release.withdrawn',
   'receipt.issued',
 ]);
 
 export function textIn(body: Readonly<Record<string, BodyValue>>, name: string): string | null {
   const value = body[name];
   return typeof value === 'string' ? value : null;
+}
+
+/** Whether a clearance is a person's; who it was stands there as a commitment only. */
+export function clearedByPerson(body: LedgerEntry['body']): boolean {
+  return textIn(body, 'by') === 'person' && textIn(body, 'byCommitment') !== null;
 }
 
 const OF_A_HOP: ReadonlySet<EntryType> = new Set([

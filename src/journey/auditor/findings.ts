@@ -22,6 +22,16 @@ const MEANS = {
   'checkpoint.unsigned':
     'The head of the log is not the word of this member; nothing in the log is believed.',
   'checkpoint.foreign': 'Another log was served in the place of this one.',
+  'checkpoint.uncosigned':
+    'Too few witnesses have seen this head: another one may have been shown to others, and no one would know.',
+  'checkpoint.miscosigned':
+    "A witness's signature on the head does not verify: the head was altered, or the signature made up.",
+  'cosignature.unknown': 'It was ignored: no member of the network file signs as that.',
+  'quorum.none':
+    'No witnesses watch over the logs of this network: a log that is shown in two versions is found only by comparing.',
+  'log.stale': 'Witnesses saw this head long ago: the member is silent, or newer heads are held back.',
+  'log.restored':
+    'The member took its log up again from a copy. What it did since that copy was made may be gone.',
   'entries.missing': 'The log was cut short after the member had signed it.',
   'entries.excess': 'More was served than the member had signed.',
   'entries.altered':
@@ -52,12 +62,33 @@ const MEANS = {
   'receipt.duplicate': 'One hop has more than one receipt.',
   'receipt.unordered': 'A receipt speaks of a hop that this log never ordered or received.',
   'receipt.contradictory': 'The receipt says something else than the log.',
+  'withdrawal.groundless': 'The station took back a release that it had never made.',
+  'clearance.overspent': 'A person allowed fewer runs than the station made on the strength of that word.',
+  'clearance.contradicted':
+    'The clearance that the station shows is not the one that its log speaks of, or allowed something else.',
   // across logs
   'order.unadmitted': 'The dispatcher ordered hops of a train that it had not admitted.',
   'order.unissued': 'A station took on an order that is not in the log of any dispatcher.',
   'receipt.unmatched': "The dispatcher's record of a receipt and the station's log contradict each other.",
   'mirror.behind':
-    'The mirrored log ends before a receipt that was delivered: it is late, or it is held back.',
+    'The log as it is served ends before an entry that another log speaks of: it is late, or it is held back.',
+  'quote.missing':
+    "What one member took from another came without the other's entry: nothing ties the two logs together there.",
+  'quote.unmatched': "One log quotes another's entry as something that the other log does not hold there.",
+  'witness.conflict':
+    'A witness says that this log was shown in two versions. Ask the witness for the file and check it with: pht audit misconduct',
+  // what stations disclose to an auditor
+  'decision.contradicted':
+    "The station's own policy gives another answer to what was asked than the one on record.",
+  'disclosure.contradicted': 'What the station disclosed is not what its log commits to.',
+  'disclosure.incomplete': 'The station left out of its disclosure what its log speaks of.',
+  'disclosure.invalid': 'The disclosure is not the word of a station of this network; it was not used.',
+  // a bundle about one train
+  'bundle.incomplete': 'The bundle does not hold it; what depends on it could not be checked.',
+  'proof.invalid': 'A proof does not hold against its log; the entry was not used.',
+  'statement.invalid': 'A signed statement does not verify with the pinned keys; it was not used.',
+  'statement.unrecorded': 'A signed statement that no entry in the bundle speaks of.',
+  'statement.contradicted': 'What the member signed says something else than its own log.',
 } as const;
 
 export type FindingCode = keyof typeof MEANS;

@@ -53,3 +53,26 @@ async function* rangesOf(
     if (given < wanted) return;
   }
 }
+
+/** What was signed about one train besides the logs; nothing of it has been verified. */
+export type Statements = {
+  manifest: Uint8Array;
+  /** Empty where there is none. */
+  cancellation: Uint8Array;
+  orders: readonly Uint8Array[];
+  receipts: readonly Uint8Array[];
+};
+
+const STATEMENTS_MAX = 10_000;
+
+/** @throws PhtError `not-found` where the dispatcher knows no such train, `unreachable`, `input.malformed` */
+export async function remoteStatements(
+  client: Client<typeof LedgerService>,
+  trainId: string,
+  signal: AbortSignal,
+): Promise<Statements> {
+  const statements = await client.statements({ trainId }, { deadlineMs: CALL_DEADLINE_MS, signal });
+  if (statements.orders.length + statements.receipts.length > STATEMENTS_MAX)
+    throw new PhtError('input.malformed', 'more statements were served than any train has');
+  return statements;
+}

@@ -1,33 +1,43 @@
-import type { LedgerEntry } from '../../model/ledger/entry.ts';
-import { contradictionIn, textIn } from './entry.ts';
+import type { Digest } from '../../model/id.ts';
+import type { EntryQuote, LedgerEntry } from '../../model/ledger/entry.ts';
+import { contradictionIn, type LeafOf, textIn } from './entry.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
 
 /** One order as its dispatcher put it on record, and the receipt that came back. */
 export type OrderTrace = {
   readonly station: string | null;
   readonly issued: number;
-  receipt: { index: number; digest: string; atMs: number } | null;
+  readonly leaf: Digest;
+  /** `quote` names the station's entry that the receipt came with. */
+  receipt: { index: number; digest: string; atMs: number; quote: EntryQuote | null } | null;
 };
 
 export type DispatcherTrace = {
-  take(index: number, entry: LedgerEntry): void;
+  take(index: number, entry: LedgerEntry, leafOf: LeafOf): void;
   /** By hop, which is derived from the order's digest. */
   readonly orders: ReadonlyMap<string, OrderTrace>;
+  readonly admitted: ReadonlySet<string>;
   findings(): Finding[];
+};
+
+/** What an earlier audit left open. */
+export type DispatcherOpen = {
+  orders: readonly (readonly [string, OrderTrace])[];
+  admitted: readonly string[];
 };
 
 const FINDINGS_MAX = 1000;
 
 /** Follows a dispatcher's log: admission before orders, orders before receipts. */
-export function traceDispatcher(dispatcher: string): DispatcherTrace {
-  const admitted = new Set<string>();
-  const orders = new Map<string, OrderTrace>();
+export function traceDispatcher(dispatcher: string, open?: DispatcherOpen): DispatcherTrace {
+  const admitted = new Set<string>(open?.admitted);
+  const orders = new Map<string, OrderTrace>(open?.orders.map(([hopId, order]) => [hopId, { ...order }]));
   const found: Finding[] = [];
   const wrong = (severity: Severity, code: FindingCode, index: number, text: string): void => {
     if (found.length < FINDINGS_MAX) found.push(finding(severity, code, { log: dispatcher, index }, text));
   };
 
-  const receive = (hopId: string, index: number, { body, ts }: LedgerEntry): void => {
+  const receive = (hopId: string, index: number, { body, ts, prev }: LedgerEntry): void => {
     const order = orders.get(hopId);
     const digest = textIn(body, 'receiptDigest');
     if (digest === null)
@@ -41,13 +51,14 @@ export function traceDispatcher(dispatcher: string): DispatcherTrace {
         index,
         `${hopId} has a receipt already, at entry ${order.receipt.index}`,
       );
-    } else order.receipt = { index, digest, atMs: ts };
+    } else order.receipt = { index, digest, atMs: ts, quote: prev };
   };
 
   return {
     orders,
+    admitted,
     findings: () => found,
-    take: (index, entry) => {
+    take: (index, entry, leafOf) => {
       const problem = contradictionIn(entry);
       if (problem !== null) wrong('error', 'entry.contradictory', index, problem);
       const { type, trainId, hopId } = entry;
@@ -62,8 +73,10 @@ export function traceDispatcher(dispatcher: string): DispatcherTrace {
             `${hopId} was ordered before its train was admitted`,
           );
         }
-        if (!orders.has(hopId))
-          orders.set(hopId, { station: textIn(entry.body, 'station'), issued: index, receipt: null });
+        if (!orders.has(hopId)) {
+          const station = textIn(entry.body, 'station');
+          orders.set(hopId, { station, issued: index, leaf: leafOf(), receipt: null });
+        }
       } else if (type === 'receipt.received') receive(hopId, index, entry);
     },
   };

@@ -1,217 +1,125 @@
-import type { Digest, HopId, TrainId } from '../../model/id.ts';
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
-import { contradictionIn, HOP_TYPES, textIn } from './entry.ts';
+import { contradictionIn, HOP_TYPES, type LeafOf, textIn } from './entry.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
-
-/** The last entry of each kind about one hop, by its index in the log; null where there is none. */
-export type HopTrace = {
-  readonly hopId: HopId;
-  readonly trainId: TrainId | null;
-  readonly manifestDigest: Digest | null;
-  receivedAtMs: number | null;
-  received: number | null;
-  verified: number | null;
-  decided: number | null;
-  verdict: string | null;
-  cleared: number | null;
-  clearedBy: string | null;
-  started: number | null;
-  ended: number | null;
-  screened: number | null;
-  released: number | null;
-  receipt: number | null;
-  receiptDigest: string | null;
-};
+import { at, brokenSteps, type HopTrace, newTrace, note } from './trace-hop.ts';
 
 export type StationTrace = {
-  take(index: number, entry: LedgerEntry): void;
+  take(index: number, entry: LedgerEntry, leafOf: LeafOf): void;
   readonly hops: ReadonlyMap<string, HopTrace>;
+  /** Where each train was released, whatever has become of its hop. */
+  readonly releases: ReadonlyMap<string, number>;
+  /** Policy decisions, and clearances by a person, that were read. */
+  readonly counts: { decisions: number; clearances: number };
   /** What is wrong within this log; to be believed only once the log itself is. */
   findings(): Finding[];
 };
+
+/** What an earlier audit left open. */
+export type StationOpen = { hops: readonly HopTrace[]; releases: readonly (readonly [string, number])[] };
 
 /** Kept until the log is known to be sound; more would only repeat them. */
 const FINDINGS_MAX = 1000;
 
 /** Follows each hop through one station's log and holds every release against what must have come before it. */
-export function traceStation(station: string, isAdmin: (member: string) => boolean): StationTrace {
-  const hops = new Map<string, HopTrace>();
-  const releases = new Map<string, number>();
+export function traceStation(station: string, open?: StationOpen): StationTrace {
+  const hops = new Map<string, HopTrace>(open?.hops.map((hop) => [hop.hopId, { ...hop }]));
+  const releases = new Map<string, number>(open?.releases);
+  const counts = { decisions: 0, clearances: 0 };
   const found: Finding[] = [];
   const wrong = (severity: Severity, code: FindingCode, index: number, text: string): void => {
     if (found.length < FINDINGS_MAX) found.push(finding(severity, code, { log: station, index }, text));
   };
 
-  const release = (hop: HopTrace, index: number): void => {
-    for (const { code, text } of brokenSteps(hop, isAdmin))
-      wrong('misconduct', code, index, `${hop.hopId}: ${text}`);
-    if (hop.receipt !== null) {
-      wrong(
-        'misconduct',
-        'receipt.contradictory',
-        index,
-        `${hop.hopId} was released after its receipt ${at(hop.receipt)}`,
-      );
-    }
-    // This version knows one step and one round, so the manifest alone names the visit.
-    const visit = hop.manifestDigest ?? hop.hopId;
-    const first = releases.get(visit);
-    if (first === undefined) releases.set(visit, index);
-    else
-      wrong(
-        'misconduct',
-        'release.duplicate',
-        index,
-        `${hop.trainId ?? hop.hopId} was released before, ${at(first)}`,
-      );
-    hop.released = index;
-  };
-
-  const receipt = (hop: HopTrace, index: number, { body }: LedgerEntry): void => {
-    if (hop.received === null)
-      wrong('misconduct', 'receipt.unordered', index, `${hop.hopId} was never received here`);
-    if (hop.receipt !== null) {
-      wrong(
-        'misconduct',
-        'receipt.duplicate',
-        index,
-        `${hop.hopId} has a receipt already, ${at(hop.receipt)}`,
-      );
-      return;
-    }
-    if ((textIn(body, 'outcome') === 'released') !== (hop.released !== null)) {
-      const fact = hop.released === null ? 'nothing was released' : `it was released ${at(hop.released)}`;
-      wrong(
-        'misconduct',
-        'receipt.contradictory',
-        index,
-        `${hop.hopId}: outcome ${textIn(body, 'outcome')}, but ${fact}`,
-      );
-    }
-    hop.receipt = index;
-    hop.receiptDigest = textIn(body, 'receiptDigest');
-    if (hop.receiptDigest === null) {
-      wrong('error', 'entry.contradictory', index, `${hop.hopId}: a receipt without its digest`);
-    }
-  };
-
   return {
     hops,
-    take: (index, entry) => {
+    releases,
+    counts,
+    take: (index, entry, leafOf) => {
       const problem = contradictionIn(entry);
       if (problem !== null) wrong('error', 'entry.contradictory', index, problem);
-      if (!HOP_TYPES.has(entry.type) || entry.hopId === null) return;
-      const hop = hops.get(entry.hopId) ?? newTrace(entry.hopId, entry);
-      hops.set(entry.hopId, hop);
-      if (entry.type === 'result.released') release(hop, index);
-      else if (entry.type === 'receipt.issued') receipt(hop, index, entry);
+      const { type, hopId } = entry;
+      if (!HOP_TYPES.has(type) || hopId === null) return;
+      const hop = hops.get(hopId) ?? newTrace(hopId, entry);
+      hops.set(hopId, hop);
+      if (type === 'policy.decided') counts.decisions++;
+      if (type === 'result.released') release(hop, index, entry, releases, wrong);
+      else if (type === 'release.withdrawn') withdraw(hop, index, releases, wrong);
+      else if (type === 'receipt.issued') receipt(hop, index, entry, leafOf, wrong);
       else note(hop, index, entry);
+      if (type === 'clearance.recorded' && hop.byPerson) counts.clearances++;
     },
-    findings: () => {
-      const unreceipted = [...hops.values()].filter(
-        ({ released, receipt }) => released !== null && receipt === null,
-      );
-      const missing = unreceipted
-        .slice(0, FINDINGS_MAX)
-        .map(({ hopId, released }) =>
-          finding(
-            'misconduct',
-            'receipt.missing',
-            { log: station, ...(released === null ? {} : { index: released }) },
-            `${hopId} was released and has no receipt`,
-          ),
-        );
-      return [...found, ...missing];
-    },
+    findings: () => found,
   };
 }
 
-function newTrace(hopId: HopId, { trainId, manifestDigest }: LedgerEntry): HopTrace {
-  return {
-    ...{ hopId, trainId, manifestDigest },
-    ...{ receivedAtMs: null, received: null, verified: null, decided: null, verdict: null },
-    ...{ cleared: null, clearedBy: null, started: null, ended: null, screened: null },
-    ...{ released: null, receipt: null, receiptDigest: null },
-  };
+type Wrong = (severity: Severity, code: FindingCode, index: number, text: string) => void;
+type Releases = Map<string, number>;
+
+/** This version knows one step and one round, so the train alone names the visit. */
+const visitOf = ({ trainId, hopId }: HopTrace): string => trainId ?? hopId;
+
+function release(hop: HopTrace, index: number, { ts }: LedgerEntry, releases: Releases, wrong: Wrong): void {
+  for (const { code, text } of brokenSteps(hop)) wrong('misconduct', code, index, `${hop.hopId}: ${text}`);
+  if (hop.receipt !== null) {
+    const text = `${hop.hopId} was released after its receipt ${at(hop.receipt)}`;
+    wrong('misconduct', 'receipt.contradictory', index, text);
+  }
+  const first = releases.get(visitOf(hop));
+  if (first === undefined) releases.set(visitOf(hop), index);
+  else wrong('misconduct', 'release.duplicate', index, `${visitOf(hop)} was released before, ${at(first)}`);
+  hop.released = index;
+  hop.releasedAtMs = ts;
 }
 
-function note(hop: HopTrace, index: number, { type, body, ts }: LedgerEntry): void {
-  switch (type) {
-    case 'order.received':
-      hop.received = index;
-      hop.receivedAtMs = ts;
-      return;
-    case 'manifest.verified':
-      hop.verified = index;
-      return;
-    case 'policy.decided':
-      hop.decided = index;
-      hop.verdict = textIn(body, 'verdict');
-      return;
-    case 'clearance.recorded':
-      hop.cleared = index;
-      hop.clearedBy = textIn(body, 'by');
-      return;
-    case 'run.started':
-      hop.started = index;
-      return;
-    case 'run.ended':
-      hop.ended = index;
-      return;
-    case 'output.screened':
-      hop.screened = index;
-      return;
-    default:
+/** It never left: the station could not show it to its witnesses in time, or the case changed while it waited. */
+function withdraw(hop: HopTrace, index: number, releases: Releases, wrong: Wrong): void {
+  if (hop.receipt !== null) {
+    const text = `${hop.hopId} was withdrawn after its receipt ${at(hop.receipt)}`;
+    wrong('misconduct', 'receipt.contradictory', index, text);
+  }
+  if (hop.released === null) {
+    wrong('misconduct', 'withdrawal.groundless', index, `${hop.hopId}: nothing was released`);
+    return;
+  }
+  if (releases.get(visitOf(hop)) === hop.released) releases.delete(visitOf(hop));
+  hop.released = null;
+  hop.releasedAtMs = null;
+}
+
+function receipt(hop: HopTrace, index: number, { body }: LedgerEntry, leafOf: LeafOf, wrong: Wrong): void {
+  if (hop.received === null)
+    wrong('misconduct', 'receipt.unordered', index, `${hop.hopId} was never received here`);
+  if (hop.receipt !== null) {
+    wrong('misconduct', 'receipt.duplicate', index, `${hop.hopId} has a receipt already, ${at(hop.receipt)}`);
+    return;
+  }
+  if ((textIn(body, 'outcome') === 'released') !== (hop.released !== null)) {
+    const fact = hop.released === null ? 'nothing was released' : `it was released ${at(hop.released)}`;
+    const text = `${hop.hopId}: outcome ${textIn(body, 'outcome')}, but ${fact}`;
+    wrong('misconduct', 'receipt.contradictory', index, text);
+  }
+  hop.receipt = index;
+  hop.receiptDigest = textIn(body, 'receiptDigest');
+  hop.receiptLeaf = leafOf();
+  if (hop.receiptDigest === null) {
+    wrong('error', 'entry.contradictory', index, `${hop.hopId}: a receipt without its digest`);
   }
 }
-
-type Broken = { code: FindingCode; text: string };
 
 /**
- * A hop may start over after a crash, so the last entry of each kind counts: they stand in the order of the protocol or
- * the release is not covered by them.
+ * Releases that no receipt speaks of. Where witnesses have to see the release first, the receipt follows it later, and
+ * what waits for them is only worth a look.
  */
-function brokenSteps(hop: HopTrace, isAdmin: (member: string) => boolean): Broken[] {
-  const broken: Broken[] = [];
-  const { received, verified, decided, verdict, cleared, clearedBy, started, ended, screened } = hop;
-  const demand = (code: FindingCode, holds: boolean, text: string): void => {
-    if (!holds) broken.push({ code, text });
-  };
-  demand('release.without-order', received !== null, 'no order was received');
-  demand(
-    'release.without-verification',
-    follows(received, verified),
-    'the manifest was not verified after the order',
-  );
-  const permitted = verdict === 'permit' || verdict === 'ask';
-  const inTime = started === null || follows(decided, started);
-  const last =
-    decided === null
-      ? 'no policy decision'
-      : `the last decision ${at(decided)} is ${verdict ?? 'unreadable'}`;
-  demand(
-    'release.without-permit',
-    decided !== null && permitted && inTime,
-    inTime ? last : `${last}, after the run began`,
-  );
-  if (verdict === 'ask') {
-    const between = follows(decided, cleared) && (started === null || follows(cleared, started));
-    const person = clearedBy !== null && isAdmin(clearedBy);
-    const who = clearedBy === null ? 'nobody' : clearedBy;
-    const text = person
-      ? 'no clearance between decision and run'
-      : `${who} cleared it, who is no admin of this station`;
-    demand('release.without-clearance', between && person, text);
+export function* unreceipted(
+  station: string,
+  { hops }: Pick<StationTrace, 'hops'>,
+  { witnessed, asOfMs, lagMs }: { witnessed: boolean; asOfMs: number; lagMs: number },
+): Generator<Finding> {
+  for (const { hopId, released, releasedAtMs, receipt } of hops.values()) {
+    if (released === null || receipt !== null) continue;
+    if (witnessed && asOfMs - (releasedAtMs ?? 0) <= lagMs) continue;
+    const severity = witnessed ? 'warning' : 'misconduct';
+    const place = { log: station, index: released };
+    yield finding(severity, 'receipt.missing', place, `${hopId} was released and has no receipt`);
   }
-  demand('release.without-run', follows(started, ended), 'no run was started and ended');
-  demand('release.without-screening', follows(ended, screened), 'the output was not screened after the run');
-  return broken;
-}
-
-function follows(first: number | null, second: number | null): boolean {
-  return first !== null && second !== null && second > first;
-}
-
-function at(index: number): string {
-  return `at entry ${index}`;
 }

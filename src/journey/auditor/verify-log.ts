@@ -1,41 +1,48 @@
 import { PhtError } from '../../model/error.ts';
-import { type Appended, appendEntries, EMPTY_EDGE, type TreeEdge } from '../../model/ledger/append.ts';
 import { type Checkpoint, openCheckpoint, parseCheckpoint } from '../../model/ledger/checkpoint.ts';
-import { decodeEntry, type LedgerEntry } from '../../model/ledger/entry.ts';
-import { EMPTY_ROOT, rangeRoot } from '../../model/ledger/merkle.ts';
+import type { LedgerEntry } from '../../model/ledger/entry.ts';
+import { type CompactRange, rangeRoot } from '../../model/ledger/merkle.ts';
 import { parseNote } from '../../model/ledger/note.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
-import {
-  encodeBundle,
-  encodeTile,
-  partialTiles,
-  TILE_WIDTH,
-  type TileFile,
-} from '../../model/ledger/tile.ts';
+import { growTiles } from '../../model/ledger/tile-tree.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
-import { SKEW_MS } from '../../model/train.ts';
 import type { LogCopy, LogSource } from '../../ports/log-source.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
-import { compareTiles } from './tiles.ts';
+import { createEntryJudge } from './judge-entry.ts';
+import { type Growth, type Recomputed, recompute } from './recompute.ts';
+import { isAboutTheLog, servedFinding } from './served.ts';
+import { isRangeOf, takeUp } from './take-up.ts';
 
 /** One member's log as the network file pins it. */
 export type PinnedLog = { member: string; origin: string; key: NoteKey };
 
 /** What this auditor saw of the log before. */
-export type Anchor = Pick<Checkpoint, 'size' | 'root'>;
+export type Anchor = Pick<Checkpoint, 'size' | 'root'> & {
+  /** The tree at that size, as the audit that saw it had recomputed it; without it the log is read from its start. */
+  range?: CompactRange;
+  /** The newest date among those entries. */
+  newestMs?: number | null;
+};
 
 export type LogReading = {
   log: PinnedLog;
   anchor: Anchor | null;
+  /**
+   * Where reading begins. From the `anchor` only what came after it is read, if the log fits it; if not, the whole log
+   * is read, since only that says what is wrong. What was altered in the part that is not read again stays unseen.
+   */
+  from?: 'first' | 'anchor';
   /** Wall clock to judge entries by; null for a copy, which may be read at any later time. */
   nowMs: number | null;
   found: (finding: Finding) => void;
   onEntry: (index: number, entry: LedgerEntry) => void;
+  /** Reading begins again with the first entry: what `onEntry` was told until now is void. */
+  restarted?: () => void;
   progress: (done: number, size: number) => void;
   copy: LogCopy | null;
 };
 
-/** `sound`: every entry is what the member signed, and continues what was seen before. */
+/** `sound`: every entry that was read is what the member signed, and continues what was seen before. */
 export type LogHead = {
   checkpoint: Checkpoint;
   signed: Uint8Array;
@@ -43,14 +50,20 @@ export type LogHead = {
   newestMs: number | null;
   /** Size of the earlier checkpoint that this log was shown to continue. */
   continues: number | null;
+  /** Index of the first entry that was read; what precedes it was only held against what an earlier audit kept. */
+  from: number;
+  /** The tree of a sound log, for the next audit to go on from. */
+  range: CompactRange | null;
 };
 
 const STRANGERS_MAX = 20;
+/** With more findings than this a log is in no state to be continued. */
+const CONTINUED_FINDINGS_MAX = 1000;
 
 /**
- * Verifies one log from its first entry to its signed head, in memory that does not grow with it: the checkpoint's
- * signature, the root recomputed, the root at the size last seen, every entry in its strict form and by its member,
- * and where the source stores them each tile of hashes.
+ * Verifies one log to its signed head, in memory that does not grow with it: the checkpoint's signature, the root
+ * recomputed, the root at the size last seen, every entry in its strict form and by its member, and where the source
+ * stores them each tile of hashes. From its first entry, unless `reading.from` says otherwise.
  *
  * @returns null when there is no head to verify against
  * @throws PhtError `unreachable`, `timed-out`, `cancelled`, `forbidden`: those say nothing about the log
@@ -60,35 +73,112 @@ export async function verifyLog(
   signed: Uint8Array,
   reading: LogReading,
 ): Promise<LogHead | null> {
-  const { member } = reading.log;
   const checkpoint = openHead(signed, reading);
   if (checkpoint === null) return null;
-  const head: LogHead = { checkpoint, signed, sound: true, newestMs: null, continues: null };
-  const wrong = (severity: Severity, code: FindingCode, text: string): void => {
-    reading.found(finding(severity, code, { log: member }, text));
+  const opened = { checkpoint, signed };
+  const continued = reading.from === 'anchor' ? await continueLog(source, opened, reading) : null;
+  if (continued !== null) return continued;
+  if (reading.from === 'anchor') reading.restarted?.();
+  return readLog(source, opened, reading, { tree: growTiles(), bundle: [] });
+}
+
+type Opened = Pick<LogHead, 'checkpoint' | 'signed'>;
+
+/** @returns null where the log does not fit what was seen, or what was seen is not known well enough */
+async function continueLog(source: LogSource, opened: Opened, reading: LogReading): Promise<LogHead | null> {
+  const { anchor, copy, log } = reading;
+  const { size } = opened.checkpoint;
+  if (anchor?.range === undefined || size < anchor.size) return null;
+  if (!isRangeOf(anchor.range, anchor)) {
+    const text = `what was kept of the tree of ${anchor.size} entries does not have the root that was signed`;
+    reading.found(finding('error', 'state.damaged', { log: log.member }, text));
+    return null;
+  }
+  const findings: Finding[] = [];
+  const found = (each: Finding): void => {
+    if (findings.length <= CONTINUED_FINDINGS_MAX) findings.push(each);
+  };
+  let start: Growth | null;
+  try {
+    start = await takeUp({ source, copy, log }, anchor.range, size);
+  } catch (thrown) {
+    if (!isAboutTheLog(thrown)) throw thrown;
+    return null;
+  }
+  if (start === null) return null;
+  const head = await readLog(source, opened, { ...reading, found }, start);
+  if (!head.sound || findings.length > CONTINUED_FINDINGS_MAX) return null;
+  for (const each of findings) reading.found(each);
+  return head;
+}
+
+async function readLog(
+  source: LogSource,
+  opened: Opened,
+  reading: LogReading,
+  start: Growth,
+): Promise<LogHead> {
+  const { log, anchor, copy, progress } = reading;
+  const { checkpoint } = opened;
+  const from = start.tree.size();
+  const head: LogHead = { ...opened, sound: true, newestMs: null, continues: null, from, range: null };
+  const wrong: Wrong = (severity, code, text) => {
+    reading.found(finding(severity, code, { log: log.member }, text));
     if (severity !== 'warning') head.sound = false;
   };
   judgeSize(checkpoint, reading, wrong);
+  const newestMs = from > 0 ? (anchor?.newestMs ?? null) : null;
+  const judge = createEntryJudge({ ...reading, member: log.member, newestMs });
+  let forked = false;
   try {
-    for (const path of await source.strangers(member, checkpoint.size, STRANGERS_MAX)) {
+    for (const path of await source.strangers(log.member, checkpoint.size, STRANGERS_MAX)) {
       const text = `${path} is no file of a log of this size`;
-      reading.found(finding('warning', 'file.unknown', { log: member }, text));
+      reading.found(finding('warning', 'file.unknown', { log: log.member }, text));
     }
-    const { range, forked } = await recompute(source, head, reading, wrong);
-    if (range.size < checkpoint.size) {
-      wrong('error', 'entries.missing', `${range.size} entries are there; ${checkpoint.size} were signed`);
-    } else if (!sameBytes(rangeRoot(range), checkpoint.root)) {
-      wrong('error', 'entries.altered', `the root over ${checkpoint.size} entries is not the signed one`);
-    } else if (forked) {
-      // Only now is it the member's own word, and not that of whoever serves the log.
-      const text = `the first ${reading.anchor?.size} entries are not those that an earlier audit saw`;
+    const recomputed = await recompute(source, start, {
+      member: log.member,
+      size: checkpoint.size,
+      copy,
+      found: reading.found,
+      judge: judge.take,
+      watched: anchor?.size ?? null,
+      watch: (range) => {
+        if (anchor !== null && sameBytes(rangeRoot(range), anchor.root)) head.continues = range.size;
+        // For equal sizes the two signed checkpoints were compared already.
+        else forked = checkpoint.size > range.size;
+      },
+      progress,
+    });
+    judgeTree(checkpoint, recomputed, wrong);
+    if (recomputed.differs) head.sound = false;
+    // Only now is it the member's own word, and not that of whoever serves the log.
+    if (forked && isSigned(checkpoint, recomputed)) {
+      const text = `the first ${anchor?.size} entries are not those that an earlier audit saw`;
       wrong('misconduct', 'log.forked', text);
     }
+    if (head.sound) head.range = recomputed.range;
   } catch (thrown) {
-    reading.found(servedFinding(member, thrown));
+    reading.found(servedFinding(log.member, thrown));
     head.sound = false;
   }
+  head.newestMs = judge.newestMs();
   return head;
+}
+
+type Wrong = (severity: Severity, code: FindingCode, text: string) => void;
+
+function judgeTree(checkpoint: Checkpoint, recomputed: Recomputed, wrong: Wrong): void {
+  const { size } = checkpoint;
+  const { range, excess } = recomputed;
+  if (excess) wrong('error', 'entries.excess', `more than the ${size} signed entries were served`);
+  if (range.size < size)
+    wrong('error', 'entries.missing', `${range.size} entries are there; ${size} were signed`);
+  else if (!isSigned(checkpoint, recomputed))
+    wrong('error', 'entries.altered', `the root over ${size} entries is not the signed one`);
+}
+
+function isSigned({ size, root }: Checkpoint, { range }: Recomputed): boolean {
+  return range.size === size && sameBytes(rangeRoot(range), root);
 }
 
 function openHead(signed: Uint8Array, { log, found }: LogReading): Checkpoint | null {
@@ -130,103 +220,4 @@ function judgeSize({ size, root }: Checkpoint, { anchor, nowMs }: LogReading, wr
       `two different checkpoints of ${size} entries carry the member's signature`,
     );
   }
-}
-
-/** What a source threw instead of what it was asked for. Throws what says nothing about the log. */
-export function servedFinding(member: string, thrown: unknown): Finding {
-  if (!isAboutTheLog(thrown)) throw thrown;
-  const code = thrown.code === 'ledger.invalid' ? 'file.damaged' : 'log.withheld';
-  return finding('error', code, { log: member }, thrown.message);
-}
-
-/** The codes that say something about what was served, rather than about the way to it. */
-function isAboutTheLog(thrown: unknown): thrown is PhtError {
-  if (!(thrown instanceof PhtError)) return false;
-  return !['unreachable', 'timed-out', 'cancelled', 'forbidden', 'config.invalid'].includes(thrown.code);
-}
-
-type Wrong = (severity: Severity, code: FindingCode, text: string) => void;
-
-/** Streams the log once. @returns the tree over what was served, at most as many entries as were signed */
-async function recompute(
-  source: LogSource,
-  head: LogHead,
-  reading: LogReading,
-  wrong: Wrong,
-): Promise<{ range: TreeEdge['range']; forked: boolean }> {
-  const { size } = head.checkpoint;
-  const { log, anchor, copy } = reading;
-  const judge = createEntryJudge(head, reading);
-  let edge = EMPTY_EDGE;
-  let forked = false;
-  const compare = (root: Uint8Array): void => {
-    if (edge.range.size !== anchor?.size) return;
-    if (sameBytes(root, anchor.root)) head.continues = anchor.size;
-    // For equal sizes the two signed checkpoints were compared already.
-    else forked = size > anchor.size;
-  };
-  const keep = async (files: readonly TileFile[]): Promise<void> => {
-    if (copy !== null) await copy.write(files);
-    if (await compareTiles(source, log.member, files, reading.found)) head.sound = false;
-  };
-  const take = async (entries: readonly Uint8Array[]): Promise<void> => {
-    if (entries.length === 0) return;
-    for (const [at, bytes] of entries.entries()) judge(edge.range.size + at, bytes);
-    const appended: Appended = appendEntries(edge, entries);
-    edge = appended.edge;
-    compare(appended.root);
-    await keep(appended.files.filter(({ tile }) => tile.width === TILE_WIDTH));
-  };
-  compare(EMPTY_ROOT);
-  for await (const batch of source.entries(log.member, 0, size)) {
-    const wanted = batch.slice(0, size - edge.range.size);
-    // The root at the size last seen is taken on the way, which costs nothing and needs no proof from anybody.
-    const split = Math.max(0, Math.min(wanted.length, (anchor?.size ?? 0) - edge.range.size));
-    await take(wanted.slice(0, split));
-    await take(wanted.slice(split));
-    reading.progress(edge.range.size, size);
-    if (wanted.length < batch.length) {
-      wrong('error', 'entries.excess', `more than the ${size} signed entries were served`);
-      break;
-    }
-  }
-  if (edge.range.size === size) await keep(openFiles(edge));
-  return { range: edge.range, forked };
-}
-
-/** The tiles that are not full, as they stand at the end. */
-function openFiles(edge: TreeEdge): TileFile[] {
-  return partialTiles(edge.range.size).map((tile) => ({
-    tile,
-    bytes: tile.level === 'entries' ? encodeBundle(edge.entries) : encodeTile(edge.levels[tile.level] ?? []),
-  }));
-}
-
-function createEntryJudge(head: LogHead, reading: LogReading): (index: number, bytes: Uint8Array) => void {
-  const { log, found, nowMs, onEntry } = reading;
-  const { member } = log;
-  return (index, bytes) => {
-    let entry: LedgerEntry;
-    try {
-      entry = decodeEntry(bytes);
-    } catch (thrown) {
-      if (!isAboutTheLog(thrown)) throw thrown;
-      found(finding('error', 'entry.malformed', { log: member, index }, thrown.message));
-      return;
-    }
-    const wrong = (severity: Severity, code: FindingCode, text: string): void =>
-      found(finding(severity, code, { log: member, index }, text));
-    if (entry.actor !== member)
-      wrong('misconduct', 'entry.foreign', `the entry names ${entry.actor} as its author`);
-    if (head.newestMs !== null && entry.ts < head.newestMs - SKEW_MS) {
-      const minutes = Math.round((head.newestMs - entry.ts) / 60_000);
-      wrong('error', 'clock.backwards', `the entry is dated ${minutes} min before one that precedes it`);
-    }
-    if (nowMs !== null && entry.ts > nowMs + SKEW_MS) {
-      const minutes = Math.round((entry.ts - nowMs) / 60_000);
-      wrong('error', 'clock.ahead', `the entry is dated ${minutes} min ahead of this machine's clock`);
-    }
-    head.newestMs = Math.max(head.newestMs ?? 0, entry.ts);
-    onEntry(index, entry);
-  };
 }

@@ -98,7 +98,8 @@ export function manifestOf(train: Train): Manifest {
   return readStatement('manifest', Manifest, payloadOf(parseEnvelope(train.manifest, 'manifest'))).predicate;
 }
 
-export function trainOf(verified: VerifiedManifest, nowMs: number): Train {
+/** @param admittedAt where the admission stands in the ledger */
+export function trainOf(verified: VerifiedManifest, admittedAt: number, nowMs: number): Train {
   const { predicate: manifest } = verified;
   return {
     trainId: verified.trainId,
@@ -110,5 +111,6 @@ export function trainOf(verified: VerifiedManifest, nowMs: number): Train {
     submittedAtMs: nowMs,
     expiresMs: manifest.expiresMs,
     cancellation: null,
+    admittedAt,
   };
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { DispatcherStore } from '../../ports/dispatcher-store.ts';
 import type { Signer } from '../../ports/signer.ts';
 import type { CallContext } from '../../ports/wire.ts';
+import type { WitnessedHead } from '../../ports/witness.ts';
 import type { Rejects } from './rejects.ts';
 import type { Wake } from './wake.ts';
 
@@ -34,6 +35,14 @@ export type Desk = {
   readonly quotas: Quotas;
   /** Has the ledger's new entries published before long. */
   publish(): void;
+  /**
+   * The `.tlog-proof` of one entry of the dispatcher's own ledger, once a signed checkpoint covers it.
+   *
+   * @throws PhtError `ledger.unchecked`
+   */
+  prove(index: number): Promise<Uint8Array>;
+  /** A validly signed head of another ledger: two roots for one size are evidence, and stay. */
+  noteHead(member: string, origin: string, head: WitnessedHead): void;
   /** One line in this process's own log. */
   note(text: string, details: Readonly<Record<string, unknown>>): void;
 };

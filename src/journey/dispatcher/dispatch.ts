@@ -6,8 +6,10 @@ import { verifyManifest } from '../../model/train.ts';
 import type { Stop, Train } from '../../ports/dispatcher-store.ts';
 import { assertQuota, inspectManifest, missingOf, trainOf } from './admit.ts';
 import { arrive } from './arrive.ts';
+import { committed } from './commit.ts';
 import type { Desk } from './desk.ts';
 import { orderNext } from './order.ts';
+import type { SealedReceipt } from './receipt-proof.ts';
 import { recordProgress, recordReceipt, recordUnheard } from './record.ts';
 import { isEnded } from './route.ts';
 import { trainById } from './view.ts';
@@ -32,14 +34,16 @@ export function admit(envelope: Envelope, caller: string, desk: Desk): { train: 
   if (known !== null) return { train: known, missing };
   assertQuota(verified.predicate, desk);
   const nowMs = desk.clock.nowMs();
-  const train = trainOf(verified, nowMs);
-  desk.store.trains.insert(train);
+  const { trainId, digest: manifestDigest } = verified;
   const body = {
-    researcher: caller,
-    expiresMs: train.expiresMs,
+    researcherCommitment: committed(caller, desk.store),
+    expiresMs: verified.predicate.expiresMs,
     stops: verified.predicate.route.stops.length,
   };
-  desk.store.append([{ type: 'train.admitted', ...headOf(train), body }], nowMs);
+  const head = headOf({ trainId, manifestDigest });
+  const size = desk.store.append([{ type: 'train.admitted', ...head, body }], nowMs);
+  const train = trainOf(verified, size - 1, nowMs);
+  desk.store.trains.insert(train);
   desk.publish();
   return { train, missing };
 }
@@ -56,11 +60,7 @@ export function depart(train: Train, desk: Desk): void {
 }
 
 /** What a station says of one hop: progress, or the receipt that ends it. */
-export function record(
-  stop: Stop,
-  body: { progress: string } | { receipt: Uint8Array; jwe: Uint8Array },
-  desk: Desk,
-): void {
+export function record(stop: Stop, body: { progress: string } | SealedReceipt, desk: Desk): void {
   const train = trainById(stop.trainId, desk);
   const news =
     'progress' in body ? recordProgress(stop, body.progress, desk) : recordReceipt(stop, train, body, desk);
@@ -81,7 +81,10 @@ export function cancel(train: Train, cancellation: Envelope, desk: Desk): void {
     });
   }
   desk.store.trains.cancel(trainId, encodeEnvelope(verified.envelope));
-  const body = { researcher, cancellationDigest: verified.digest };
+  const body = {
+    researcherCommitment: committed(researcher, desk.store),
+    cancellationDigest: verified.digest,
+  };
   desk.store.append([{ type: 'train.cancelled', ...headOf(train), body }], desk.clock.nowMs());
   const open = desk.store.stops.list({ trainId }).filter(({ state }) => !isEnded(state));
   arrive(trainId, desk);
@@ -104,7 +107,7 @@ export function giveUp(train: Train, desk: Desk): void {
   changed(train.trainId, desk);
 }
 
-function headOf({ trainId, manifestDigest }: Train) {
+function headOf({ trainId, manifestDigest }: Pick<Train, 'trainId' | 'manifestDigest'>) {
   return { trainId, manifestDigest, hopId: null, attempt: null, epoch: null, prev: null } as const;
 }
 

@@ -8,6 +8,7 @@ import {
   type JourneyService,
   type SubmitRequest,
   SubmitRequestSchema,
+  type SubmitResponse,
   SubmitResponseSchema,
 } from '../../gen/pht/v1/journeys_pb.ts';
 import { type Envelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
@@ -21,7 +22,7 @@ import { assertBlobs, type DepotOf } from './loading.ts';
 import type { Presence } from './presence.ts';
 import { once } from './replies.ts';
 import { resultPage } from './result.ts';
-import { journeyOf, ownTrain } from './view.ts';
+import { journeyOf, ownTrain, trainById } from './view.ts';
 import { trainKey } from './wake.ts';
 
 const PAGE_DEFAULT = 20;
@@ -44,8 +45,9 @@ export function journeyService(
         input: SubmitRequestSchema,
         output: SubmitResponseSchema,
       };
+      let admitted: SubmitResponse;
       try {
-        return once(desk, { member: caller, method: 'Submit', key, input, request, output }, () => {
+        admitted = once(desk, { member: caller, method: 'Submit', key, input, request, output }, () => {
           const { train, missing } = admit(parseEnvelope(request.manifest, 'manifest'), caller, desk);
           return { trainId: train.trainId, missingDigests: missing };
         });
@@ -53,6 +55,8 @@ export function journeyService(
         refused(request, caller, thrown, desk);
         throw thrown;
       }
+      const { admittedAt } = trainById(admitted.trainId, desk);
+      return { ...admitted, proof: await desk.prove(admittedAt) };
     },
     depart: async (request, context) => {
       const caller = callerOf(context, 'researcher').id;

@@ -1,57 +1,60 @@
 import type { LedgerService } from '../../gen/pht/v1/ledger_pb.ts';
 import { PhtError } from '../../model/error.ts';
-import { parseCheckpoint } from '../../model/ledger/checkpoint.ts';
-import { parseNote } from '../../model/ledger/note.ts';
-import type { Ledger } from '../../ports/ledger.ts';
+import type { ShownLogs } from '../../ports/mirror.ts';
 import type { CallContext, Service } from '../../ports/wire.ts';
 import { callerOf, type Desk } from './desk.ts';
-import { mirror } from './mirror.ts';
+import { statementsMethod } from './documents.ts';
+import type { Mirroring } from './mirror.ts';
+import type { Publisher } from './publish.ts';
+import { entriesOf, sizeOf } from './shown.ts';
 
 const BATCH_ENTRIES = 256;
 const BATCH_BYTES_MAX = 1024 * 1024;
 
-/** One ledger as it may be read: the checkpoint and the entries under it, nothing beyond. */
-type Readable = { checkpoint: Uint8Array; size: number; read(first: number, end: number): Uint8Array[] };
-
 /** The dispatcher's own ledger and its mirrors of the stations'. Readers verify; we only hand out. */
-export function ledgerService(desk: Desk, ledger: Ledger): Service<typeof LedgerService> {
-  const readable = (member: string): Readable => {
-    const own = member === desk.id;
-    const head = own ? null : desk.store.mirrors.head(member);
-    const checkpoint = own ? (ledger.published()?.text ?? null) : (head?.checkpoint ?? null);
+export function ledgerService(
+  desk: Desk,
+  { logs, mirroring, publisher }: { logs: ShownLogs; mirroring: Mirroring; publisher: Publisher },
+): Service<typeof LedgerService> {
+  const shown = (member: string): Uint8Array => {
+    const checkpoint = logs.checkpoint(member);
     if (checkpoint === null) throw new PhtError('not-found', 'there is no ledger of that member here yet');
-    const { size } = parseCheckpoint(parseNote(checkpoint).text);
-    const read = own ? desk.store.ledgerRows.read : desk.store.mirrors.read.bind(null, member);
-    return { checkpoint, size, read };
+    return checkpoint;
   };
   const reader = (context: CallContext): void =>
     void callerOf(context, 'auditor', 'researcher', 'admin', 'station');
 
+  /** Our own are in the store, in whose batches they need no bundle to be decoded. */
+  const batches = (member: string, size: number, first: number, end: number): Batches =>
+    member === desk.id
+      ? ownBatches(desk, first, end)
+      : entriesOf((tile) => logs.tile(member, tile), size, first, end);
+
   return {
+    statements: statementsMethod(desk),
     logs: async (_request, context) => {
       reader(context);
-      const mirrored = desk.store.mirrors.heads().filter(({ checkpoint }) => checkpoint !== null);
-      return { members: [desk.id, ...mirrored.map(({ member }) => member)] };
+      return { members: logs.members() };
     },
     checkpoint: async ({ member }, context) => {
       reader(context);
-      // Whoever audits us sees everything up to now.
-      if (member === desk.id) await ledger.covered(desk.store.ledgerRows.size());
-      return { checkpoint: readable(member).checkpoint };
+      // Whoever audits us sees everything up to now, as far as the witnesses are there.
+      if (member === desk.id) await publisher.shown();
+      return { checkpoint: shown(member) };
     },
     entries: async function* ({ member, firstIndex, endIndex }, context) {
       reader(context);
-      const { size, read } = readable(member);
+      const size = sizeOf(shown(member));
       if (firstIndex > endIndex || endIndex > BigInt(size)) {
         throw new PhtError('input.malformed', `the ledger of ${member} has ${size} entries`);
       }
-      const end = Number(endIndex);
-      for (let first = Number(firstIndex); first < end && !context.signal.aborted; ) {
-        const entries = upTo(BATCH_BYTES_MAX, read(first, Math.min(end, first + BATCH_ENTRIES)));
-        if (entries.length === 0)
-          throw new PhtError('internal', `entry ${first} of ${member} is not in the store`);
-        yield { entries };
-        first += entries.length;
+      for await (const batch of batches(member, size, Number(firstIndex), Number(endIndex))) {
+        if (context.signal.aborted) return;
+        for (let rest = batch; rest.length > 0; ) {
+          const entries = upTo(BATCH_BYTES_MAX, rest);
+          yield { entries };
+          rest = rest.slice(entries.length);
+        }
       }
     },
     publish: async ({ firstIndex, entries, checkpoint }, context) => {
@@ -63,9 +66,20 @@ export function ledgerService(desk: Desk, ledger: Ledger): Service<typeof Ledger
         entries,
         checkpoint: checkpoint.length === 0 ? null : checkpoint,
       };
-      return { size: BigInt(mirror(station, publication, desk)) };
+      return { size: BigInt(await mirroring.take(station, publication)) };
     },
   };
+}
+
+type Batches = AsyncIterable<Uint8Array[]>;
+
+async function* ownBatches(desk: Desk, first: number, end: number): AsyncGenerator<Uint8Array[]> {
+  for (let at = first; at < end; ) {
+    const entries = desk.store.ledgerRows.read(at, Math.min(end, at + BATCH_ENTRIES));
+    if (entries.length === 0) throw new PhtError('internal', `entry ${at} is not in the store`);
+    yield entries;
+    at += entries.length;
+  }
 }
 
 function upTo(bytesMax: number, entries: Uint8Array[]): Uint8Array[] {

@@ -21,10 +21,10 @@ export function orderNext(train: Train, desk: Desk): string[] {
   const nowMs = desk.clock.nowMs();
   for (const { station, attempt, epoch } of next) {
     const stop = signedStop(train, { station, attempt, epoch }, nowMs, desk);
-    desk.store.stops.insert(stop);
     const body = { station, orderDigest: stop.orderDigest };
     const head = hopEntryHead({ ...stop, manifestDigest: train.manifestDigest });
-    desk.store.append([{ type: 'order.issued', ...head, body }], nowMs);
+    const size = desk.store.append([{ type: 'order.issued', ...head, body }], nowMs);
+    desk.store.stops.insert({ ...stop, orderedAt: size - 1 });
   }
   return next.map(({ station }) => station);
 }
@@ -34,7 +34,7 @@ function signedStop(
   { station, attempt, epoch }: { station: string; attempt: number; epoch: number },
   nowMs: number,
   desk: Desk,
-): Stop {
+): Omit<Stop, 'orderedAt'> {
   const network = desk.network();
   const order: Order = {
     networkId: network.id,

@@ -2,9 +2,11 @@ import { encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
+import { provenReceipt } from '../../model/proven.ts';
 import { type VerifiedReceipt, verifyReceipt } from '../../model/receipt.ts';
 import type { Stop, Train } from '../../ports/dispatcher-store.ts';
 import type { Desk } from './desk.ts';
+import type { SealedReceipt } from './receipt-proof.ts';
 import { isEnded, progressAfter } from './route.ts';
 
 /** What stations say of their hops, verified and put on record. Each function runs inside the caller's transaction. */
@@ -23,16 +25,14 @@ export function recordProgress(stop: Stop, state: string, desk: Desk): boolean {
  * The first valid receipt of a hop is final, and beats our own `unheard`. The same one again changes nothing; another
  * one contradicts the station's own word and is only noted.
  *
- * @returns whether it is news. @throws PhtError `receipt.invalid`, `input.too-large`, `signature.invalid`, `statement.*`
+ * @returns whether it is news. @throws PhtError `receipt.invalid`, `proof.invalid`, `input.too-large`,
+ *   `signature.invalid`, `statement.*`
  */
-export function recordReceipt(
-  stop: Stop,
-  train: Train,
-  sealed: { receipt: Uint8Array; jwe: Uint8Array },
-  desk: Desk,
-): boolean {
+export function recordReceipt(stop: Stop, train: Train, sealed: SealedReceipt, desk: Desk): boolean {
   const verified = verifyReceipt(parseEnvelope(sealed.receipt, 'receipt'), desk.network(), stop.station);
   assertFits(verified, stop, train, sealed.jwe);
+  // The entry precedes the message: without it there is no receipt (protocol, section 7).
+  const { quote } = provenReceipt(sealed.proof, verified, desk.network());
   if (stop.receiptDigest !== null) {
     if (stop.receiptDigest !== verified.digest) {
       desk.rejects.count('conflict');
@@ -55,10 +55,11 @@ export function recordReceipt(
       receipt: encodeEnvelope(verified.envelope),
       receiptDigest: verified.digest,
       jwe: jweDigest === null ? null : sealed.jwe,
+      proof: sealed.proof,
     },
     nowMs,
   );
-  const head = hopEntryHead({ ...stop, manifestDigest: train.manifestDigest });
+  const head = hopEntryHead({ ...stop, manifestDigest: train.manifestDigest }, quote);
   const sealedDigest = jweDigest === null ? {} : { jweDigest };
   const body = { station: stop.station, outcome, code, receiptDigest: verified.digest, ...sealedDigest };
   desk.store.append([{ type: 'receipt.received', ...head, body }], nowMs);

@@ -3,6 +3,7 @@ import type { Digest } from '../../model/id.ts';
 import { trainIdOf } from '../../model/id.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DispatcherStore } from '../../ports/dispatcher-store.ts';
+import { committed } from './commit.ts';
 
 /**
  * Refusals on record. A member's first few a minute get an entry each; everything beyond, and everything from
@@ -66,9 +67,11 @@ export function createRejects(store: DispatcherStore, clock: Clock): Rejects {
         trainId,
         manifestDigest,
         ...NO_HOP,
-        body: { code, caller },
       } as const;
-      store.atomically(() => store.append([entry], clock.nowMs()));
+      store.atomically(() => {
+        const body = { code, callerCommitment: committed(caller, store) };
+        store.append([{ ...entry, body }], clock.nowMs());
+      });
     },
   };
 }

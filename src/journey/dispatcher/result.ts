@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ResultResponseSchema } from '../../gen/pht/v1/journeys_pb.ts';
 import { PhtError } from '../../model/error.ts';
 import type { Stop, Train } from '../../ports/dispatcher-store.ts';
+import { committed } from './commit.ts';
 import type { Desk } from './desk.ts';
 import { journeyOf } from './view.ts';
 
@@ -9,21 +10,27 @@ import { journeyOf } from './view.ts';
 const PAGE_BYTES_MAX = 3 * 1024 * 1024;
 
 /** What the train brought back so far, in as many pages as it takes. The first page of each fetch goes on record. */
-export function resultPage(
+export async function resultPage(
   train: Train,
   pageToken: string,
   desk: Desk,
-): MessageInitShape<typeof ResultResponseSchema> {
+): Promise<MessageInitShape<typeof ResultResponseSchema>> {
   const stops = desk.store.stops.list({ trainId: train.trainId });
   const first = firstOf(pageToken, stops);
   if (first === 0) recordFetch(train, stops, desk);
   const results = [];
   let bytes = train.manifest.length;
   let next = first;
-  for (const { hopId, station, order } of stops.slice(first)) {
+  for (const { hopId, station, order, orderedAt } of stops.slice(first)) {
     const sealed = desk.store.stops.sealed(hopId);
-    const result = { station, order, receipt: sealed?.receipt ?? EMPTY, jwe: sealed?.jwe ?? EMPTY };
-    bytes += result.order.length + result.receipt.length + result.jwe.length;
+    // Made anew, so that it is under the newest published checkpoint.
+    const orderProof = await desk.prove(orderedAt);
+    const { receipt, jwe, proof: receiptProof } = { ...NOTHING, ...sealed };
+    const result = { station, order, receipt, jwe: jwe ?? EMPTY, orderProof, receiptProof };
+    bytes += [order, receipt, result.jwe, orderProof, receiptProof].reduce(
+      (sum, each) => sum + each.length,
+      0,
+    );
     if (bytes > PAGE_BYTES_MAX && results.length > 0) break;
     results.push(result);
     next += 1;
@@ -37,6 +44,7 @@ export function resultPage(
 }
 
 const EMPTY = new Uint8Array();
+const NOTHING = { receipt: EMPTY, jwe: EMPTY, proof: EMPTY };
 
 function firstOf(pageToken: string, stops: readonly Stop[]): number {
   if (pageToken === '') return 0;
@@ -60,7 +68,8 @@ function recordFetch(train: Train, stops: readonly Stop[], desk: Desk): void {
       atMs,
     });
     const head = { trainId, manifestDigest, hopId: null, attempt: null, epoch: null, prev: null };
-    desk.store.append([{ type: 'result.fetched', ...head, body: { researcher, receipts } }], atMs);
+    const body = { researcherCommitment: committed(researcher, desk.store), receipts };
+    desk.store.append([{ type: 'result.fetched', ...head, body }], atMs);
     desk.publish();
   });
 }

@@ -2,24 +2,32 @@ import type { DepotService } from '../../gen/pht/v1/depot_pb.ts';
 import type { JourneyService } from '../../gen/pht/v1/journeys_pb.ts';
 import type { LedgerService } from '../../gen/pht/v1/ledger_pb.ts';
 import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
-import { asPhtError } from '../../model/error.ts';
+import type { WitnessService } from '../../gen/pht/v1/witness_pb.ts';
+import { asPhtError, PhtError } from '../../model/error.ts';
+import type { Tile } from '../../model/ledger/tile.ts';
 import { membersOf, type Network } from '../../model/network.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DispatcherStore } from '../../ports/dispatcher-store.ts';
 import type { Ledger } from '../../ports/ledger.ts';
+import type { MirrorFiles, ShownLogs } from '../../ports/mirror.ts';
 import type { Signer } from '../../ports/signer.ts';
 import type { Service } from '../../ports/wire.ts';
+import type { WitnessedHead } from '../../ports/witness.ts';
 import { depotService } from './depot.ts';
 import type { Desk, Quotas } from './desk.ts';
 import { journeyService } from './journeys.ts';
 import { ledgerService } from './ledgers.ts';
 import type { DepotOf } from './loading.ts';
+import { createMirroring } from './mirror.ts';
 import { createPresence } from './presence.ts';
-import { createPublisher } from './publish.ts';
+import { createPublisher, type PublisherTimes } from './publish.ts';
 import { createRejects } from './rejects.ts';
+import { createShownLogs } from './shown.ts';
 import { sweep, trimDepots } from './sweep.ts';
 import { trackService } from './tracks.ts';
 import { createWake } from './wake.ts';
+import { witnessService } from './witness-service.ts';
+import type { Witnesses } from './witnesses.ts';
 
 export type DispatcherPorts = {
   id: string;
@@ -32,6 +40,13 @@ export type DispatcherPorts = {
   quotas: Quotas;
   software: string;
   note: Desk['note'];
+  files: MirrorFiles;
+  /** A tile from the files of the dispatcher's own ledger, which are those of `size` entries. */
+  ownTile: (tile: Tile, size: number) => Promise<Uint8Array | null>;
+  witnesses: Witnesses;
+  /** One round of asking the witnesses for the newest signed checkpoint; at once where there is no quorum. */
+  gather: (signal: AbortSignal) => Promise<void>;
+  publisherTimes?: Partial<PublisherTimes>;
 };
 
 export type Dispatcher = {
@@ -39,6 +54,9 @@ export type Dispatcher = {
   readonly tracks: Service<typeof TrackService>;
   readonly depot: Service<typeof DepotService>;
   readonly ledgers: Service<typeof LedgerService>;
+  readonly witnesses: Service<typeof WitnessService>;
+  /** All ledgers as they may be shown. */
+  readonly logs: ShownLogs;
   /** Somebody was turned away before a service was reached. */
   refused(): void;
   /** What is due with time; called every so often. */
@@ -47,20 +65,44 @@ export type Dispatcher = {
   settle(): Promise<void>;
 };
 
-/** The dispatcher's services over its ports. Publishes what a crash left unpublished before it returns. */
+/**
+ * The dispatcher's services over its ports. What a crash left unpublished follows once it serves, since witnesses can
+ * only connect then; whatever needs a signature waits for it.
+ */
 export async function openDispatcher(ports: DispatcherPorts): Promise<Dispatcher> {
-  const { store, ledger, clock, depotOf, network, note } = ports;
+  const { store, ledger, clock, depotOf, network, note, files, gather, witnesses } = ports;
   startLedger(ports);
-  const publisher = createPublisher(ledger, store.ledgerRows, note);
-  await ledger.covered(store.ledgerRows.size());
+  await ledger.open();
+  const closing = new AbortController();
+  const publisher = createPublisher({
+    ...{ ledger, rows: store.ledgerRows, gather, note, signal: closing.signal },
+    ...(ports.publisherTimes === undefined ? {} : { times: ports.publisherTimes }),
+  });
   const rejects = createRejects(store, clock);
-  const desk: Desk = { ...ports, wake: createWake(), rejects, publish: publisher.soon };
+  const desk: Desk = {
+    ...ports,
+    wake: createWake(),
+    rejects,
+    publish: publisher.soon,
+    prove: async (index) => {
+      await publisher.covered(index + 1);
+      return ledger.tree.prove(index);
+    },
+    noteHead: (member, origin, head) => noteHead(ports, member, origin, head),
+  };
+  const mirroring = createMirroring(desk, files);
+  await mirroring.recover();
+  const logs = createShownLogs(ports.id, ledger, ports.ownTile, store.mirrors, files);
   const presence = createPresence(store.stations, clock, network);
+  witnesses.onListening(publisher.soon);
+  publisher.soon();
   return {
     journeys: journeyService(desk, depotOf, presence),
     tracks: trackService(desk, presence),
     depot: depotService(desk, depotOf),
-    ledgers: ledgerService(desk, ledger),
+    ledgers: ledgerService(desk, { logs, mirroring, publisher }),
+    witnesses: witnessService(witnesses),
+    logs,
     refused: () => rejects.count('forbidden'),
     sweep: async () => {
       try {
@@ -74,6 +116,7 @@ export async function openDispatcher(ports: DispatcherPorts): Promise<Dispatcher
     },
     settle: async () => {
       rejects.flush(true);
+      closing.abort(new PhtError('cancelled', 'the dispatcher ends'));
       await publisher.settle();
     },
   };
@@ -84,4 +127,16 @@ function startLedger({ store, clock, software }: DispatcherPorts): void {
   if (store.ledgerRows.size() > 0) return;
   const head = { trainId: null, hopId: null, attempt: null, epoch: null, manifestDigest: null, prev: null };
   store.atomically(() => store.append([{ type: 'log.started', ...head, body: { software } }], clock.nowMs()));
+}
+
+/** Evidence, with its entry, is kept by the store; whoever runs this has to hear of it. */
+function noteHead(
+  { store, clock, note }: DispatcherPorts,
+  member: string,
+  origin: string,
+  head: WitnessedHead,
+): void {
+  const conflict = store.witness.noteHead(member, origin, head, clock.nowMs());
+  if (conflict !== null)
+    note('a member signed two ledgers that cannot both be true', { member, size: conflict.size });
 }

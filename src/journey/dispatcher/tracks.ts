@@ -1,3 +1,4 @@
+import { create } from '@bufbuild/protobuf';
 import {
   type ReportRequest,
   ReportRequestSchema,
@@ -13,6 +14,7 @@ import { callerOf, type Desk } from './desk.ts';
 import { record } from './dispatch.ts';
 import type { Presence } from './presence.ts';
 import { createPulls } from './pull.ts';
+import { noteReceiptHead, type SealedReceipt } from './receipt-proof.ts';
 import { once } from './replies.ts';
 import { isEnded, progressAfter } from './route.ts';
 import { stationKey, trainKey } from './wake.ts';
@@ -73,8 +75,18 @@ export function trackService(desk: Desk, presence: Presence): Service<typeof Tra
       const [input, output] = [ReportRequestSchema, ReportResponseSchema];
       presence.seen(station);
       try {
-        return once(desk, { member: station, method: 'Report', key, input, request, output }, () => {
-          record(stopOf(request.hopId, request.epoch, station, desk), bodyOf(request), desk);
+        const stop = stopOf(request.hopId, request.epoch, station, desk);
+        const body = bodyOf(request, stop, desk);
+        const asked = {
+          member: station,
+          method: 'Report',
+          key,
+          input,
+          request: withoutProof(request),
+          output,
+        };
+        return once(desk, asked, () => {
+          record(stop, body, desk);
           return {};
         });
       } catch (thrown) {
@@ -97,10 +109,22 @@ function stopOf(hopId: string, epoch: bigint, station: string, desk: Desk): Stop
   return stop;
 }
 
-function bodyOf({ body }: ReportRequest): { progress: string } | { receipt: Uint8Array; jwe: Uint8Array } {
+function bodyOf({ body }: ReportRequest, stop: Stop, desk: Desk): { progress: string } | SealedReceipt {
   if (body.case === 'progress') return { progress: body.value };
-  if (body.case === 'receipt') return { receipt: body.value.receipt, jwe: body.value.jwe };
+  if (body.case === 'receipt') {
+    noteReceiptHead(stop, body.value, desk);
+    return body.value;
+  }
   throw new PhtError('input.malformed', 'the report says nothing');
+}
+
+/** A repeated report brings a younger proof of the same receipt, and is the same report. */
+function withoutProof(request: ReportRequest): ReportRequest {
+  const { idempotencyKey, hopId, epoch, body } = request;
+  if (body.case !== 'receipt') return request;
+  const { receipt, jwe } = body.value;
+  const value = { receipt, jwe };
+  return create(ReportRequestSchema, { idempotencyKey, hopId, epoch, body: { case: 'receipt', value } });
 }
 
 function assertDescriptions(descriptions: readonly Uint8Array[]): void {

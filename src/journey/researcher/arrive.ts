@@ -20,7 +20,8 @@ export type ArrivePorts = {
 
 /**
  * What came back, station by station, every signature and digest verified here: what a station attests is told apart
- * from what the dispatcher claims. Once all of it has arrived it is kept, and the key that opened it is deleted.
+ * from what the dispatcher claims. Proofs are kept as they come; once all of it has arrived it is kept too, and the key
+ * that opened it is deleted.
  *
  * @throws PhtError `not-found`, `unreachable`, `manifest.invalid`
  */
@@ -59,8 +60,19 @@ export async function arrive(
     complete,
     stations,
   };
+  keepProofs(arrival, shown, ports.arrivals);
   if (complete) ports.arrivals.keep(arrival);
   return { arrival, manifest: manifest.predicate };
+}
+
+/** Kept before the journey has ended, too: a dispatcher cannot take back later what it has shown once. */
+function keepProofs({ trainId, stations }: Arrival, shown: readonly Shown[], arrivals: Arrivals): void {
+  for (const { station, proofs } of stations) {
+    // Two receipts for one stop verify neither.
+    const one = shown.find((candidate) => candidate.station === station);
+    if (proofs === null || one === undefined) continue;
+    arrivals.keepProofs(trainId, station, { order: one.orderProof, receipt: one.receiptProof });
+  }
 }
 
 /** An expired manifest still has results to come home; it only cannot depart any more. */
@@ -137,7 +149,7 @@ async function accountsOf(
 /** The dispatcher's word alone: no receipt was shown. */
 function claimed(station: string, journey: JourneyView): StationAccount {
   const stop = journey.stops.find((candidate) => candidate.station === station);
-  const base = { station, receiptDigest: null, snapshotDigest: null, result: null };
+  const base = { station, receiptDigest: null, snapshotDigest: null, proofs: null, result: null };
   if (stop === undefined) {
     const text = 'the dispatcher says nothing of this stop';
     return { ...base, word: 'claimed', state: 'unheard', code: '', text, reasons: [], atMs: null };

@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto';
+import type { KeptProof } from '../../model/account.ts';
 import { parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
-import type { TrainId } from '../../model/id.ts';
+import { type Digest, digestOf, type TrainId } from '../../model/id.ts';
 import { readStatement } from '../../model/statement.ts';
 import { Manifest, type TrainImage } from '../../model/train.ts';
 import type { Depot } from '../../ports/depot.ts';
 import type { PackedTrain, PackedTrains } from '../../ports/researcher-trains.ts';
 import { type JourneyClient, type JourneyView, journeyOf } from './journeys.ts';
+import { admissionOf } from './proofs.ts';
 import { CALL_ATTEMPTS_MAX, type Researcher, type Retry } from './researcher.ts';
 
 export type SubmitPorts = {
   client: JourneyClient;
+  /** Whom the channel was opened to: the member of the network file, not what anybody answered. */
+  dispatcher: string;
   trains: PackedTrains;
   depot: Depot;
   retry: Retry;
@@ -19,13 +23,14 @@ export type SubmitPorts = {
 };
 
 /** What was already there, from this or an earlier train, did not move again. */
-export type Submitted = { journey: JourneyView; uploadedBytes: number };
+export type Submitted = { journey: JourneyView; uploadedBytes: number; admission: KeptProof };
 
 /**
- * Manifest first, then only the blobs that the dispatcher lacks, then the start. Killed anywhere and run again, it is
- * the same submission.
+ * Manifest first, then, against the proof that it stands in the dispatcher's ledger, only the blobs that are lacking
+ * there, then the start. Killed anywhere and run again, it is the same submission.
  *
- * @throws PhtError `not-found`, `replayed` for a train that has departed before, and the dispatcher's refusals
+ * @throws PhtError `not-found`, `replayed` for a train that has departed before, `proof.invalid` for an admission without
+ *   its proof, and the dispatcher's refusals
  */
 export async function submit(
   trainId: TrainId,
@@ -37,17 +42,18 @@ export async function submit(
   const payload = payloadOf(parseEnvelope(packed.manifest, 'the manifest'));
   // Read, not verified: dispatcher and stations are the judges of it, and their reasons are the ones to show.
   const { image } = readStatement('manifest', Manifest, payload).predicate;
+  const what = { image, digest: digestOf(payload) };
   try {
-    return await send(image, packed, keyFor(packed, ports.trains), researcher, ports, signal);
+    return await send(what, packed, keyFor(packed, ports.trains), researcher, ports, signal);
   } catch (thrown) {
     if (!(thrown instanceof PhtError) || thrown.code !== 'image.missing') throw thrown;
     // Blobs that were there at the first asking are gone: only a new question gets a new list of what is missing.
-    return send(image, packed, freshKey(packed, ports.trains), researcher, ports, signal);
+    return send(what, packed, freshKey(packed, ports.trains), researcher, ports, signal);
   }
 }
 
 async function send(
-  image: TrainImage,
+  { image, digest }: { image: TrainImage; digest: Digest },
   { trainId, manifest }: PackedTrain,
   idempotencyKey: string,
   researcher: Researcher,
@@ -60,11 +66,37 @@ async function send(
   if (admitted.trainId !== trainId) {
     throw new PhtError('conflict', 'the dispatcher gave the train another id than its manifest has');
   }
+  const admission = admit(trainId, digest, admitted.proof, researcher, ports);
   const uploadedBytes = await uploadAll(trainId, image, admitted.missingDigests, researcher, ports, signal);
   const departed = await call(() => ports.client.depart({ idempotencyKey, trainId }, { signal }));
   const journey = journeyOf(departed.journey);
   ports.trains.mark(trainId, { idempotencyKey, departed: true });
-  return { journey, uploadedBytes };
+  return { journey, uploadedBytes, admission };
+}
+
+/** An admission that stands in no ledger could be denied later: nothing more is sent on the strength of it. */
+function admit(
+  trainId: TrainId,
+  digest: Digest,
+  proof: Uint8Array,
+  researcher: Researcher,
+  { trains, dispatcher }: SubmitPorts,
+): KeptProof {
+  try {
+    const admission = admissionOf(proof, digest, researcher.network(), dispatcher);
+    trains.keepAdmission(trainId, proof);
+    return admission;
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError) || thrown.code !== 'proof.invalid') throw thrown;
+    throw new PhtError(
+      'proof.invalid',
+      `${thrown.message}; no blob was uploaded, and the train has not departed`,
+      {
+        cause: thrown,
+        hint: "ask the dispatcher's operator; submit the train again once its ledger is in order",
+      },
+    );
+  }
 }
 
 /** A submission that was seen to succeed is over: submitting once more is a new one, which the dispatcher judges. */

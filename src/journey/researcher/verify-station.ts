@@ -16,13 +16,21 @@ import {
 } from '../../model/receipt.ts';
 import type { VerifiedManifest } from '../../model/train.ts';
 import type { Opener } from '../../ports/signer.ts';
+import { hopProofsOf } from './proofs.ts';
 
 /** What the dispatcher shows for one station: bytes, none of them believed. */
-export type Shown = { station: string; order: Uint8Array; receipt: Uint8Array; jwe: Uint8Array };
+export type Shown = {
+  station: string;
+  order: Uint8Array;
+  receipt: Uint8Array;
+  jwe: Uint8Array;
+  orderProof: Uint8Array;
+  receiptProof: Uint8Array;
+};
 
 /**
- * order → receipt → envelope → what is inside, each tied to the one before by digests. Nothing of a station that fails
- * anywhere is used.
+ * order → receipt → their proofs → envelope → what is inside, each tied to the one before by digests. Nothing of a
+ * station that fails anywhere is used.
  *
  * @returns `attested`, or `unverified` with the reason; never throws for what was shown
  */
@@ -42,6 +50,7 @@ export async function verifyStation(
       throw new PhtError('order.invalid', 'the order is for another manifest');
     const receipt = verifyReceipt(parseEnvelope(shown.receipt, 'the receipt'), network, station);
     assertVisit('receipt', receipt, order, manifest);
+    const proofs = hopProofsOf(shown, order, receipt, network);
     const sealed = sealedOf(receipt, shown.jwe);
     const base = {
       station,
@@ -50,6 +59,7 @@ export async function verifyStation(
       code: receipt.predicate.code,
       atMs: receipt.predicate.issuedAtMs,
       receiptDigest: receipt.digest,
+      proofs,
     } as const;
     if (receipt.predicate.outcome === 'released') {
       const result = await openResult(sealed, order, manifest, network, opener);
@@ -74,6 +84,7 @@ export function unverified(station: string, error: PhtError): StationAccount {
     atMs: null,
     receiptDigest: null,
     snapshotDigest: null,
+    proofs: null,
     result: null,
   };
 }

@@ -12,22 +12,28 @@ import type { Datasets } from '../../ports/datasets.ts';
 import type { Policy } from '../../ports/policy.ts';
 import type { ClearanceStore, HopRecord, HopStore } from '../../ports/station-store.ts';
 import type { Service } from '../../ports/wire.ts';
+import { decisionProof, type ProofPorts } from './decision-proof.ts';
+import { type DisclosePorts, disclose } from './disclose.ts';
+import { forget } from './forget.ts';
 import type { Station } from './stages.ts';
+import { decideTrust, distrusted, knownConflicts, type TrustPorts } from './trust.ts';
 
-export type AdminPorts = {
-  hops: HopStore;
-  clearances: ClearanceStore;
-  datasets: Datasets;
-  policy: () => Policy;
-  connected: () => boolean;
-  problem: () => string;
-  /** What a hop waits for that may pass by itself, in words; empty when it does not. */
-  waitsFor: (hopId: string) => string;
-  /** What the train printed, for the admin alone. */
-  readLog: (hopId: string) => Promise<Uint8Array>;
-  /** Lets the hop look again. */
-  decided: (hopId: string) => void;
-};
+export type AdminPorts = DisclosePorts &
+  ProofPorts &
+  TrustPorts & {
+    hops: HopStore;
+    clearances: ClearanceStore;
+    datasets: Datasets;
+    policy: () => Policy;
+    connected: () => boolean;
+    problem: () => string;
+    /** What a hop waits for that may pass by itself, in words; empty when it does not. */
+    waitsFor: (hopId: string) => string;
+    /** What the train printed, for the admin alone. */
+    readLog: (hopId: string) => Promise<Uint8Array>;
+    /** The ledger has grown without a hop. */
+    recorded: () => void;
+  };
 
 const NEWEST = 200;
 
@@ -44,6 +50,7 @@ export function createAdminService(station: Station, ports: AdminPorts): Service
       connected: ports.connected(),
       openHops: ports.hops.list('open').length,
       problem: ports.problem(),
+      distrusted: distrusted(ports.witness),
     }),
     inbox: async ({ all }) => {
       const hops = ports.hops.list(all ? { newest: NEWEST } : 'open');
@@ -59,6 +66,15 @@ export function createAdminService(station: Station, ports: AdminPorts): Service
     },
     show: async ({ hopId }) => {
       const hop = hopOf(hopId);
+      if (hop.notes.erased) {
+        throw new PhtError('not-found', 'what this hop was about was erased; its ledger entries remain');
+      }
+      if (hop.order.byteLength === 0) {
+        throw new PhtError(
+          'not-found',
+          'what this hop was about was lost with a backup; its ledger entries remain',
+        );
+      }
       const { bytes } = isSealed(hop.state) ? endedCase(hop, station) : await caseOf(hop, station, ports);
       return {
         caseFile: bytes,
@@ -88,6 +104,28 @@ export function createAdminService(station: Station, ports: AdminPorts): Service
       ports.clearances.record(digest, verified.digest, encodeEnvelope(verified.envelope), nowMs);
       ports.decided(hopId);
       return { state: ports.hops.find(hopId)?.state ?? hop.state };
+    },
+    disclose: async ({ request }) => {
+      try {
+        return await disclose(request, station, ports);
+      } finally {
+        ports.recorded();
+      }
+    },
+    forget: async ({ erasure }) => {
+      const { ledgerSize: _, ...erased } = forget(erasure, station, ports.archive);
+      ports.recorded();
+      return erased;
+    },
+    proof: async ({ hopId }) => {
+      const hop = hopOf(hopId);
+      return { proof: await decisionProof(hop, ports), state: hop.state };
+    },
+    conflicts: async () => ({ conflicts: knownConflicts(ports.witness) }),
+    trust: async ({ statement }) => {
+      const answer = decideTrust(statement, station, ports);
+      ports.recorded();
+      return answer;
     },
   };
 }
@@ -150,7 +188,7 @@ function inboxEntry(hop: HopRecord, network: Network) {
   return {
     hopId: hop.hopId,
     trainId: hop.trainId,
-    title: notes.title ?? '',
+    title: notes.title ?? (notes.erased ? '(erased)' : ''),
     researcher: notes.researcher ?? '',
     dataset: notes.dataset ?? '',
     state: hop.state,

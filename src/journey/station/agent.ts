@@ -7,6 +7,8 @@ import type { EngineReport, Executor } from '../../ports/executor.ts';
 import type { Ledger, LedgerRows } from '../../ports/ledger.ts';
 import type { HopStore, Outbox, StationLog } from '../../ports/station-store.ts';
 import type { Client } from '../../ports/wire.ts';
+import type { WitnessStore } from '../../ports/witness.ts';
+import type { Witnessing } from '../../ports/witnessing.ts';
 import { createBell } from './bell.ts';
 import { deliver } from './deliver.ts';
 import { acceptOrder, cancelledHops } from './intake.ts';
@@ -18,10 +20,18 @@ import type { Visits } from './visits.ts';
 const PULL_ORDERS_MAX = 16;
 const TICK_MS = 15_000;
 const CALL_DEADLINE_MS = 15_000;
+/** Cosignatures of an idle ledger are renewed this often. */
+const RENEW_MS = 3_600_000;
+/** A connection that lasted this long was no failure. */
+const STEADY_MS = 60_000;
 
 export type AgentPorts = {
   track: Client<typeof TrackService>;
   ledgerClient: Client<typeof LedgerService>;
+  /** Cosigns what other members show of their ledgers, for as long as one connection lasts. */
+  listenAsWitness(signal: AbortSignal): Promise<void>;
+  witness: Pick<WitnessStore, 'noteHead' | 'unresolved'>;
+  witnessing: Witnessing;
   hops: HopStore;
   outbox: Outbox;
   log: StationLog;
@@ -49,6 +59,7 @@ export type Agent = {
 export function createAgent(station: Station, ports: AgentPorts): Agent {
   let connected = false;
   const post = createBell();
+  const publish = createBell();
   const rejects = createRejects(station, ports.log);
 
   /** What a crash left in the engine goes before anything new is started there, however long the engine takes. */
@@ -135,7 +146,7 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
     while (!signal.aborted) {
       try {
         await deliver(ports.track, station, ports, signal);
-        await mirror(ports.ledgerClient, { rows: ports.ledgerRows, ledger: ports.ledger }, signal);
+        publish.ring();
         failures = 0;
         await post.wait(signal);
       } catch (thrown) {
@@ -146,12 +157,55 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
     }
   };
 
+  /** Every entry is cosigned and mirrored before long, and an idle ledger is shown to be alive. */
+  const keepPublished = async (signal: AbortSignal): Promise<void> => {
+    let failures = 0;
+    let renewedAtMs = station.clock.nowMs();
+    while (!signal.aborted) {
+      try {
+        await ports.witnessing.covered(ports.ledgerRows.size(), signal);
+        if (station.clock.nowMs() - renewedAtMs >= RENEW_MS) {
+          await ports.witnessing.renew(signal);
+          renewedAtMs = station.clock.nowMs();
+        }
+        await mirror(ports.ledgerClient, { rows: ports.ledgerRows, ledger: ports.ledger }, signal);
+        failures = 0;
+        await publish.wait(AbortSignal.any([signal, AbortSignal.timeout(RENEW_MS)]));
+      } catch (thrown) {
+        if (signal.aborted) return;
+        station.note('the ledger is not published', { code: asPhtError(thrown).code, error: thrown });
+        await ports.pause(failures++, signal);
+      }
+    }
+  };
+
+  const keepWitnessing = async (signal: AbortSignal): Promise<void> => {
+    let failures = 0;
+    while (!signal.aborted) {
+      const startedAtMs = station.clock.nowMs();
+      try {
+        await ports.listenAsWitness(signal);
+      } catch (thrown) {
+        if (signal.aborted) return;
+        station.note('this station is no witness now', { code: asPhtError(thrown).code });
+      }
+      failures = station.clock.nowMs() - startedAtMs > STEADY_MS ? 0 : failures + 1;
+      await ports.pause(failures, signal);
+    }
+  };
+
   return {
     run: async (signal) => {
       lookAgain();
       const tick = setInterval(lookAgain, TICK_MS);
       try {
-        await Promise.all([recover(signal), keepTrack(signal), keepPosting(signal)]);
+        await Promise.all([
+          recover(signal),
+          keepTrack(signal),
+          keepPosting(signal),
+          keepPublished(signal),
+          keepWitnessing(signal),
+        ]);
       } finally {
         clearInterval(tick);
         await ports.visits.stop();

@@ -17,20 +17,28 @@ export function createClear(
 ): (decided: Decided) => Promise<Cleared | null> {
   return async (decided) => {
     const permission = permissionFor(decided, station, ports.clearances);
-    if (permission === null) {
+    if (permission === 'waits') {
       waitForPerson(decided.hop, station, ports.hops);
       return null;
     }
+    if (permission !== null && permission.verdict === 'reject')
+      throw rejected(decided, permission, station, ports.hops);
     return cleared(decided, permission, station, ports);
   };
 }
 
-type Permission = { by: string; clearanceDigest: string | null };
+/** null: by policy. */
+type Permission = {
+  verdict: 'approve' | 'reject';
+  reason: string;
+  admin: string;
+  clearanceDigest: string;
+} | null;
 
-function permissionFor(decided: Decided, station: Station, clearances: ClearanceStore): Permission | null {
-  if (decided.answer.verdict === 'permit') return { by: 'policy', clearanceDigest: null };
+function permissionFor(decided: Decided, station: Station, clearances: ClearanceStore): Permission | 'waits' {
+  if (decided.answer.verdict === 'permit') return null;
   const signed = clearances.find(decided.caseDigest, decided.hop.hopId);
-  if (signed === null) return null;
+  if (signed === null) return 'waits';
   const envelope = parseEnvelope(signed, 'clearance');
   const clearance = verifyClearance(
     envelope,
@@ -40,10 +48,31 @@ function permissionFor(decided: Decided, station: Station, clearances: Clearance
     station.clock.nowMs(),
   );
   const { verdict, reason, issuer } = clearance.predicate;
-  if (verdict === 'reject') {
-    throw new PhtError('clearance.rejected', `an admin of the station rejected the train: ${reason}`);
+  return { verdict, reason, admin: issuer, clearanceDigest: clearance.digest };
+}
+
+/** On record once, also when a crash comes before the receipt. @returns what ends the hop */
+function rejected(
+  { hop, caseDigest }: Decided,
+  { reason, admin, clearanceDigest }: NonNullable<Permission>,
+  { clock, commitments }: Station,
+  hops: HopStore,
+): PhtError {
+  if (hop.notes.rejectedCase !== caseDigest) {
+    // Without `by`, which says who cleared a train: nobody did.
+    const body = {
+      verdict: 'reject',
+      byCommitment: commitments.commit(admin, [admin]),
+      rejectionCommitment: commitments.commit(clearanceDigest, [admin]),
+      caseDigest,
+    };
+    hops.move(hop, 'decided', {
+      nowMs: clock.nowMs(),
+      notes: { rejectedCase: caseDigest },
+      entries: [{ type: 'clearance.recorded', ...hopEntryHead(hop), body }],
+    });
   }
-  return { by: issuer, clearanceDigest: clearance.digest };
+  return new PhtError('clearance.rejected', `an admin of the station rejected the train: ${reason}`);
 }
 
 function waitForPerson(hop: HopRecord, station: Station, hops: HopStore): void {
@@ -57,7 +86,7 @@ function waitForPerson(hop: HopRecord, station: Station, hops: HopStore): void {
 
 function cleared(
   decided: Decided,
-  { by, clearanceDigest }: Permission,
+  permission: Permission,
   station: Station,
   { hops }: { hops: HopStore },
 ): Cleared {
@@ -75,15 +104,22 @@ function cleared(
       {
         type: 'clearance.recorded',
         ...hopEntryHead(hop),
-        body: {
-          by,
-          caseDigest: decided.caseDigest,
-          ...(clearanceDigest === null ? {} : { clearanceDigest }),
-        },
+        body: { ...recorded(permission, station), caseDigest: decided.caseDigest },
       },
     ],
     progress: 'cleared',
-    consume: clearanceDigest,
+    consume: permission?.clearanceDigest ?? null,
   });
   return stage<Cleared>({ decided, hop: moved, deadlineAtMs });
+}
+
+/** Who it was is for those to whom the station opens it: even a clearance's digest tells, once its words are guessed. */
+function recorded(permission: Permission, { commitments }: Station): Record<string, string> {
+  if (permission === null) return { by: 'policy' };
+  const { admin, clearanceDigest } = permission;
+  return {
+    by: 'person',
+    byCommitment: commitments.commit(admin, [admin]),
+    clearanceCommitment: commitments.commit(clearanceDigest, [admin]),
+  };
 }

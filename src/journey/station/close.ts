@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { commitmentOf } from '../../model/commitment.ts';
 import { encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
 import { asPhtError, type ErrorCode, type PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
@@ -6,9 +7,9 @@ import { digestOf } from '../../model/id.ts';
 import type { ExplanationPredicate, Outcome } from '../../model/receipt.ts';
 import { signStatement } from '../../model/statement.ts';
 import { recipientKeys, verifyWhenIssued } from '../../model/train.ts';
+import type { NewEntry } from '../../ports/ledger.ts';
 import type { Sealer, Signer } from '../../ports/signer.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
-import { commitmentOf } from './commit.ts';
 import { signReceipt } from './seal.ts';
 import type { Station } from './stages.ts';
 import { visitOf } from './visit.ts';
@@ -23,6 +24,9 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'network.expired',
   'clearance.invalid',
   'conflict',
+  'ledger.unchecked',
+  'witness.unreachable',
+  'dispatcher.distrusted',
 ]);
 
 export function isPassing(code: ErrorCode): boolean {
@@ -37,6 +41,7 @@ const OUTCOME_OF: Partial<Record<ErrorCode, Exclude<Outcome, 'released'>>> = {
   cancelled: 'cancelled',
   'disclosure.withheld': 'withheld',
   'disclosure.held': 'withheld',
+  'witness.unreachable': 'withheld',
   'run.failed': 'failed',
   'dataset.changed': 'failed',
   'dataset.unreadable': 'failed',
@@ -89,6 +94,7 @@ export function createClose(
       hop,
       { ...sealed, jwe: explanation?.jwe ?? null },
       [
+        ...withdrawal(hop, error.code),
         {
           type: 'receipt.issued',
           ...hopEntryHead(hop),
@@ -99,6 +105,12 @@ export function createClose(
       () => {},
     );
   };
+}
+
+/** A release that is on record and never left is taken back on record, too. */
+export function withdrawal(hop: HopRecord, code: ErrorCode): NewEntry[] {
+  if (hop.state !== 'awaiting-witness') return [];
+  return [{ type: 'release.withdrawn', ...hopEntryHead(hop), body: { code } }];
 }
 
 type Explanation = { jwe: Uint8Array; commitment: string };

@@ -1,24 +1,24 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { commitmentOf, SALT_BYTES } from '../../model/commitment.ts';
 
 /**
- * Salted commitments: SHA-256(salt ‖ value). The salt stays in the station's own table; deleting it removes the link
- * for good, and the ledger still verifies.
+ * Salted commitments for ledger entries. The salt stays in the station's own table; deleting it removes the link for
+ * good, and the ledger still verifies.
  */
-export type Commitments = { commit(value: string): string };
+export type Commitments = {
+  /** @param about ids of the members that the value names, so that an erasure finds it */
+  commit(value: string, about?: readonly string[]): string;
+};
 
 export function createCommitments(
-  keep: (commitment: string, salt: Uint8Array, value: string) => void,
+  keep: (commitment: string, salt: Uint8Array, value: string, about: readonly string[]) => void,
 ): Commitments {
   return {
-    commit: (value) => {
-      const salt = randomBytes(16);
+    commit: (value, about = []) => {
+      const salt = randomBytes(SALT_BYTES);
       const commitment = commitmentOf(salt, value);
-      keep(commitment, salt, value);
+      keep(commitment, salt, value, about);
       return commitment;
     },
   };
-}
-
-export function commitmentOf(salt: Uint8Array, value: string): string {
-  return createHash('sha256').update(salt).update(value).digest('hex');
 }

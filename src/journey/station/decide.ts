@@ -2,23 +2,26 @@ import { caseFile } from '../../model/case-file.ts';
 import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
 import { memberOf, type Network } from '../../model/network.ts';
+import { canonicalJson } from '../../model/result/canonical.ts';
 import { disclosureDigest, tighten } from '../../model/result/settings.ts';
 import type { Policy, PolicyAnswer, PolicyFacts } from '../../ports/policy.ts';
+import type { StationArchive } from '../../ports/station-archive.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
 import { type Decided, type Inspected, type Station, stage } from './stages.ts';
 
 /**
  * Asks the station's own policy over verified facts only. Missing, unparsable or erring means deny; the answer with the
- * rules that made it goes into the ledger.
+ * rules that made it goes into the ledger, and what it was made from into the archive, so that it can be made again.
  */
 export function createDecide(
   station: Station,
-  ports: { hops: HopStore; policy: () => Policy },
+  ports: { hops: HopStore; policy: () => Policy; archive: Pick<StationArchive, 'keepPolicy'> },
 ): (inspected: Inspected) => Promise<Decided> {
   return async (inspected) => {
     const nowMs = station.clock.nowMs();
     const policy = ports.policy();
-    const answer = policy.decide(factsOf(inspected, station.id, station.network(), nowMs));
+    const facts = factsOf(inspected, station.id, station.network(), nowMs);
+    const answer = policy.decide(facts);
     const disclosure = tighten(station.disclosure(), inspected.manifest.predicate.outputs.minCellCount);
     const { digest: caseDigest } = caseFile({
       station: station.id,
@@ -29,7 +32,7 @@ export function createDecide(
       disclosureDigest: disclosureDigest(disclosure),
       network: station.network(),
     });
-    const hop = record(inspected.hop, { answer, policyDigest: policy.digest, caseDigest, nowMs }, ports.hops);
+    const hop = record(inspected.hop, { facts, answer, policy, caseDigest, nowMs }, station, ports);
     if (answer.verdict === 'deny') {
       const code = answer.error ? 'policy.error' : 'policy.denied';
       throw new PhtError(code, "this station's policy does not permit the train", {
@@ -40,20 +43,36 @@ export function createDecide(
   };
 }
 
-type Decision = { answer: PolicyAnswer; policyDigest: string; caseDigest: string; nowMs: number };
+type Decision = {
+  facts: PolicyFacts;
+  answer: PolicyAnswer;
+  policy: Policy;
+  caseDigest: string;
+  nowMs: number;
+};
 
 /** A decision is recorded once for each case: again only when something that a person would see has changed. */
-function record(hop: HopRecord, decision: Decision, hops: HopStore): HopRecord {
-  const { answer, policyDigest, caseDigest, nowMs } = decision;
+function record(
+  hop: HopRecord,
+  decision: Decision,
+  { commitments }: Station,
+  { hops, archive }: { hops: HopStore; archive: Pick<StationArchive, 'keepPolicy'> },
+): HopRecord {
+  const { facts, answer, policy, caseDigest, nowMs } = decision;
   if (
     hop.state !== 'inspected' &&
     hop.notes.caseDigest === caseDigest &&
     hop.notes.verdict === answer.verdict
   )
     return hop;
+  const about = [facts.researcher.id, ...facts.train.recipients];
+  archive.keepPolicy(policy.digest, policy.text);
   const body = {
     verdict: answer.verdict,
-    policyDigest,
+    policyDigest: policy.digest,
+    requestCommitment: commitments.commit(canonicalJson(facts), about),
+    // Its reasons name facts of the request.
+    answerCommitment: commitments.commit(canonicalJson(answer), about),
     rules: answer.rules.slice(0, 20),
     error: answer.error,
   };

@@ -1,8 +1,10 @@
-import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ReportRequestSchema, TrackService } from '../../gen/pht/v1/tracks_pb.ts';
 import { asPhtError, type ErrorCode } from '../../model/error.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import type { Message, Outbox } from '../../ports/station-store.ts';
 import type { Client } from '../../ports/wire.ts';
+import type { Witnessing } from '../../ports/witnessing.ts';
 import type { Station } from './stages.ts';
 
 /**
@@ -25,44 +27,67 @@ const FINAL: ReadonlySet<ErrorCode> = new Set([
 const BATCH_MAX = 16;
 const REPORT_DEADLINE_MS = 30_000;
 
+export type DeliverPorts = { outbox: Outbox; ledger: Ledger; witnessing: Witnessing };
+
 /**
  * Sends what waits in the outbox, in order, each until it is acknowledged; the receiver knows a repeated key. A receipt
- * leaves only when a signed checkpoint covers its entries (promise 8).
+ * leaves only with the proof of its entry under a signed checkpoint, that of a release only under a published one, which
+ * as many witnesses have cosigned as the network asks for (promise 8).
  */
 export async function deliver(
   track: Client<typeof TrackService>,
   station: Station,
-  { outbox, ledger }: { outbox: Outbox; ledger: Ledger },
+  ports: DeliverPorts,
   signal: AbortSignal,
 ): Promise<void> {
+  const { outbox } = ports;
+  const stuck = new Map<string, unknown>();
   for (;;) {
-    const messages = outbox.waiting(BATCH_MAX);
-    if (messages.length === 0) return;
+    const messages = outbox.waiting(BATCH_MAX + stuck.size).filter(({ key }) => !stuck.has(key));
+    if (messages.length === 0) break;
     for (const [at, message] of messages.entries()) {
       signal.throwIfAborted();
-      if (message.kind === 'receipt') await ledger.covered(message.ledgerSize);
       // Progress that a later message has overtaken is no news.
       const overtaken = messages.slice(at + 1).some(({ hopId }) => hopId === message.hopId);
-      if (message.kind === 'receipt' || !overtaken) await report(track, message, station, signal);
+      if (message.kind === 'progress') {
+        if (!overtaken)
+          await report(track, message, { case: 'progress', value: message.progress }, station, signal);
+      } else {
+        const proof = await provenBefore(message, ports, signal).catch((thrown: unknown) => {
+          // One release that waits for witnesses must not hold up the refusals behind it.
+          if (asPhtError(thrown).code !== 'witness.unreachable') throw thrown;
+          stuck.set(message.key, thrown);
+          return null;
+        });
+        if (proof === null) continue;
+        const { receipt, jwe } = message;
+        const value = { receipt, jwe: jwe ?? new Uint8Array(), proof };
+        await report(track, message, { case: 'receipt', value }, station, signal);
+      }
       outbox.done(message.key, station.clock.nowMs());
     }
   }
+  for (const thrown of stuck.values()) throw thrown;
+}
+
+/** The receipt's own entry is the last one of the transaction that posted it. */
+async function provenBefore(
+  { ledgerSize, releases }: Message & { kind: 'receipt' },
+  { ledger, witnessing }: DeliverPorts,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  if (releases) await witnessing.covered(ledgerSize, signal);
+  else await ledger.covered(ledgerSize);
+  return ledger.tree.prove(ledgerSize - 1);
 }
 
 async function report(
   track: Client<typeof TrackService>,
-  message: Message,
+  { key, hopId, epoch }: Message,
+  body: NonNullable<MessageInitShape<typeof ReportRequestSchema>['body']>,
   station: Station,
   signal: AbortSignal,
 ): Promise<void> {
-  const { key, hopId, epoch } = message;
-  const body =
-    message.kind === 'progress'
-      ? ({ case: 'progress', value: message.progress } as const)
-      : ({
-          case: 'receipt',
-          value: { receipt: message.receipt, jwe: message.jwe ?? new Uint8Array() },
-        } as const);
   try {
     await track.report(
       { idempotencyKey: key, hopId, epoch: BigInt(epoch), body },

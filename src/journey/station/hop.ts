@@ -1,7 +1,7 @@
 import { asPhtError, PhtError } from '../../model/error.ts';
 import { type HopState, hopEntryHead, isSealed } from '../../model/hop.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
-import { isPassing } from './close.ts';
+import { isPassing, withdrawal } from './close.ts';
 import type { Cleared, Collected, Decided, Inspected, Loaded, Screened, Station } from './stages.ts';
 import type { Turn } from './turns.ts';
 
@@ -14,6 +14,7 @@ export type Steps = {
   run(loaded: Loaded, signal: AbortSignal): Promise<Collected>;
   screen(collected: Collected): Promise<Screened>;
   seal(screened: Screened): Promise<HopRecord>;
+  release(held: HopRecord, signal: AbortSignal): Promise<HopRecord>;
   close(hop: HopRecord, thrown: unknown): Promise<HopRecord>;
 };
 
@@ -23,7 +24,7 @@ export type Ended = { is: 'sealed'; hop: HopRecord } | { is: 'waiting' } | { is:
 /**
  * One visit of one train, as the protocol tells it (DESIGN, section 5):
  *
- *   inspect → decide → clear → load → run → screen → seal
+ *   inspect → decide → clear → load → run → screen → seal (→ release, once the witnesses have seen it)
  *
  * Every step may be run again after a crash, so recovery is this same function from the top; what was decided and
  * cleared before still holds when nothing about the case has changed. Whatever is thrown ends in one receipt, unless
@@ -40,17 +41,19 @@ export async function visit(
   if (start === null || isSealed(start.state)) return { is: 'later', problem: 'nothing to do' };
   try {
     signal.throwIfAborted();
+    if (start.held !== null) return { is: 'sealed', hop: await steps.release(start, signal) };
     const inspected = await steps.inspect(start);
     const decided = await steps.decide(inspected);
     signal.throwIfAborted();
     const cleared = await steps.clear(decided);
     if (cleared === null) return { is: 'waiting' };
-    return await ports.whenFree(signal, async () => {
+    const hop = await ports.whenFree(signal, async () => {
       const loaded = await steps.load(cleared, signal);
       const collected = await steps.run(loaded, signal);
       const screened = await steps.screen(collected);
-      return { is: 'sealed', hop: await steps.seal(screened) };
+      return steps.seal(screened);
     });
+    return { is: 'sealed', hop: hop.held === null ? hop : await steps.release(hop, signal) };
   } catch (thrown) {
     // A stop of the process ends nothing: the next start goes on from what is on disk.
     if (signal.aborted && !(signal.reason instanceof PhtError)) throw thrown;
@@ -70,9 +73,19 @@ async function end(
   const passing = isPassing(error.code);
   station.note(`${passing ? 'a hop waits' : 'a hop ends'}: ${error.code}`, { hopId, error });
   if (!passing) return { is: 'sealed', hop: await steps.close(hop, error) };
-  const { deadlineAtMs } = hop.notes;
-  if (deadlineAtMs === undefined || station.clock.nowMs() < deadlineAtMs) {
+  if (hop.held !== null && error.code === 'clearance.invalid') {
+    // What was held is of a case that is open again.
+    hops.move(hop, 'cleared', { nowMs: station.clock.nowMs(), entries: withdrawal(hop, error.code) });
     return { is: 'later', problem: error.message };
+  }
+  const untilMs = hop.held === null ? hop.notes.deadlineAtMs : hop.notes.heldUntilMs;
+  if (untilMs === undefined || station.clock.nowMs() < untilMs) {
+    return { is: 'later', problem: error.message };
+  }
+  if (hop.held !== null) {
+    const text = 'the witnesses of the ledger could not be reached before the order expired';
+    const withheld = new PhtError('witness.unreachable', text, { cause: error });
+    return { is: 'sealed', hop: await steps.close(hop, withheld) };
   }
   // Its words can name hosts of the station's own, and this goes to the researcher: the code says enough.
   const text = `the order's deadline passed; until then the station could not go on (${error.code})`;

@@ -6,7 +6,9 @@ import { assertTimely, verifyOrder } from '../../model/order.ts';
 import { type Limits, type Manifest, recipientKeys, verifyManifest } from '../../model/train.ts';
 import type { Datasets } from '../../ports/datasets.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import type { WitnessStore } from '../../ports/witness.ts';
 import { assertClock } from './clock.ts';
+import { assertTrusted } from './order-proof.ts';
 import { type Inspected, type Station, stage } from './stages.ts';
 
 /**
@@ -15,7 +17,7 @@ import { type Inspected, type Station, stage } from './stages.ts';
  */
 export function createInspect(
   station: Station,
-  ports: { hops: HopStore; datasets: Datasets },
+  ports: { hops: HopStore; datasets: Datasets; witness: Pick<WitnessStore, 'unresolved'> },
 ): (hop: HopRecord) => Promise<Inspected> {
   return async (hop) => {
     const nowMs = station.clock.nowMs();
@@ -23,8 +25,9 @@ export function createInspect(
     assertClock(station, nowMs);
     assertCurrent(network, nowMs);
     const order = verifyOrder(parseEnvelope(hop.order, 'order'), network, station.id);
+    assertTrusted(order.predicate.issuer, ports.witness);
     // What was cleared in time is held to its own deadline instead, for as long as that clearance holds.
-    if (hop.state !== 'cleared') assertTimely(order.predicate, nowMs);
+    if (hop.state !== 'cleared' && hop.held === null) assertTimely(order.predicate, nowMs);
     assertNoRival(hop, ports.hops);
     const manifest = verifyManifest(parseEnvelope(hop.manifest, 'manifest'), network, nowMs);
     if (manifest.digest !== order.subject) {

@@ -1,30 +1,36 @@
 import { verifyCancellation } from '../../model/cancellation.ts';
 import { type Envelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
-import { asPhtError } from '../../model/error.ts';
+import { asPhtError, PhtError } from '../../model/error.ts';
 import { isSealed } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
+import type { EntryQuote } from '../../model/ledger/entry.ts';
 import { type VerifiedOrder, verifyOrder } from '../../model/order.ts';
 import { readStatement } from '../../model/statement.ts';
 import { Manifest } from '../../model/train.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import type { WitnessStore } from '../../ports/witness.ts';
+import { quoteOf } from './order-proof.ts';
 import type { Rejects } from './rejects.ts';
 import type { Station } from './stages.ts';
 
 const MANIFEST_BYTES_MAX = 1024 * 1024;
 
 /**
- * Takes orders on. What is no authentic order of this network for this station is counted and gets no receipt; an
+ * Takes orders on. What is no authentic order of this network for this station, or stands in no ledger, is counted and gets no receipt; an
  * authentic one is on disk, and in the ledger, before anything else happens, and ends in a receipt whatever comes.
  */
 export function acceptOrder(
-  pulled: { order: Uint8Array; manifest: Uint8Array },
+  pulled: { order: Uint8Array; manifest: Uint8Array; proof: Uint8Array },
   station: Station,
-  ports: { hops: HopStore; rejects: Rejects },
+  ports: { hops: HopStore; rejects: Rejects; witness: Pick<WitnessStore, 'noteHead' | 'unresolved'> },
 ): { hopId: string; isNew: boolean } | null {
   const nowMs = station.clock.nowMs();
   let order: VerifiedOrder;
+  let quote: EntryQuote;
   try {
     order = verifyOrder(parseEnvelope(pulled.order, 'order'), station.network(), station.id);
+    quote = quoteOf(pulled.proof, order, station.network(), ports.witness, nowMs);
+    assertReceiptKept(ports.hops.find(order.hopId));
   } catch (thrown) {
     const { code } = asPhtError(thrown);
     station.note('an order was not taken on', { code, orderDigest: digestOf(pulled.order) });
@@ -34,8 +40,14 @@ export function acceptOrder(
   // Too much to be a manifest ends as one that is empty: in a receipt.
   const manifest = pulled.manifest.byteLength > MANIFEST_BYTES_MAX ? new Uint8Array() : pulled.manifest;
   const isNew = ports.hops.find(order.hopId) === null;
-  const { hopId } = ports.hops.accept(order, manifest, order.subject, nowMs);
+  const { hopId } = ports.hops.accept(order, manifest, quote, nowMs);
   return { hopId, isNew };
+}
+
+/** Of a hop that ended in the time that a restored backup lacks, its ledger entries alone are left. */
+function assertReceiptKept(known: HopRecord | null): void {
+  if (known?.sealed?.receipt.byteLength !== 0) return;
+  throw new PhtError('replayed', 'this order ended here before, and its receipt is lost');
 }
 
 /** @returns the open hops that the researcher's own signed word cancels */

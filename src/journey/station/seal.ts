@@ -9,19 +9,21 @@ import type { Receipt } from '../../model/receipt.ts';
 import { disclosureDigest, tighten } from '../../model/result/settings.ts';
 import { signStatement } from '../../model/statement.ts';
 import { recipientKeys } from '../../model/train.ts';
+import { witnessPolicy } from '../../model/witnessing.ts';
+import type { NewEntry } from '../../ports/ledger.ts';
 import type { Policy } from '../../ports/policy.ts';
 import type { Sealer, Signer } from '../../ports/signer.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
 import { assertClock } from './clock.ts';
-import type { Screened, Station } from './stages.ts';
+import type { Inspected, Screened, Station } from './stages.ts';
 import { visitOf } from './visit.ts';
 
 export type SealPorts = { hops: HopStore; signer: Signer; sealer: Sealer; policy: () => Policy };
 
 /**
- * The station's signed result inside a JWE for the manifest's recipients, and its receipt. The transaction that makes
- * them final checks once more the deadline, the clock and that the case is still what was cleared; the message leaves
- * only when the signed checkpoint covers its entries.
+ * The station's signed result inside a JWE for the manifest's recipients, and the entry that releases it. The transaction
+ * checks once more the deadline, the clock and that the case is still what was cleared. Where the network has a quorum of
+ * witnesses the result stays here, sealed, until they have cosigned that entry; then `release` signs the receipt.
  */
 export function createSeal(station: Station, ports: SealPorts): (screened: Screened) => Promise<HopRecord> {
   return async (screened) => {
@@ -37,28 +39,44 @@ export function createSeal(station: Station, ports: SealPorts): (screened: Scree
       ports.signer,
     );
     const jwe = await ports.sealer.seal(encodeEnvelope(envelope), keys);
-    const jweDigest = digestOf(jwe);
-    const receipt = signReceipt(
-      hop,
-      { outcome: 'released', code: 'released', jweDigest },
-      station,
-      ports.signer,
-    );
-    return ports.hops.seal(
-      hop,
-      { outcome: 'released', code: 'released', receipt: receipt.bytes, receiptDigest: receipt.digest, jwe },
-      [
-        { type: 'result.released', ...hopEntryHead(hop), body: { jweDigest } },
-        {
-          type: 'receipt.issued',
-          ...hopEntryHead(hop),
-          body: { outcome: 'released', code: 'released', receiptDigest: receipt.digest, jweDigest },
-        },
-      ],
-      station.clock.nowMs(),
-      () => assertStillCleared(screened, station, ports),
-    );
+    const released: NewEntry = {
+      type: 'result.released',
+      ...hopEntryHead(hop),
+      body: { jweDigest: digestOf(jwe) },
+    };
+    const guard = (): void => assertStillCleared(screened, station, ports);
+    // Without a quorum nobody else has to see the entries first: one transaction for all of it.
+    if (witnessPolicy(station.network(), station.id) === null) {
+      return sealReleased(hop, { jwe, entries: [released], guard }, station, ports);
+    }
+    return ports.hops.move(hop, 'awaiting-witness', {
+      nowMs: station.clock.nowMs(),
+      notes: { heldUntilMs: cleared.decided.inspected.order.predicate.expiresMs },
+      entries: [released],
+      hold: jwe,
+      guard,
+    });
   };
+}
+
+/** The receipt of a result that may leave now. */
+export function sealReleased(
+  hop: HopRecord,
+  { jwe, entries, guard }: { jwe: Uint8Array; entries: readonly NewEntry[]; guard: () => void },
+  station: Station,
+  ports: { hops: HopStore; signer: Signer },
+): HopRecord {
+  const jweDigest = digestOf(jwe);
+  const said = { outcome: 'released', code: 'released', jweDigest } as const;
+  const receipt = signReceipt(hop, said, station, ports.signer);
+  const body = { ...said, receiptDigest: receipt.digest };
+  return ports.hops.seal(
+    hop,
+    { outcome: 'released', code: 'released', receipt: receipt.bytes, receiptDigest: receipt.digest, jwe },
+    [...entries, { type: 'receipt.issued', ...hopEntryHead(hop), body }],
+    station.clock.nowMs(),
+    guard,
+  );
 }
 
 function resultOf(screened: Screened, station: Station, recipients: string[], nowMs: number): object {
@@ -83,22 +101,35 @@ function assertStillCleared({ cleared }: Screened, station: Station, ports: Seal
     throw new PhtError('deadline.passed', "the order's deadline passed before the result could be released");
   }
   const { inspected, caseDigest } = cleared.decided;
+  assertSameCase(inspected, caseDigest, station, ports.policy());
+}
+
+/**
+ * What a person or the policy cleared is still what is about to be released.
+ *
+ * @throws PhtError `clearance.invalid`
+ */
+export function assertSameCase(
+  inspected: Inspected,
+  caseDigest: string | undefined,
+  station: Station,
+  policy: Policy,
+): void {
   const disclosure = tighten(station.disclosure(), inspected.manifest.predicate.outputs.minCellCount);
   const now = caseFile({
     station: station.id,
     dispatcher: inspected.order.predicate.issuer,
     manifest: inspected.manifest,
     snapshotDigest: inspected.dataset.snapshotDigest,
-    policyDigest: ports.policy().digest,
+    policyDigest: policy.digest,
     disclosureDigest: disclosureDigest(disclosure),
     network: station.network(),
   });
-  if (now.digest !== caseDigest) {
-    throw new PhtError(
-      'clearance.invalid',
-      'policy, settings or members changed during the run; the case is open again',
-    );
-  }
+  if (now.digest === caseDigest) return;
+  throw new PhtError(
+    'clearance.invalid',
+    'policy, settings or members changed during the run; the case is open again',
+  );
 }
 
 /** @param said the receipt's own members; the rest follows from the hop */

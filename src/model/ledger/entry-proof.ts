@@ -10,6 +10,8 @@ export type ProvenEntry = {
   readonly entry: LedgerEntry;
   readonly quote: EntryQuote;
   readonly opened: OpenedCheckpoint;
+  /** The signed checkpoint it was proved under, with all of its lines. */
+  readonly note: string;
 };
 
 /** A `.tlog-proof` that carries its entry as extra data, so that one file says what it proves. */
@@ -30,7 +32,7 @@ export function openEntryProof(bytes: Uint8Array, trust: CheckpointTrust): Prove
     const hash = leafHash(proof.extra);
     const opened = verifyTlogProof(proof, hash, trust);
     const quote = { origin: trust.origin, index: proof.index, leafHash: hexOf(hash) };
-    return { entry: decodeEntry(proof.extra), quote, opened };
+    return { entry: decodeEntry(proof.extra), quote, opened, note: proof.checkpoint };
   } catch (thrown) {
     if (!(thrown instanceof PhtError)) throw thrown;
     throw new PhtError('proof.invalid', `a ledger proof does not hold: ${thrown.message}`, { cause: thrown });

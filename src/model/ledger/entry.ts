@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PhtError } from '../error.ts';
 import { type Digest, DigestText, type HopId, HopIdText, type TrainId, TrainIdText } from '../id.ts';
+import { scanEntry } from './scan-entry.ts';
 import { invalid, sameBytes, strictText } from './strict.ts';
 
 export const ENTRY_BYTES_MAX = 4096;
@@ -37,6 +38,7 @@ export const ENTRY_TYPES = [
   'salts.erased',
 ] as const;
 export type EntryType = (typeof ENTRY_TYPES)[number];
+const TYPES: ReadonlyMap<string, EntryType> = new Map(ENTRY_TYPES.map((type) => [type, type]));
 
 /** Whole numbers only: a fraction would have more than one spelling. */
 export type BodyValue = string | number | boolean | readonly string[];
@@ -116,6 +118,12 @@ function written(entry: LedgerEntry): Uint8Array {
  * @throws PhtError `ledger.invalid`
  */
 export function decodeEntry(bytes: Uint8Array): LedgerEntry {
+  const plain = bytes.length <= ENTRY_BYTES_MAX ? scanEntry(bytes, TYPES) : null;
+  return plain ?? decodeStrictly(bytes);
+}
+
+/** Whatever is not plain, and every reason to refuse. */
+function decodeStrictly(bytes: Uint8Array): LedgerEntry {
   const text = strictText(bytes, ENTRY_BYTES_MAX, 'a ledger entry');
   let value: unknown;
   try {

@@ -4,25 +4,55 @@ import { invalid } from './strict.ts';
 /** Bytes of a SHA-256 hash. */
 export const HASH_BYTES = 32;
 
-const LEAF_PREFIX = Buffer.of(0x00);
-const NODE_PREFIX = Buffer.of(0x01);
+const LEAF_PREFIX = 0x00;
+const NODE_PREFIX = 0x01;
+/** Longer leaves are rare, and get a buffer of their own. */
+const LEAF_BYTES = 4096;
 
-/** Hexadecimal output first: node hands over a short string faster than a buffer of its own. */
-function sha256(parts: readonly Uint8Array[]): Uint8Array {
-  return Buffer.from(digest('sha256', Buffer.concat(parts), 'hex'), 'hex');
+// Filled and hashed within one call, so that no call has to make a buffer to join its parts in.
+const leafInput = Buffer.alloc(1 + LEAF_BYTES, LEAF_PREFIX);
+const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, NODE_PREFIX);
+
+/** Text output first: node hands over a short string faster than a buffer of its own. */
+function sha256(input: Uint8Array): Uint8Array {
+  return Buffer.from(digest('sha256', input, 'binary'), 'latin1');
 }
 
 /** Root of the tree without leaves: SHA-256 of nothing (RFC 6962 section 2.1). */
-export const EMPTY_ROOT: Uint8Array = sha256([]);
+export const EMPTY_ROOT: Uint8Array = sha256(Buffer.alloc(0));
 
 /** SHA-256(0x00 || entry) (RFC 6962 section 2.1). */
 export function leafHash(entry: Uint8Array): Uint8Array {
-  return sha256([LEAF_PREFIX, entry]);
+  if (entry.length > LEAF_BYTES) return sha256(Buffer.concat([Buffer.of(LEAF_PREFIX), entry]));
+  leafInput.set(entry, 1);
+  return sha256(leafInput.subarray(0, 1 + entry.length));
 }
 
 /** SHA-256(0x01 || left || right) (RFC 6962 section 2.1). */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return sha256([NODE_PREFIX, left, right]);
+  if (left.length !== HASH_BYTES || right.length !== HASH_BYTES) {
+    throw invalid(`a node is over two hashes of ${HASH_BYTES} bytes`);
+  }
+  nodeInput.set(left, 1);
+  nodeInput.set(right, 1 + HASH_BYTES);
+  return sha256(nodeInput);
+}
+
+/** Puts the hash of a leaf into place `to` of a row of hashes: what `leafHash` gives, without a buffer of its own. */
+export function writeLeafHash(entry: Uint8Array, row: Buffer, to: number): void {
+  if (entry.length > LEAF_BYTES) {
+    row.set(leafHash(entry), to * HASH_BYTES);
+    return;
+  }
+  leafInput.set(entry, 1);
+  const hash = digest('sha256', leafInput.subarray(0, 1 + entry.length), 'binary');
+  row.write(hash, to * HASH_BYTES, 'latin1');
+}
+
+/** Puts the hash of the node over places `from` and `from + 1` of one row of hashes into place `to` of another. */
+export function writeNodeHash(children: Buffer, from: number, row: Buffer, to: number): void {
+  children.copy(nodeInput, 1, from * HASH_BYTES, (from + 2) * HASH_BYTES);
+  row.write(digest('sha256', nodeInput, 'binary'), to * HASH_BYTES, 'latin1');
 }
 
 /**

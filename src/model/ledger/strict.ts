@@ -5,6 +5,8 @@ export function invalid(message: string, cause?: unknown): PhtError {
   return new PhtError('ledger.invalid', message, cause === undefined ? {} : { cause });
 }
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /**
  * Text of at most `bytesMax` bytes of UTF-8. A byte order mark is kept, so that encoding the text again gives the same
  * bytes, which is what signatures are made over.
@@ -17,7 +19,7 @@ export function strictText(input: Uint8Array | string, bytesMax: number, what: s
     return input;
   }
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(input);
+    return UTF8.decode(input);
   } catch (cause) {
     throw invalid(`${what} is not UTF-8`, cause);
   }

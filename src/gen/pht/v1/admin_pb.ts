@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pht/v1/admin.proto.
  */
 export const file_pht_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChJwaHQvdjEvYWRtaW4ucHJvdG8SBnBodC52MSIPCg1TdGF0dXNSZXF1ZXN0IlgKDlN0YXR1c1Jlc3BvbnNlEg8KB3N0YXRpb24YASABKAkSEQoJY29ubmVjdGVkGAIgASgIEhEKCW9wZW5faG9wcxgDIAEoDRIPCgdwcm9ibGVtGAQgASgJIhsKDEluYm94UmVxdWVzdBILCgNhbGwYASABKAgiNAoNSW5ib3hSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIucGh0LnYxLkluYm94RW50cnkiuQEKCkluYm94RW50cnkSDgoGaG9wX2lkGAEgASgJEhAKCHRyYWluX2lkGAIgASgJEg0KBXRpdGxlGAMgASgJEhIKCnJlc2VhcmNoZXIYBCABKAkSDwoHZGF0YXNldBgFIAEoCRINCgVzdGF0ZRgGIAEoCRIPCgdvdXRjb21lGAcgASgJEgwKBGNvZGUYCCABKAkSFgoOcmVjZWl2ZWRfYXRfbXMYCSABKAQSDwoHcHJvYmxlbRgKIAEoCSIdCgtTaG93UmVxdWVzdBIOCgZob3BfaWQYASABKAkiYAoMU2hvd1Jlc3BvbnNlEhEKCWNhc2VfZmlsZRgBIAEoDBIQCghtYW5pZmVzdBgCIAEoDBINCgVzdGF0ZRgDIAEoCRIPCgdyZWFzb25zGAQgAygJEgsKA2xvZxgFIAEoDCIyCg1EZWNpZGVSZXF1ZXN0Eg4KBmhvcF9pZBgBIAEoCRIRCgljbGVhcmFuY2UYAiABKAwiHwoORGVjaWRlUmVzcG9uc2USDQoFc3RhdGUYASABKAky6QEKDEFkbWluU2VydmljZRI3CgZTdGF0dXMSFS5waHQudjEuU3RhdHVzUmVxdWVzdBoWLnBodC52MS5TdGF0dXNSZXNwb25zZRI0CgVJbmJveBIULnBodC52MS5JbmJveFJlcXVlc3QaFS5waHQudjEuSW5ib3hSZXNwb25zZRIxCgRTaG93EhMucGh0LnYxLlNob3dSZXF1ZXN0GhQucGh0LnYxLlNob3dSZXNwb25zZRI3CgZEZWNpZGUSFS5waHQudjEuRGVjaWRlUmVxdWVzdBoWLnBodC52MS5EZWNpZGVSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChJwaHQvdjEvYWRtaW4ucHJvdG8SBnBodC52MSIPCg1TdGF0dXNSZXF1ZXN0ImwKDlN0YXR1c1Jlc3BvbnNlEg8KB3N0YXRpb24YASABKAkSEQoJY29ubmVjdGVkGAIgASgIEhEKCW9wZW5faG9wcxgDIAEoDRIPCgdwcm9ibGVtGAQgASgJEhIKCmRpc3RydXN0ZWQYBSADKAkiGwoMSW5ib3hSZXF1ZXN0EgsKA2FsbBgBIAEoCCI0Cg1JbmJveFJlc3BvbnNlEiMKB2VudHJpZXMYASADKAsyEi5waHQudjEuSW5ib3hFbnRyeSK5AQoKSW5ib3hFbnRyeRIOCgZob3BfaWQYASABKAkSEAoIdHJhaW5faWQYAiABKAkSDQoFdGl0bGUYAyABKAkSEgoKcmVzZWFyY2hlchgEIAEoCRIPCgdkYXRhc2V0GAUgASgJEg0KBXN0YXRlGAYgASgJEg8KB291dGNvbWUYByABKAkSDAoEY29kZRgIIAEoCRIWCg5yZWNlaXZlZF9hdF9tcxgJIAEoBBIPCgdwcm9ibGVtGAogASgJIh0KC1Nob3dSZXF1ZXN0Eg4KBmhvcF9pZBgBIAEoCSJgCgxTaG93UmVzcG9uc2USEQoJY2FzZV9maWxlGAEgASgMEhAKCG1hbmlmZXN0GAIgASgMEg0KBXN0YXRlGAMgASgJEg8KB3JlYXNvbnMYBCADKAkSCwoDbG9nGAUgASgMIjIKDURlY2lkZVJlcXVlc3QSDgoGaG9wX2lkGAEgASgJEhEKCWNsZWFyYW5jZRgCIAEoDCIfCg5EZWNpZGVSZXNwb25zZRINCgVzdGF0ZRgBIAEoCSIiCg9EaXNjbG9zZVJlcXVlc3QSDwoHcmVxdWVzdBgBIAEoDCI9ChBEaXNjbG9zZVJlc3BvbnNlEgsKA2p3ZRgBIAEoDBIMCgRob3BzGAIgASgNEg4KBmVyYXNlZBgDIAEoDSIgCg1Gb3JnZXRSZXF1ZXN0Eg8KB2VyYXN1cmUYASABKAwiUwoORm9yZ2V0UmVzcG9uc2USDQoFc2FsdHMYASABKA0SEgoKY2xlYXJhbmNlcxgCIAEoDRIQCghyZWRhY3RlZBgDIAEoDRIMCgRvcGVuGAQgASgNIh4KDFByb29mUmVxdWVzdBIOCgZob3BfaWQYASABKAkiLQoNUHJvb2ZSZXNwb25zZRINCgVwcm9vZhgBIAEoDBINCgVzdGF0ZRgCIAEoCSISChBDb25mbGljdHNSZXF1ZXN0IjgKEUNvbmZsaWN0c1Jlc3BvbnNlEiMKCWNvbmZsaWN0cxgBIAMoCzIQLnBodC52MS5Db25mbGljdCKdAQoIQ29uZmxpY3QSDgoGbWVtYmVyGAEgASgJEg4KBm9yaWdpbhgCIAEoCRIMCgRzaXplGAMgASgEEhcKD2NvbmZsaWN0X2RpZ2VzdBgEIAEoCRITCgtmb3VuZF9hdF9tcxgFIAEoBBINCgVub3RlcxgGIAMoCRIPCgd2ZXJkaWN0GAcgASgJEhUKDWRlY2lkZWRfYXRfbXMYCCABKAQiIQoMVHJ1c3RSZXF1ZXN0EhEKCXN0YXRlbWVudBgBIAEoDCIxCg1UcnVzdFJlc3BvbnNlEhIKCnVucmVzb2x2ZWQYASABKA0SDAoEaG9wcxgCIAEoDTKPBAoMQWRtaW5TZXJ2aWNlEjcKBlN0YXR1cxIVLnBodC52MS5TdGF0dXNSZXF1ZXN0GhYucGh0LnYxLlN0YXR1c1Jlc3BvbnNlEjQKBUluYm94EhQucGh0LnYxLkluYm94UmVxdWVzdBoVLnBodC52MS5JbmJveFJlc3BvbnNlEjEKBFNob3cSEy5waHQudjEuU2hvd1JlcXVlc3QaFC5waHQudjEuU2hvd1Jlc3BvbnNlEjcKBkRlY2lkZRIVLnBodC52MS5EZWNpZGVSZXF1ZXN0GhYucGh0LnYxLkRlY2lkZVJlc3BvbnNlEj0KCERpc2Nsb3NlEhcucGh0LnYxLkRpc2Nsb3NlUmVxdWVzdBoYLnBodC52MS5EaXNjbG9zZVJlc3BvbnNlEjcKBkZvcmdldBIVLnBodC52MS5Gb3JnZXRSZXF1ZXN0GhYucGh0LnYxLkZvcmdldFJlc3BvbnNlEjQKBVByb29mEhQucGh0LnYxLlByb29mUmVxdWVzdBoVLnBodC52MS5Qcm9vZlJlc3BvbnNlEkAKCUNvbmZsaWN0cxIYLnBodC52MS5Db25mbGljdHNSZXF1ZXN0GhkucGh0LnYxLkNvbmZsaWN0c1Jlc3BvbnNlEjQKBVRydXN0EhQucGh0LnYxLlRydXN0UmVxdWVzdBoVLnBodC52MS5UcnVzdFJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message pht.v1.StatusRequest
@@ -48,6 +48,13 @@ export type StatusResponse = Message<"pht.v1.StatusResponse"> & {
    * @generated from field: string problem = 4;
    */
   problem: string;
+
+  /**
+   * Members whose ledger has two roots for one size and whom no admin trusts again.
+   *
+   * @generated from field: repeated string distrusted = 5;
+   */
+  distrusted: string[];
 };
 
 /**
@@ -249,6 +256,283 @@ export const DecideResponseSchema: GenMessage<DecideResponse> = /*@__PURE__*/
   messageDesc(file_pht_v1_admin, 8);
 
 /**
+ * @generated from message pht.v1.DiscloseRequest
+ */
+export type DiscloseRequest = Message<"pht.v1.DiscloseRequest"> & {
+  /**
+   * DSSE envelope of a disclosure request.
+   *
+   * @generated from field: bytes request = 1;
+   */
+  request: Uint8Array;
+};
+
+/**
+ * Describes the message pht.v1.DiscloseRequest.
+ * Use `create(DiscloseRequestSchema)` to create a new message.
+ */
+export const DiscloseRequestSchema: GenMessage<DiscloseRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 9);
+
+/**
+ * @generated from message pht.v1.DiscloseResponse
+ */
+export type DiscloseResponse = Message<"pht.v1.DiscloseResponse"> & {
+  /**
+   * JWE for the auditor alone.
+   *
+   * @generated from field: bytes jwe = 1;
+   */
+  jwe: Uint8Array;
+
+  /**
+   * @generated from field: uint32 hops = 2;
+   */
+  hops: number;
+
+  /**
+   * Commitments that cannot be opened any more.
+   *
+   * @generated from field: uint32 erased = 3;
+   */
+  erased: number;
+};
+
+/**
+ * Describes the message pht.v1.DiscloseResponse.
+ * Use `create(DiscloseResponseSchema)` to create a new message.
+ */
+export const DiscloseResponseSchema: GenMessage<DiscloseResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 10);
+
+/**
+ * @generated from message pht.v1.ForgetRequest
+ */
+export type ForgetRequest = Message<"pht.v1.ForgetRequest"> & {
+  /**
+   * DSSE envelope of an erasure.
+   *
+   * @generated from field: bytes erasure = 1;
+   */
+  erasure: Uint8Array;
+};
+
+/**
+ * Describes the message pht.v1.ForgetRequest.
+ * Use `create(ForgetRequestSchema)` to create a new message.
+ */
+export const ForgetRequestSchema: GenMessage<ForgetRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 11);
+
+/**
+ * @generated from message pht.v1.ForgetResponse
+ */
+export type ForgetResponse = Message<"pht.v1.ForgetResponse"> & {
+  /**
+   * @generated from field: uint32 salts = 1;
+   */
+  salts: number;
+
+  /**
+   * @generated from field: uint32 clearances = 2;
+   */
+  clearances: number;
+
+  /**
+   * Ended hops that have lost their manifest and notes.
+   *
+   * @generated from field: uint32 redacted = 3;
+   */
+  redacted: number;
+
+  /**
+   * Hops under way that still name the person.
+   *
+   * @generated from field: uint32 open = 4;
+   */
+  open: number;
+};
+
+/**
+ * Describes the message pht.v1.ForgetResponse.
+ * Use `create(ForgetResponseSchema)` to create a new message.
+ */
+export const ForgetResponseSchema: GenMessage<ForgetResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 12);
+
+/**
+ * @generated from message pht.v1.ProofRequest
+ */
+export type ProofRequest = Message<"pht.v1.ProofRequest"> & {
+  /**
+   * @generated from field: string hop_id = 1;
+   */
+  hopId: string;
+};
+
+/**
+ * Describes the message pht.v1.ProofRequest.
+ * Use `create(ProofRequestSchema)` to create a new message.
+ */
+export const ProofRequestSchema: GenMessage<ProofRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 13);
+
+/**
+ * @generated from message pht.v1.ProofResponse
+ */
+export type ProofResponse = Message<"pht.v1.ProofResponse"> & {
+  /**
+   * C2SP tlog-proof of the last decision of a person about this hop, with the entry in it; empty while there is none.
+   *
+   * @generated from field: bytes proof = 1;
+   */
+  proof: Uint8Array;
+
+  /**
+   * @generated from field: string state = 2;
+   */
+  state: string;
+};
+
+/**
+ * Describes the message pht.v1.ProofResponse.
+ * Use `create(ProofResponseSchema)` to create a new message.
+ */
+export const ProofResponseSchema: GenMessage<ProofResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 14);
+
+/**
+ * @generated from message pht.v1.ConflictsRequest
+ */
+export type ConflictsRequest = Message<"pht.v1.ConflictsRequest"> & {
+};
+
+/**
+ * Describes the message pht.v1.ConflictsRequest.
+ * Use `create(ConflictsRequestSchema)` to create a new message.
+ */
+export const ConflictsRequestSchema: GenMessage<ConflictsRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 15);
+
+/**
+ * @generated from message pht.v1.ConflictsResponse
+ */
+export type ConflictsResponse = Message<"pht.v1.ConflictsResponse"> & {
+  /**
+   * @generated from field: repeated pht.v1.Conflict conflicts = 1;
+   */
+  conflicts: Conflict[];
+};
+
+/**
+ * Describes the message pht.v1.ConflictsResponse.
+ * Use `create(ConflictsResponseSchema)` to create a new message.
+ */
+export const ConflictsResponseSchema: GenMessage<ConflictsResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 16);
+
+/**
+ * @generated from message pht.v1.Conflict
+ */
+export type Conflict = Message<"pht.v1.Conflict"> & {
+  /**
+   * @generated from field: string member = 1;
+   */
+  member: string;
+
+  /**
+   * @generated from field: string origin = 2;
+   */
+  origin: string;
+
+  /**
+   * @generated from field: uint64 size = 3;
+   */
+  size: bigint;
+
+  /**
+   * @generated from field: string conflict_digest = 4;
+   */
+  conflictDigest: string;
+
+  /**
+   * @generated from field: uint64 found_at_ms = 5;
+   */
+  foundAtMs: bigint;
+
+  /**
+   * The two signed checkpoints, the one that was seen first before the other.
+   *
+   * @generated from field: repeated string notes = 6;
+   */
+  notes: string[];
+
+  /**
+   * `resume`, `stop`, or empty while nobody has decided.
+   *
+   * @generated from field: string verdict = 7;
+   */
+  verdict: string;
+
+  /**
+   * @generated from field: uint64 decided_at_ms = 8;
+   */
+  decidedAtMs: bigint;
+};
+
+/**
+ * Describes the message pht.v1.Conflict.
+ * Use `create(ConflictSchema)` to create a new message.
+ */
+export const ConflictSchema: GenMessage<Conflict> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 17);
+
+/**
+ * @generated from message pht.v1.TrustRequest
+ */
+export type TrustRequest = Message<"pht.v1.TrustRequest"> & {
+  /**
+   * DSSE envelope of a word on trust.
+   *
+   * @generated from field: bytes statement = 1;
+   */
+  statement: Uint8Array;
+};
+
+/**
+ * Describes the message pht.v1.TrustRequest.
+ * Use `create(TrustRequestSchema)` to create a new message.
+ */
+export const TrustRequestSchema: GenMessage<TrustRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 18);
+
+/**
+ * @generated from message pht.v1.TrustResponse
+ */
+export type TrustResponse = Message<"pht.v1.TrustResponse"> & {
+  /**
+   * Conflicts of this member that still keep its orders out.
+   *
+   * @generated from field: uint32 unresolved = 1;
+   */
+  unresolved: number;
+
+  /**
+   * Hops of this member that looked again at once.
+   *
+   * @generated from field: uint32 hops = 2;
+   */
+  hops: number;
+};
+
+/**
+ * Describes the message pht.v1.TrustResponse.
+ * Use `create(TrustResponseSchema)` to create a new message.
+ */
+export const TrustResponseSchema: GenMessage<TrustResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 19);
+
+/**
  * What a station's admin asks of the agent, over a local Unix socket and nothing else.
  *
  * @generated from service pht.v1.AdminService
@@ -289,6 +573,56 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof DecideRequestSchema;
     output: typeof DecideResponseSchema;
+  },
+  /**
+   * A train's decisions, sealed to one auditor, at an admin's signed word.
+   *
+   * @generated from rpc pht.v1.AdminService.Disclose
+   */
+  disclose: {
+    methodKind: "unary";
+    input: typeof DiscloseRequestSchema;
+    output: typeof DiscloseResponseSchema;
+  },
+  /**
+   * Takes away what says whom the ledger's commitments mean, at an admin's signed word.
+   *
+   * @generated from rpc pht.v1.AdminService.Forget
+   */
+  forget: {
+    methodKind: "unary";
+    input: typeof ForgetRequestSchema;
+    output: typeof ForgetResponseSchema;
+  },
+  /**
+   * Where the decision about a hop stands in the station's ledger.
+   *
+   * @generated from rpc pht.v1.AdminService.Proof
+   */
+  proof: {
+    methodKind: "unary";
+    input: typeof ProofRequestSchema;
+    output: typeof ProofResponseSchema;
+  },
+  /**
+   * Members whose ledgers have two roots for one size, with the evidence.
+   *
+   * @generated from rpc pht.v1.AdminService.Conflicts
+   */
+  conflicts: {
+    methodKind: "unary";
+    input: typeof ConflictsRequestSchema;
+    output: typeof ConflictsResponseSchema;
+  },
+  /**
+   * Whether such a member is trusted again, at an admin's signed word.
+   *
+   * @generated from rpc pht.v1.AdminService.Trust
+   */
+  trust: {
+    methodKind: "unary";
+    input: typeof TrustRequestSchema;
+    output: typeof TrustResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_pht_v1_admin, 0);

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pht/v1/ledger.proto.
  */
 export const file_pht_v1_ledger: GenFile = /*@__PURE__*/
-  fileDesc("ChNwaHQvdjEvbGVkZ2VyLnByb3RvEgZwaHQudjEiDQoLTG9nc1JlcXVlc3QiHwoMTG9nc1Jlc3BvbnNlEg8KB21lbWJlcnMYASADKAkiIwoRQ2hlY2twb2ludFJlcXVlc3QSDgoGbWVtYmVyGAEgASgJIigKEkNoZWNrcG9pbnRSZXNwb25zZRISCgpjaGVja3BvaW50GAEgASgMIkgKDkVudHJpZXNSZXF1ZXN0Eg4KBm1lbWJlchgBIAEoCRITCgtmaXJzdF9pbmRleBgCIAEoBBIRCgllbmRfaW5kZXgYAyABKAQiIgoPRW50cmllc1Jlc3BvbnNlEg8KB2VudHJpZXMYASADKAwiSgoOUHVibGlzaFJlcXVlc3QSEwoLZmlyc3RfaW5kZXgYASABKAQSDwoHZW50cmllcxgCIAMoDBISCgpjaGVja3BvaW50GAMgASgMIh8KD1B1Ymxpc2hSZXNwb25zZRIMCgRzaXplGAEgASgEMoECCg1MZWRnZXJTZXJ2aWNlEjEKBExvZ3MSEy5waHQudjEuTG9nc1JlcXVlc3QaFC5waHQudjEuTG9nc1Jlc3BvbnNlEkMKCkNoZWNrcG9pbnQSGS5waHQudjEuQ2hlY2twb2ludFJlcXVlc3QaGi5waHQudjEuQ2hlY2twb2ludFJlc3BvbnNlEjwKB0VudHJpZXMSFi5waHQudjEuRW50cmllc1JlcXVlc3QaFy5waHQudjEuRW50cmllc1Jlc3BvbnNlMAESOgoHUHVibGlzaBIWLnBodC52MS5QdWJsaXNoUmVxdWVzdBoXLnBodC52MS5QdWJsaXNoUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChNwaHQvdjEvbGVkZ2VyLnByb3RvEgZwaHQudjEiDQoLTG9nc1JlcXVlc3QiHwoMTG9nc1Jlc3BvbnNlEg8KB21lbWJlcnMYASADKAkiIwoRQ2hlY2twb2ludFJlcXVlc3QSDgoGbWVtYmVyGAEgASgJIigKEkNoZWNrcG9pbnRSZXNwb25zZRISCgpjaGVja3BvaW50GAEgASgMIkgKDkVudHJpZXNSZXF1ZXN0Eg4KBm1lbWJlchgBIAEoCRITCgtmaXJzdF9pbmRleBgCIAEoBBIRCgllbmRfaW5kZXgYAyABKAQiIgoPRW50cmllc1Jlc3BvbnNlEg8KB2VudHJpZXMYASADKAwiSgoOUHVibGlzaFJlcXVlc3QSEwoLZmlyc3RfaW5kZXgYASABKAQSDwoHZW50cmllcxgCIAMoDBISCgpjaGVja3BvaW50GAMgASgMIh8KD1B1Ymxpc2hSZXNwb25zZRIMCgRzaXplGAEgASgEIiUKEVN0YXRlbWVudHNSZXF1ZXN0EhAKCHRyYWluX2lkGAEgASgJIl4KElN0YXRlbWVudHNSZXNwb25zZRIQCghtYW5pZmVzdBgBIAEoDBIUCgxjYW5jZWxsYXRpb24YAiABKAwSDgoGb3JkZXJzGAMgAygMEhAKCHJlY2VpcHRzGAQgAygMMsYCCg1MZWRnZXJTZXJ2aWNlEjEKBExvZ3MSEy5waHQudjEuTG9nc1JlcXVlc3QaFC5waHQudjEuTG9nc1Jlc3BvbnNlEkMKCkNoZWNrcG9pbnQSGS5waHQudjEuQ2hlY2twb2ludFJlcXVlc3QaGi5waHQudjEuQ2hlY2twb2ludFJlc3BvbnNlEjwKB0VudHJpZXMSFi5waHQudjEuRW50cmllc1JlcXVlc3QaFy5waHQudjEuRW50cmllc1Jlc3BvbnNlMAESOgoHUHVibGlzaBIWLnBodC52MS5QdWJsaXNoUmVxdWVzdBoXLnBodC52MS5QdWJsaXNoUmVzcG9uc2USQwoKU3RhdGVtZW50cxIZLnBodC52MS5TdGF0ZW1lbnRzUmVxdWVzdBoaLnBodC52MS5TdGF0ZW1lbnRzUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message pht.v1.LogsRequest
@@ -167,6 +167,59 @@ export const PublishResponseSchema: GenMessage<PublishResponse> = /*@__PURE__*/
   messageDesc(file_pht_v1_ledger, 7);
 
 /**
+ * @generated from message pht.v1.StatementsRequest
+ */
+export type StatementsRequest = Message<"pht.v1.StatementsRequest"> & {
+  /**
+   * @generated from field: string train_id = 1;
+   */
+  trainId: string;
+};
+
+/**
+ * Describes the message pht.v1.StatementsRequest.
+ * Use `create(StatementsRequestSchema)` to create a new message.
+ */
+export const StatementsRequestSchema: GenMessage<StatementsRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_ledger, 8);
+
+/**
+ * DSSE envelopes as they were received.
+ *
+ * @generated from message pht.v1.StatementsResponse
+ */
+export type StatementsResponse = Message<"pht.v1.StatementsResponse"> & {
+  /**
+   * @generated from field: bytes manifest = 1;
+   */
+  manifest: Uint8Array;
+
+  /**
+   * Empty where the train was not cancelled.
+   *
+   * @generated from field: bytes cancellation = 2;
+   */
+  cancellation: Uint8Array;
+
+  /**
+   * @generated from field: repeated bytes orders = 3;
+   */
+  orders: Uint8Array[];
+
+  /**
+   * @generated from field: repeated bytes receipts = 4;
+   */
+  receipts: Uint8Array[];
+};
+
+/**
+ * Describes the message pht.v1.StatementsResponse.
+ * Use `create(StatementsResponseSchema)` to create a new message.
+ */
+export const StatementsResponseSchema: GenMessage<StatementsResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_ledger, 9);
+
+/**
  * Reads of the ledgers that the dispatcher holds: its own and its mirror of each station's. Whatever is read is
  * verified by the reader against the pinned log keys.
  *
@@ -208,6 +261,16 @@ export const LedgerService: GenService<{
     methodKind: "unary";
     input: typeof PublishRequestSchema;
     output: typeof PublishResponseSchema;
+  },
+  /**
+   * What was signed about one train besides the ledgers, without its results: for auditors and for its researcher.
+   *
+   * @generated from rpc pht.v1.LedgerService.Statements
+   */
+  statements: {
+    methodKind: "unary";
+    input: typeof StatementsRequestSchema;
+    output: typeof StatementsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_pht_v1_ledger, 0);

@@ -1,0 +1,136 @@
+import { ClearancePredicate } from '../../model/clearance.ts';
+import { parseEnvelope, payloadOf } from '../../model/dsse.ts';
+import { PhtError } from '../../model/error.ts';
+import { readStatement } from '../../model/statement.ts';
+import { Manifest } from '../../model/train.ts';
+import { TrustPredicate } from '../../model/trust.ts';
+import type { NewEntry } from '../../ports/ledger.ts';
+import type { Erased, StationArchive } from '../../ports/station-archive.ts';
+import type { HopNotes } from '../../ports/station-store.ts';
+import { blob, type Database, text } from './database.ts';
+import { signedClearance } from './station-clearances.ts';
+import { createSalts, eraseSalts } from './station-salts.ts';
+import { eraseDecisions } from './witness-store.ts';
+
+export const POLICY_TABLES = `
+  CREATE TABLE policies (digest TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;`;
+
+/** @param append appends entries within the transaction under way */
+export function createArchive(
+  database: Database,
+  append: (entries: NewEntry[], nowMs: number) => number,
+): StationArchive {
+  // What is deleted is overwritten, so that no copy of it stays in the file's free space.
+  database.get('PRAGMA secure_delete = ON');
+  return {
+    ...createSalts(database),
+    keepPolicy: (digest, policy) => {
+      database.run(
+        'INSERT INTO policies (digest, text) VALUES (?, ?) ON CONFLICT DO NOTHING',
+        digest,
+        policy,
+      );
+    },
+    policy: (digest) => {
+      const row = database.get('SELECT text FROM policies WHERE digest = ?', digest);
+      return row === undefined ? null : text(row, 'text');
+    },
+    clearance: (clearanceDigest) => signedClearance(database, clearanceDigest),
+    erase: (member, nowMs, entryOf) => {
+      const erased = database.transaction((): Erased => {
+        const salts = eraseSalts(database, member);
+        const hops = eraseHops(database, member);
+        const trust = eraseDecisions(database, (envelope) => isAbout(envelope, member, trustNames));
+        const clearances = eraseClearances(database, member) + trust;
+        return { salts, clearances, ...hops, ledgerSize: append([entryOf(salts)], nowMs) };
+      });
+      // Until it is folded into the database the write-ahead log still holds the old pages.
+      overwrite(database);
+      return erased;
+    },
+  };
+}
+
+function overwrite(database: Database): void {
+  if (database.get('PRAGMA wal_checkpoint(TRUNCATE)')?.['busy'] === 0) return;
+  throw new PhtError(
+    'conflict',
+    'it was deleted, but another program reads the database and old copies stay on disk',
+    {
+      hint: 'end that program, for instance a backup, and run this again',
+    },
+  );
+}
+
+/** A hop that is under way is held to its signed statements until it has ended; then nothing needs them any more. */
+function eraseHops(database: Database, member: string): { redacted: number; open: number } {
+  let redacted = 0;
+  let open = 0;
+  for (const id of database.all('SELECT hop_id FROM hops')) {
+    const row = database.get(
+      'SELECT state, notes, manifest_bytes FROM hops WHERE hop_id = ?',
+      text(id, 'hop_id'),
+    );
+    if (row === undefined) continue;
+    const notes = JSON.parse(text(row, 'notes')) as HopNotes;
+    if (notes.researcher !== member && !isAbout(blob(row, 'manifest_bytes'), member, manifestNames)) continue;
+    if (text(row, 'state') !== 'delivered') {
+      open++;
+      continue;
+    }
+    const { title: _title, researcher: _researcher, reasons: _reasons, problem: _problem, ...kept } = notes;
+    database.run(
+      `UPDATE hops SET notes = ?, manifest_bytes = x'' WHERE hop_id = ?`,
+      ...[JSON.stringify({ ...kept, erased: true }), text(id, 'hop_id')],
+    );
+    redacted++;
+  }
+  return { redacted, open };
+}
+
+/** A decision on a hop that is under way is needed until that has ended. */
+function eraseClearances(database: Database, member: string): number {
+  const open = new Set(
+    database
+      .all(`SELECT notes FROM hops WHERE state <> 'delivered'`)
+      .map((row) => (JSON.parse(text(row, 'notes')) as HopNotes).caseDigest),
+  );
+  let count = 0;
+  const rows = database.all('SELECT clearance_digest, case_digest FROM signed_clearances');
+  for (const row of rows) {
+    const digest = text(row, 'clearance_digest');
+    const envelope = signedClearance(database, digest);
+    if (envelope === null || !isAbout(envelope, member, clearanceNames)) continue;
+    if (open.has(text(row, 'case_digest'))) continue;
+    database.run('DELETE FROM signed_clearances WHERE clearance_digest = ?', digest);
+    database.run('DELETE FROM clearances WHERE clearance_digest = ?', digest);
+    count++;
+  }
+  return count;
+}
+
+/** What cannot be read as what it should be may still hold a name. */
+function isAbout(bytes: Uint8Array, member: string, names: (payload: Uint8Array) => string[]): boolean {
+  let payload = bytes;
+  try {
+    payload = payloadOf(parseEnvelope(bytes, 'statement'));
+    return names(payload).includes(member);
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError)) throw thrown;
+    return Buffer.from(payload).includes(`"${member}"`);
+  }
+}
+
+function manifestNames(payload: Uint8Array): string[] {
+  const { issuer, recipients } = readStatement('manifest', Manifest, payload).predicate;
+  return [issuer, ...recipients.map(({ member }) => member)];
+}
+
+/** The member it is about is a dispatcher or a station: what is forgotten is who decided. */
+function trustNames(payload: Uint8Array): string[] {
+  return [readStatement('trust', TrustPredicate, payload).predicate.issuer];
+}
+
+function clearanceNames(payload: Uint8Array): string[] {
+  return [readStatement('clearance', ClearancePredicate, payload).predicate.issuer];
+}

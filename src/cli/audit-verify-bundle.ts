@@ -1,0 +1,51 @@
+import { BUNDLE_BYTES_MAX, readBundle } from '../adapters/bundle/tar.ts';
+import { readBounded } from '../adapters/home/files.ts';
+import { parseNetworkFile } from '../adapters/home/network-file.ts';
+import { replayDecision } from '../adapters/policy/replay.ts';
+import { bundleIn } from '../journey/auditor/bundle.ts';
+import { verifyBundle } from '../journey/auditor/verify-bundle.ts';
+import { PhtError } from '../model/error.ts';
+import { openNetwork } from '../model/network.ts';
+import { check, Sha256Hex } from '../model/schema.ts';
+import { lifeLines, lifeView } from './audit-life.ts';
+import { reportLines, reportView } from './audit-view.ts';
+import { EXIT } from './exit.ts';
+import type { Frame } from './frame.ts';
+
+/** `pht audit verify --bundle FILE`: no network, no home; the one thing to know beforehand is the network's id. */
+export async function verifyBundleFile(
+  frame: Frame,
+  file: string,
+  options: { networkId?: string; logs?: string; disclosure?: string[]; new?: boolean },
+): Promise<void> {
+  if (options.logs !== undefined || options.new === true || (options.disclosure ?? []).length > 0)
+    throw new PhtError('usage.invalid', '--bundle stands alone: all that it needs is in it');
+  const pinned = pinnedId(frame, options.networkId);
+  const bundle = bundleIn(await readBundle(readBounded(file, BUNDLE_BYTES_MAX, 'the bundle')));
+  const network = openNetwork(parseNetworkFile(bundle.network, `${file}: network.json`), pinned);
+  const report = verifyBundle(bundle, network, replayDecision);
+  const context = { network, live: false, name: file, compared: true };
+  const trainId = report.trainId ?? 'no train';
+  const partial = 'A bundle shows what is in it; it cannot show that nothing was left out.';
+  frame.output.result({ ...reportView(report, context), ...lifeView(trainId, report.entries, report) }, [
+    ...lifeLines(trainId, report.entries, report),
+    '',
+    ...reportLines(report, context, frame.output.paint),
+    partial,
+  ]);
+  if (report.failed) process.exitCode = EXIT.unverified;
+}
+
+/** An id that came with the bundle would prove nothing. */
+function pinnedId(frame: Frame, given: string | undefined): string {
+  if (given !== undefined) return check(Sha256Hex, given, '--network-id', 'usage.invalid');
+  try {
+    return frame.openHome().member.networkId;
+  } catch (cause) {
+    if (!(cause instanceof PhtError) || cause.code !== 'usage.invalid') throw cause;
+    throw new PhtError('usage.invalid', 'whose network the bundle should be of was not said', {
+      cause,
+      hint: "name its id with --network-id; the network's authority reads it out to you",
+    });
+  }
+}

@@ -1,0 +1,136 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import {
+  currentNetwork,
+  importNetwork,
+  networkPath,
+  readNetworkFile,
+} from '../adapters/home/network-file.ts';
+import { PhtError } from '../model/error.ts';
+import type { Network, Witnessing } from '../model/network.ts';
+import { defaultWitnessing, formatTlogPolicy } from '../model/witnessing.ts';
+import { type Frame, signerOf } from './frame.ts';
+import { signMembers } from './network-sign.ts';
+import { table } from './text.ts';
+
+/** `pht network witnesses`: who has to have seen a ledger before anything leaves on the strength of it. */
+
+type Options = {
+  quorum?: string;
+  faulty: string;
+  witness: string[];
+  auto?: boolean;
+  none?: boolean;
+  policy?: boolean;
+};
+
+export function addWitnesses(network: Command, frame: Frame): void {
+  const command = network.command('witnesses').summary('show or set who cosigns the ledgers');
+  command
+    .description(
+      'Without options: shows the witnesses and how many of them must have cosigned a ledger before a result leaves. ' +
+        'With options: the authority signs the next network file with other ones. Admitting keeps what was set here.',
+    )
+    .option('--quorum <k>', 'how many witnesses must cosign')
+    .option('--faulty <f>', 'how many of them may lie', '1')
+    .option('--witness <id>', 'a dispatcher, station or auditor; again for each', collect, [])
+    .addOption(
+      new Option('--auto', 'every dispatcher and station, and as many of them as one liar needs').conflicts([
+        'quorum',
+        'none',
+        'witness',
+      ]),
+    )
+    .addOption(
+      new Option('--none', 'no quorum: results leave on the word of the station alone').conflicts([
+        'quorum',
+        'witness',
+      ]),
+    )
+    .option('--policy', "print it as C2SP tlog-policy, for other people's verifiers")
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ pht --home ana network witnesses --policy > policy.txt\n' +
+        '  $ pht --home net network witnesses --quorum 2 --witness hub --witness ams --witness eva',
+    )
+    .action((options: Options) => witnesses(frame, options));
+}
+
+function collect(id: string, before: string[]): string[] {
+  return [...before, id];
+}
+
+async function witnesses(frame: Frame, options: Options): Promise<void> {
+  const { quorum, witness, auto, none, policy } = options;
+  const changes = quorum !== undefined || witness.length > 0 || auto === true || none === true;
+  if (!changes) {
+    const network = currentNetwork(frame.openHome());
+    if (policy === true)
+      return frame.output.result({ policy: formatTlogPolicy(network) }, policyLines(network));
+    return tell(frame, network, []);
+  }
+  const home = frame.openHome(['authority']);
+  const network = currentNetwork(home);
+  const witnessing = wanted(network, options);
+  const envelope = signMembers(
+    {
+      networkId: network.id,
+      version: network.version + 1,
+      issuer: home.member.id,
+      members: [...network.members.values()],
+      witnessing,
+      issuedAtMs: frame.nowMs(),
+      expiresMs: network.expiresMs,
+    },
+    await signerOf(home, 'root'),
+  );
+  const imported = importNetwork(home, { root: readNetworkFile(networkPath(home)).root, members: envelope });
+  const path = networkPath(home);
+  const next = `Next: give ${path} (version ${imported.network.version}) to every member: pht network import FILE`;
+  tell(frame, imported.network, ['', next]);
+}
+
+/** @throws PhtError `usage.invalid`; whether the quorum holds is the network file's own check */
+function wanted(network: Network, { quorum, faulty, witness, auto, none }: Options): Witnessing {
+  if (auto === true) return defaultWitnessing([...network.members.values()]);
+  if (none === true) return { quorum: 'none' };
+  if (quorum === undefined || witness.length === 0)
+    throw new PhtError(
+      'usage.invalid',
+      'a quorum needs its witnesses: --quorum K with --witness ID for each',
+    );
+  return { quorum: count('--quorum', quorum), faulty: count('--faulty', faulty), witnesses: witness };
+}
+
+function count(option: string, text: string): number {
+  if (/^[0-9]{1,2}$/.test(text)) return Number(text);
+  throw new PhtError('usage.invalid', `${option} takes a whole number below 100`);
+}
+
+function policyLines(network: Network): string[] {
+  return formatTlogPolicy(network).trimEnd().split('\n');
+}
+
+function tell(frame: Frame, network: Network, next: readonly string[]): void {
+  const { witnessing } = network;
+  const head = { networkId: network.id, version: network.version, witnessing };
+  if (witnessing.quorum === 'none') {
+    frame.output.warn(
+      'this network has no quorum of witnesses: nobody but a station says what its ledger was',
+    );
+    frame.output.result(head, [`${network.title}: no quorum`, ...next]);
+    return;
+  }
+  const { quorum, faulty, witnesses } = witnessing;
+  const rows = witnesses.map((id) => {
+    const member = network.members.get(id);
+    return [id, member?.role ?? '-', member?.organisation ?? '-'];
+  });
+  frame.output.result(head, [
+    `${network.title}: ${quorum} witnesses must have cosigned a ledger, its own member not counted;`,
+    `that holds with ${faulty} of them lying`,
+    '',
+    ...table(['WITNESS', 'ROLE', 'ORGANISATION'], rows),
+    ...next,
+  ]);
+}

@@ -1,0 +1,145 @@
+import { type Disclosure, decisionsIn, type Opening } from '../../model/disclosure.ts';
+import type { LedgerEntry } from '../../model/ledger/entry.ts';
+import type { Network } from '../../model/network.ts';
+import type { Verified } from '../../model/statement.ts';
+import type { ReplayDecision } from '../../ports/replay.ts';
+import { judgeClearance } from './disclosed-clearance.ts';
+import { clearedByPerson, textIn } from './entry.ts';
+import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
+import type { Person } from './person.ts';
+import { factsIn, judgeDecision } from './replay.ts';
+
+export type VerifiedDisclosure = Verified<Disclosure>;
+
+/** One station's disclosure of one train, held against the station's own log. */
+export type Opened = {
+  readonly station: string;
+  readonly trainId: string;
+  readonly researcher: Person;
+  /** By the index of the entry. */
+  readonly decisions: ReadonlyMap<number, 'replayed' | 'erased' | 'contradicted'>;
+  readonly persons: ReadonlyMap<number, Person>;
+  /** Entries whose clearance was verified down to its admin's key. */
+  readonly checked: ReadonlySet<number>;
+  readonly findings: readonly Finding[];
+};
+
+export type DisclosedLog = {
+  /** What the station's log, found sound, holds of the train. */
+  entries: ReadonlyMap<number, LedgerEntry>;
+  size: number;
+  network: Network;
+  replay: ReplayDecision;
+};
+
+type Wrong = (severity: Severity, code: FindingCode, index: number | undefined, text: string) => void;
+
+/** @param disclosure authentic and true to itself already (`verifyDisclosure`) */
+export function judgeDisclosure(disclosure: VerifiedDisclosure, log: DisclosedLog): Opened {
+  const { issuer: station, trainId, hops, ledgerSize } = disclosure.predicate;
+  const findings: Finding[] = [];
+  const wrong: Wrong = (severity, code, index, text) => {
+    const place = { log: station, ...(index === undefined ? {} : { index }) };
+    findings.push(finding(severity, code, place, text));
+  };
+  const openings = new Map<string, Opening>();
+  for (const { hopId, openings: of } of hops) {
+    for (const opening of of) {
+      openings.set(`${opening.index} ${opening.name}`, opening);
+      judgeOpening(opening, hopId, log, wrong);
+    }
+  }
+  const personAt = (index: number, name: string): Person => {
+    const opening = openings.get(`${index} ${name}`);
+    if (opening === undefined) return { is: 'undisclosed' };
+    return 'erased' in opening ? { is: 'erased' } : { is: 'named', id: opening.value };
+  };
+
+  const { decisions, researcher } = judgeDecisions(disclosure, log, wrong);
+  const persons = new Map<number, Person>();
+  const checked = new Set<number>();
+  for (const [index, entry] of log.entries) {
+    if (entry.type === 'policy.decided' && index < ledgerSize && !decisions.has(index))
+      wrong('warning', 'disclosure.incomplete', index, 'the decision is not among those disclosed');
+    if (entry.type !== 'clearance.recorded' || !clearedByPerson(entry.body)) continue;
+    const person = personAt(index, 'byCommitment');
+    persons.set(index, person);
+    const digest = personAt(index, 'clearanceCommitment');
+    const judged = judgeClearance({ index, entry, person, digest, station }, hops, log.network, wrong);
+    if (judged) checked.add(index);
+  }
+  judgeRuns(openings, log.entries, wrong);
+  return { station, trainId, researcher, decisions, persons, checked, findings };
+}
+
+function judgeOpening(
+  { index, name, commitment }: Opening,
+  hopId: string,
+  { entries, size }: DisclosedLog,
+  wrong: Wrong,
+): void {
+  if (index >= size) return;
+  const entry = entries.get(index);
+  if (entry?.hopId === hopId && entry.body[name] === commitment) return;
+  wrong(
+    'misconduct',
+    'disclosure.contradicted',
+    index,
+    `the entry has no ${name} ${commitment.slice(0, 16)}`,
+  );
+}
+
+function judgeDecisions(
+  { predicate }: VerifiedDisclosure,
+  { entries, size, replay }: DisclosedLog,
+  wrong: Wrong,
+): { decisions: Map<number, 'replayed' | 'erased' | 'contradicted'>; researcher: Person } {
+  const decisions = new Map<number, 'replayed' | 'erased' | 'contradicted'>();
+  let researcher: Person = { is: 'undisclosed' };
+  for (const decision of decisionsIn(predicate)) {
+    const { index, hopId, request } = decision;
+    if (index >= size) continue;
+    const entry = entries.get(index);
+    const same =
+      entry?.type === 'policy.decided' &&
+      entry.hopId === hopId &&
+      textIn(entry.body, 'policyDigest') === decision.policyDigest &&
+      textIn(entry.body, 'requestCommitment') === decision.requestCommitment &&
+      textIn(entry.body, 'answerCommitment') === decision.answerCommitment;
+    if (!same) {
+      wrong(
+        'misconduct',
+        'disclosure.contradicted',
+        index,
+        'the decision disclosed is not the one on record',
+      );
+      continue;
+    }
+    const judged = judgeDecision(decision, entry, predicate.issuer, replay);
+    decisions.set(index, judged.is);
+    if (judged.is === 'contradicted') wrong('misconduct', 'decision.contradicted', index, judged.why);
+    const id = request === null ? null : (factsIn(request)?.researcher ?? null);
+    if (id !== null) researcher = { is: 'named', id };
+    else if (request === null && decision.requestCommitment !== null && researcher.is === 'undisclosed')
+      researcher = { is: 'erased' };
+  }
+  return { decisions, researcher };
+}
+
+/** The only clearance there is allows one run; each run that is on record used one up. */
+function judgeRuns(
+  openings: ReadonlyMap<string, Opening>,
+  entries: ReadonlyMap<number, LedgerEntry>,
+  wrong: Wrong,
+): void {
+  const used = new Map<string, { index: number; hopId: string | null }>();
+  for (const [index, { type, hopId }] of entries) {
+    if (type !== 'clearance.recorded') continue;
+    const opening = openings.get(`${index} clearanceCommitment`);
+    if (opening === undefined || 'erased' in opening) continue;
+    const before = used.get(opening.value);
+    // The same hop after a crash, or decided anew, goes on with its run.
+    if (before === undefined || before.hopId === hopId) used.set(opening.value, { index, hopId });
+    else wrong('misconduct', 'clearance.overspent', index, `its one run was used at entry ${before.index}`);
+  }
+}

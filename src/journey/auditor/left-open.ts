@@ -1,0 +1,33 @@
+import type { JoinedLogs } from './join.ts';
+import type { DispatcherOpen, OrderTrace } from './trace-dispatcher.ts';
+import type { StationOpen } from './trace-station.ts';
+
+/** What an audit of only what is new has to know of one log's past. */
+export type LeftOpen = { station?: StationOpen; dispatcher?: DispatcherOpen };
+
+/**
+ * Hops that both sides have ended, and agree about, are never heard of again: anything more about one of them is a
+ * finding without knowing what it was. Trains that were admitted or released stay known.
+ */
+export function leftOpen({ stations, dispatchers }: JoinedLogs): ReadonlyMap<string, LeftOpen> {
+  const orders = new Map<string, OrderTrace>();
+  for (const { trace } of dispatchers.values())
+    for (const [hopId, order] of trace.orders) orders.set(hopId, order);
+  const ended = new Set<string>();
+  for (const { trace } of stations.values()) {
+    for (const { hopId, receiptDigest } of trace.hops.values()) {
+      const told = orders.get(hopId)?.receipt?.digest;
+      if (receiptDigest !== null && told === receiptDigest) ended.add(hopId);
+    }
+  }
+  const left = new Map<string, LeftOpen>();
+  for (const [member, { trace }] of stations) {
+    const hops = [...trace.hops.values()].filter(({ hopId }) => !ended.has(hopId));
+    left.set(member, { station: { hops, releases: [...trace.releases] } });
+  }
+  for (const [member, { trace }] of dispatchers) {
+    const open = [...trace.orders].filter(([hopId]) => !ended.has(hopId));
+    left.set(member, { dispatcher: { orders: open, admitted: [...trace.admitted] } });
+  }
+  return left;
+}

@@ -1,0 +1,133 @@
+import type { Digest } from '../../model/id.ts';
+import { encodeEntry, type LedgerEntry } from '../../model/ledger/entry.ts';
+import { leafHash } from '../../model/ledger/merkle.ts';
+import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
+import type { Member } from '../../model/network.ts';
+import { type Cosigned, judgeCosigned } from './cosigned.ts';
+import type { LeafOf } from './entry.ts';
+import { type Findings, finding } from './findings.ts';
+import type { AuditPorts, AuditScope } from './scope.ts';
+import { servedFinding } from './served.ts';
+import { type DispatcherTrace, traceDispatcher } from './trace-dispatcher.ts';
+import { type StationTrace, traceStation } from './trace-station.ts';
+import { type LogHead, type PinnedLog, verifyLog } from './verify-log.ts';
+
+export type AuditedLog = {
+  member: string;
+  role: 'dispatcher' | 'station';
+  origin: string;
+  /** Null where there is no head that verifies. */
+  head: LogHead | null;
+  cosigned: Cosigned | null;
+  missing: boolean;
+};
+
+export type Traces = { dispatchers: Map<string, DispatcherTrace>; stations: Map<string, StationTrace> };
+
+/** What else the entries of a log are held against, and kept for. */
+export type Watch = {
+  take(member: Member, index: number, entry: LedgerEntry): void;
+  /** The log is read again from its first entry. */
+  forget(member: Member): void;
+};
+
+export type Reading = {
+  ports: AuditPorts;
+  scope: AuditScope;
+  findings: Findings;
+  traces: Traces;
+  watch: Watch;
+};
+
+/** Verifies one log and follows what it says; what does not verify takes no part in anything. */
+export async function readLog(member: Member, offered: boolean, reading: Reading): Promise<AuditedLog> {
+  const { ports, scope, findings } = reading;
+  const role = member.role === 'dispatcher' ? 'dispatcher' : 'station';
+  const origin = ledgerOrigin(scope.network.id, member.id);
+  const log: AuditedLog = { member: member.id, role, origin, head: null, cosigned: null, missing: false };
+  const pinned = pinnedLog(member, origin);
+  if (pinned === null) {
+    const text = `${member.id} has no log key in the network file`;
+    findings.add(finding('error', 'key.missing', { log: member.id }, text));
+    return log;
+  }
+  let signed: Uint8Array | null;
+  try {
+    signed = offered ? await ports.source.checkpoint(member.id) : null;
+  } catch (thrown) {
+    findings.add(servedFinding(member.id, thrown));
+    return log;
+  }
+  if (signed === null || signed.byteLength === 0) return { ...log, missing: true };
+  return { ...log, ...(await readEntries(member, pinned, signed, reading)) };
+}
+
+async function readEntries(
+  member: Member,
+  pinned: PinnedLog,
+  signed: Uint8Array,
+  reading: Reading,
+): Promise<Pick<AuditedLog, 'head' | 'cosigned'>> {
+  const { ports, scope, findings, watch } = reading;
+  const copy = (await ports.archive?.begin(member.id)) ?? null;
+  let trace = openTrace(member, reading, true);
+  let head: LogHead | null = null;
+  try {
+    head = await verifyLog(ports.source, signed, {
+      log: pinned,
+      anchor: scope.anchors.get(member.id) ?? null,
+      from: scope.open?.has(member.id) === true ? 'anchor' : 'first',
+      nowMs: scope.nowMs,
+      found: findings.add,
+      restarted: () => {
+        trace = openTrace(member, reading, false);
+        watch.forget(member);
+      },
+      onEntry: (index, entry) => {
+        trace.take(index, entry, leafOf(entry));
+        watch.take(member, index, entry);
+        scope.onEntry?.(member, index, entry);
+      },
+      progress: (done, size) => ports.progress(member.id, done, size),
+      copy,
+    });
+    if (head === null) return { head, cosigned: null };
+    const { network, nowMs } = scope;
+    const newestEntryMs = head.newestMs;
+    const judged = { network, member, origin: pinned.origin, signed, newestEntryMs, nowMs };
+    const { cosigned, sound } = judgeCosigned(judged, findings.add);
+    if (!sound) head = { ...head, sound: false };
+    return { head, cosigned };
+  } finally {
+    // What did not verify must not take the place of what did.
+    if (head?.sound === true) await copy?.commit(signed, head.from > 0 ? 'extend' : 'replace');
+    else await copy?.discard();
+  }
+}
+
+/** An entry has one spelling, so its hash can be made from what it says. */
+function leafOf(entry: LedgerEntry): LeafOf {
+  return () => Buffer.from(leafHash(encodeEntry(entry))).toString('hex') as Digest;
+}
+
+function pinnedLog(member: Member, origin: string): PinnedLog | null {
+  const jwk = member.keys.log;
+  return jwk === undefined ? null : { member: member.id, origin, key: logKey(origin, jwk) };
+}
+
+/** @param resume whether to go on with what the last audit left open */
+function openTrace(
+  { id, role }: Member,
+  { scope, traces }: Reading,
+  resume: boolean,
+): DispatcherTrace | StationTrace {
+  const open = resume ? scope.open?.get(id) : undefined;
+  if (role === 'dispatcher') {
+    const trace = traceDispatcher(id, open?.dispatcher);
+    traces.dispatchers.set(id, trace);
+    return trace;
+  }
+  const trace = traceStation(id, open?.station);
+  traces.stations.set(id, trace);
+  return trace;
+}

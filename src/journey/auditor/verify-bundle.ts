@@ -1,0 +1,163 @@
+import { verifyDisclosure } from '../../model/disclosure.ts';
+import { parseEnvelope } from '../../model/dsse.ts';
+import { PhtError } from '../../model/error.ts';
+import type { Digest, TrainId } from '../../model/id.ts';
+import { openCheckpoint } from '../../model/ledger/checkpoint.ts';
+import type { LedgerEntry } from '../../model/ledger/entry.ts';
+import { openEntryProof } from '../../model/ledger/entry-proof.ts';
+import { sameBytes } from '../../model/ledger/strict.ts';
+import type { Member, Network } from '../../model/network.ts';
+import type { ReplayDecision } from '../../ports/replay.ts';
+import { type AuditReport, judged } from './audit.ts';
+import type { Bundle, BundledLog } from './bundle.ts';
+import { judgeCosigned } from './cosigned.ts';
+import type { VerifiedDisclosure } from './disclosed.ts';
+import { collectFindings, type Finding, type FindingCode, type Findings, finding } from './findings.ts';
+import { trustOf } from './prove.ts';
+import type { AuditedLog, Traces } from './read-log.ts';
+import { judgeStatements } from './statements.ts';
+import { traceDispatcher } from './trace-dispatcher.ts';
+import { traceStation } from './trace-station.ts';
+import { watchLogs } from './watch.ts';
+
+/** What speaks against a member only as long as nothing was left out of the bundle. */
+const BY_ABSENCE: ReadonlySet<FindingCode> = new Set([
+  'release.without-order',
+  'release.without-verification',
+  'release.without-permit',
+  'release.without-clearance',
+  'release.without-run',
+  'release.without-screening',
+  'receipt.missing',
+  'receipt.unordered',
+  'receipt.contradictory',
+  'receipt.unmatched',
+  'withdrawal.groundless',
+  'order.unissued',
+  'order.unadmitted',
+]);
+
+export type BundleReport = AuditReport & {
+  trainId: TrainId | null;
+  entries: readonly { member: Member; index: number; entry: LedgerEntry }[];
+};
+
+type Proven = { member: Member; index: number; entry: LedgerEntry; leaf: Digest };
+
+/**
+ * Verifies all that a bundle holds, from the network file alone: each head with its witnesses, each entry's proof, each
+ * statement's signature, and all of them against one another.
+ */
+export function verifyBundle(bundle: Bundle, network: Network, replay: ReplayDecision): BundleReport {
+  const found = collectFindings();
+  const findings: Findings = {
+    ...found,
+    add: (each) => found.add(BY_ABSENCE.has(each.code) ? onlyPerhaps(each) : each),
+  };
+  const logs = new Map<string, AuditedLog>();
+  const proven: Proven[] = [];
+  for (const [name, log] of bundle.logs) {
+    const { audited, entries } = verifyLogOf(name, log, network, findings);
+    logs.set(name, audited);
+    proven.push(...entries);
+  }
+  const disclosures = disclosuresIn(bundle, network, findings);
+  const trainId = trainOf(proven, findings);
+  const watch = watchLogs(disclosures);
+  const traces: Traces = { dispatchers: new Map(), stations: new Map() };
+  for (const [member] of bundle.logs) {
+    const of = proven.filter((each) => each.member.id === member && each.entry.trainId === trainId);
+    const role = logs.get(member)?.role;
+    const trace = role === 'dispatcher' ? traceDispatcher(member) : traceStation(member);
+    if ('orders' in trace) traces.dispatchers.set(member, trace);
+    else traces.stations.set(member, trace);
+    for (const { index, entry, leaf, member: by } of of) {
+      trace.take(index, entry, () => leaf);
+      watch.take(by, index, entry);
+    }
+  }
+  for (const each of judgeStatements(bundle.statements, proven, network)) findings.add(each);
+  const scope = { network, anchors: new Map(), nowMs: null, disclosed: { disclosures, replay } };
+  const report = judged({ logs, traces, scope, findings, watch });
+  return { ...report, trainId, entries: proven };
+}
+
+function onlyPerhaps(found: Finding): Finding {
+  return { ...found, severity: 'error', text: `${found.text}, or it was left out of the bundle` };
+}
+
+function verifyLogOf(
+  name: string,
+  { checkpoint: signed, proofs }: BundledLog,
+  network: Network,
+  findings: Findings,
+): { audited: AuditedLog; entries: Proven[] } {
+  const member = network.members.get(name);
+  const role = member?.role === 'dispatcher' ? 'dispatcher' : 'station';
+  const audited: AuditedLog = { member: name, role, origin: '', head: null, cosigned: null, missing: false };
+  const wrong = (code: FindingCode, text: string, index?: number): void =>
+    findings.add(finding('error', code, { log: name, ...(index === undefined ? {} : { index }) }, text));
+  try {
+    if (member === undefined || (member.role !== 'dispatcher' && member.role !== 'station'))
+      throw new PhtError('signer.unknown', `${name} keeps no log in this network`);
+    const trust = trustOf(network, name);
+    const { checkpoint } = openCheckpoint(signed, { ...trust, witnessKeys: [] });
+    const entries: Proven[] = [];
+    for (const [index, bytes] of proofs) {
+      const read = provenEntry(bytes, { member, index, signed, trust });
+      if (typeof read === 'string') wrong('proof.invalid', read, index);
+      else entries.push(read);
+    }
+    const newestMs = entries.reduce<number | null>((most, { entry }) => Math.max(most ?? 0, entry.ts), null);
+    const { origin } = trust;
+    const judging = { network, member, origin, signed, newestEntryMs: newestMs, nowMs: null };
+    const { cosigned, sound } = judgeCosigned(judging, findings.add);
+    const head = { checkpoint, signed, sound, newestMs, continues: null, from: 0, range: null };
+    return { audited: { ...audited, origin, head, cosigned }, entries: sound ? entries : [] };
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError)) throw thrown;
+    wrong(thrown.code === 'ledger.invalid' ? 'checkpoint.malformed' : 'checkpoint.unsigned', thrown.message);
+    return { audited, entries: [] };
+  }
+}
+
+/** @returns why the proof is not used, or the entry */
+function provenEntry(
+  bytes: Uint8Array,
+  at: { member: Member; index: number; signed: Uint8Array; trust: ReturnType<typeof trustOf> },
+): Proven | string {
+  const { member, index, signed, trust } = at;
+  try {
+    const { entry, quote, note } = openEntryProof(bytes, { ...trust, witnessKeys: [] });
+    if (quote.index !== index) return `the proof is of entry ${quote.index}`;
+    if (!sameBytes(Buffer.from(note), signed)) return 'the proof is under another head';
+    if (entry.actor !== member.id) return `the entry names ${entry.actor} as its author`;
+    return { member, index, entry, leaf: quote.leafHash };
+  } catch (thrown) {
+    if (thrown instanceof PhtError) return thrown.message;
+    throw thrown;
+  }
+}
+
+function trainOf(proven: readonly Proven[], findings: Findings): TrainId | null {
+  const trains = [...new Set(proven.map(({ entry }) => entry.trainId))];
+  const trainId = trains.find((each) => each !== null) ?? null;
+  if (trains.length > 1) {
+    const stray = proven.find(({ entry }) => entry.trainId !== trainId);
+    const place = { log: stray?.member.id ?? null, ...(stray === undefined ? {} : { index: stray.index }) };
+    findings.add(finding('error', 'proof.invalid', place, 'the bundle speaks of more than one train'));
+  }
+  return trainId;
+}
+
+function disclosuresIn({ disclosures }: Bundle, network: Network, findings: Findings): VerifiedDisclosure[] {
+  return disclosures.flatMap((bytes) => {
+    try {
+      return [verifyDisclosure(parseEnvelope(bytes, 'disclosure'), network)];
+    } catch (thrown) {
+      if (!(thrown instanceof PhtError)) throw thrown;
+      findings.add(finding('error', 'disclosure.invalid', { log: null }, thrown.message));
+      return [];
+    }
+  });
+}

@@ -1,0 +1,82 @@
+import type { LedgerEntry } from '../../model/ledger/entry.ts';
+import type { Network } from '../../model/network.ts';
+import type { ReplayDecision } from '../../ports/replay.ts';
+import { judgeDisclosure, type Opened, type VerifiedDisclosure } from './disclosed.ts';
+import { textIn } from './entry.ts';
+import { type Finding, finding } from './findings.ts';
+import type { Watch } from './read-log.ts';
+
+/** An entry that a reader of the report has to know of, though nothing is wrong with it. */
+export type Notice = { log: string; index: number; atMs: number; type: LedgerEntry['type']; text: string };
+
+const NOTICES_MAX = 200;
+
+const TELL: Partial<Record<LedgerEntry['type'], (entry: LedgerEntry) => string>> = {
+  'log.restored': () => 'the log was taken up again from a copy',
+  'trust.decided': ({ body }) =>
+    `an admin decided about a conflict: ${textIn(body, 'verdict') ?? 'see entry'}`,
+  'disclosure.made': ({ trainId }) => `disclosed ${trainId ?? 'a train'} to an auditor`,
+  'salts.erased': ({ body }) => `erased what tells whom ${String(body['count'] ?? '?')} commitments mean`,
+  'witness.conflict': ({ body }) => `saw two versions of ${textIn(body, 'origin') ?? 'a log'}`,
+};
+
+export type Watching = Watch & {
+  notices(sound: ReadonlySet<string>): Notice[];
+  /** What follows from the notices, of logs that are sound. */
+  findings(sound: ReadonlySet<string>, network: Network): Finding[];
+  /** Each disclosure held against the log of its station, if that is sound. */
+  opened(heads: ReadonlyMap<string, number>, network: Network, replay: ReplayDecision): Opened[];
+};
+
+/** Keeps of the entries that pass by what the report needs besides the hops. */
+export function watchLogs(disclosures: readonly VerifiedDisclosure[]): Watching {
+  const notices = new Map<string, Notice[]>();
+  const conflicts: { log: string; index: number; origin: string }[] = [];
+  const entries = new Map<string, Map<number, LedgerEntry>>();
+  const keyOf = (station: string, trainId: string | null): string => `${station} ${trainId ?? ''}`;
+  for (const { predicate } of disclosures) entries.set(keyOf(predicate.issuer, predicate.trainId), new Map());
+
+  return {
+    take: ({ id }, index, entry) => {
+      if (entry.trainId !== null && entries.size > 0)
+        entries.get(keyOf(id, entry.trainId))?.set(index, entry);
+      const tell = TELL[entry.type];
+      if (tell === undefined) return;
+      const of = notices.get(id) ?? [];
+      notices.set(id, of);
+      if (of.length === NOTICES_MAX) return;
+      of.push({ log: id, index, atMs: entry.ts, type: entry.type, text: tell(entry) });
+      const origin = textIn(entry.body, 'origin');
+      if (entry.type === 'witness.conflict' && origin !== null) conflicts.push({ log: id, index, origin });
+    },
+    forget: ({ id }) => {
+      notices.delete(id);
+      for (const [key, of] of entries) if (key.startsWith(`${id} `)) of.clear();
+      conflicts.splice(0, conflicts.length, ...conflicts.filter(({ log }) => log !== id));
+    },
+    notices: (sound) => [...notices].flatMap(([log, of]) => (sound.has(log) ? of : [])),
+    findings: (sound, network) => [
+      ...[...notices.values()].flat().flatMap(({ type, log, index, text }) => {
+        if (type !== 'log.restored' || !sound.has(log)) return [];
+        return [finding('warning', 'log.restored', { log, index }, text)];
+      }),
+      ...conflicts.flatMap(({ log, index, origin }) =>
+        sound.has(log) ? [conflictFinding(log, index, origin, network)] : [],
+      ),
+    ],
+    opened: (heads, network, replay) =>
+      disclosures.flatMap((disclosure) => {
+        const { issuer, trainId } = disclosure.predicate;
+        const size = heads.get(issuer);
+        const of = entries.get(keyOf(issuer, trainId));
+        if (size === undefined || of === undefined) return [];
+        return [judgeDisclosure(disclosure, { entries: of, size, network, replay })];
+      }),
+  };
+}
+
+function conflictFinding(log: string, index: number, origin: string, { id }: Network): Finding {
+  const member = origin.startsWith(`signalbox.example/${id}/`) ? origin.split('/').at(-1) : undefined;
+  const text = `${log} saw two versions of the log of ${member ?? origin}, and has both signed heads`;
+  return finding('warning', 'witness.conflict', { log, index }, text);
+}

@@ -1,0 +1,98 @@
+import { asPhtError, PhtError } from '../../model/error.ts';
+import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
+import { sameBytes } from '../../model/ledger/strict.ts';
+import type { NoteKey } from '../../model/ledger/vkey.ts';
+import type { Network } from '../../model/network.ts';
+import type { Ed25519PublicJwk } from '../../model/schema.ts';
+import { type WitnessPolicy, witnessPolicy } from '../../model/witnessing.ts';
+import type { LedgerTree } from '../../ports/ledger.ts';
+import type { WitnessRelay } from '../../ports/witness.ts';
+import { assertAnswered, openSeen, type SeenHead, seenHeads, unchecked } from './seen.ts';
+import { isOutOfReach, within } from './within.ts';
+
+const CALL_MS = 10_000;
+
+/** One's own ledger as it was signed up to now: `size` entries. */
+export type OwnTree = Pick<LedgerTree, 'rootAt'> & { size: number };
+
+export type StartCheckOptions = {
+  /** The member whose ledger it is. */
+  member: string;
+  network: () => Network;
+  relay: Pick<WitnessRelay, 'seen'>;
+  /** Of the member's own log key: what it signed itself, it cannot deny. */
+  publicJwk: Ed25519PublicJwk;
+  /** The newest checkpoint of this ledger that a mirror holds, null when it holds none; asked where there is no quorum. */
+  mirror?: (signal: AbortSignal) => Promise<Uint8Array | null>;
+  signal: AbortSignal;
+  note: (text: string, details: Readonly<Record<string, unknown>>) => void;
+  /** How long one call may take, in milliseconds; 10 s. */
+  callMs?: number;
+};
+
+/**
+ * The start-up rule of protocol section 7: before a process signs for the first time, what others have seen of its ledger
+ * must lie within what it holds. An answer counts only if both this ledger and the witness have signed it, so that no
+ * witness can stop a ledger with a head that never was. A relay can hide what was seen; then the honest witnesses cosign
+ * nothing of what is signed here, and nothing leaves on the strength of it.
+ *
+ * @returns what `createLedger` takes as `beforeSigning`; it throws PhtError `ledger.inconsistent` where an old copy was
+ *   restored or the ledger runs twice, and `ledger.unchecked`, which passes, while too few have answered
+ */
+export function createStartCheck(options: StartCheckOptions): (tree: OwnTree) => Promise<void> {
+  const { member, publicJwk, mirror } = options;
+  return async (tree) => {
+    const network = options.network();
+    const key = logKey(ledgerOrigin(network.id, member), publicJwk);
+    const policy = witnessPolicy(network, member);
+    if (policy !== null) return askWitnesses(policy, key, tree, options);
+    if (mirror !== undefined) return askMirror(mirror, key, tree, options);
+  };
+}
+
+async function askWitnesses(
+  policy: WitnessPolicy,
+  key: NoteKey,
+  tree: OwnTree,
+  options: StartCheckOptions,
+): Promise<void> {
+  const { heads, silent } = await seenHeads(policy, key, options);
+  for (const head of heads) await assertHeld(head, tree);
+  assertAnswered(policy, silent);
+}
+
+async function askMirror(
+  mirror: NonNullable<StartCheckOptions['mirror']>,
+  key: NoteKey,
+  tree: OwnTree,
+  { note, signal, callMs = CALL_MS }: StartCheckOptions,
+): Promise<void> {
+  let head: SeenHead | null;
+  try {
+    const held = await within(callMs, signal, mirror);
+    head = held === null ? null : openSeen('the mirror', held, key, null);
+  } catch (thrown) {
+    const error = asPhtError(thrown);
+    if (!isOutOfReach(error))
+      note('the mirror gave no valid answer on what it holds of this ledger', {
+        code: error.code,
+        err: thrown,
+      });
+    throw unchecked('the mirror has not said what it holds of this ledger', [error.message], thrown);
+  }
+  if (head !== null) await assertHeld(head, tree);
+}
+
+/** @throws PhtError `ledger.inconsistent` */
+async function assertHeld({ by, size, root }: SeenHead, tree: OwnTree): Promise<void> {
+  if (size <= tree.size && sameBytes(await tree.rootAt(size), root)) return;
+  const what =
+    size > tree.size
+      ? `${by} has seen ${size} entries of this ledger, and here are ${tree.size}`
+      : `${by} has seen other entries of this ledger among the first ${size} than those here`;
+  throw new PhtError(
+    'ledger.inconsistent',
+    `${what}: an old copy of this home was restored, or it runs twice; nothing is signed`,
+    { hint: 'stop the other copy, or rebuild this one from its verified mirror with: pht station restore' },
+  );
+}

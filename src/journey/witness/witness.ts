@@ -1,0 +1,186 @@
+import { PhtError } from '../../model/error.ts';
+import {
+  type AddCheckpoint,
+  formatCosignatures,
+  formatSize,
+  LINES_TYPE,
+  parseAddCheckpoint,
+  SIZE_TYPE,
+} from '../../model/ledger/add-checkpoint.ts';
+import { type Checkpoint, cosignCheckpoint, parseCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { EMPTY_ROOT } from '../../model/ledger/merkle.ts';
+import { onlySignedBy } from '../../model/ledger/misconduct.ts';
+import { addSignatures, formatNote, openNote, parseNote } from '../../model/ledger/note.ts';
+import { ledgerOrigin, logKey, witnessKey } from '../../model/ledger/origin.ts';
+import { verifyConsistency } from '../../model/ledger/proof.ts';
+import type { NoteKey } from '../../model/ledger/vkey.ts';
+import type { Network } from '../../model/network.ts';
+import type { Signer } from '../../ports/signer.ts';
+import type { LedgerConflict, WitnessAnswer, WitnessedHead, WitnessStore } from '../../ports/witness.ts';
+
+/** One member's witness of the other ledgers of its network (C2SP tlog-witness). */
+export type Witness = {
+  /** Answers an `add-checkpoint` body. What it answers is durable; what its store throws, it throws. */
+  addCheckpoint(body: Uint8Array): WitnessAnswer;
+  /** The last checkpoint that it has cosigned of the ledger of this origin, as a signed note; null for none. */
+  seen(origin: string): Uint8Array | null;
+};
+
+export type WitnessOptions = {
+  /** The member whose witness this is. */
+  id: string;
+  /** The pinned network as it is now: who is revoked is unknown from then on. */
+  network: () => Network;
+  store: WitnessStore;
+  /** Over the member's witness key. */
+  signer: Signer;
+  /** Milliseconds since the Unix epoch. */
+  nowMs: () => number;
+  /** Told of each conflict that is found or found again. */
+  conflict?: (conflict: LedgerConflict) => void;
+};
+
+type Ledger = { member: string; origin: string; key: NoteKey };
+/** A checkpoint that its ledger has validly signed; `note` holds that signature only. */
+type Signed = { checkpoint: Checkpoint; text: string; note: string };
+
+export function createWitness(options: WitnessOptions): Witness {
+  const { id, store, signer, nowMs } = options;
+  const ledgersOf = rememberLast((network: Network) => ledgersFor(network, id));
+
+  const cosign = (signed: Signed, networkId: string): { note: string; answer: WitnessAnswer } => {
+    const key = witnessKey(networkId, id, signer.publicJwk);
+    const timeS = Math.floor(nowMs() / 1000);
+    const line = cosignCheckpoint(signed.text, { key, sign: (message) => signer.sign(message) }, timeS);
+    return {
+      note: formatNote(addSignatures(parseNote(signed.note), [line])),
+      answer: { status: 200, contentType: LINES_TYPE, body: formatCosignatures([line]) },
+    };
+  };
+
+  /** Whether this head contradicts one that was seen before; remembered whatever the answer will be. */
+  const contradicts = ({ member, origin }: Ledger, { checkpoint, note }: Signed): boolean => {
+    const { size, root } = checkpoint;
+    const conflict = store.noteHead(member, origin, { size, root, note }, nowMs());
+    if (conflict !== null) options.conflict?.(conflict);
+    return conflict !== null;
+  };
+
+  const decide = (
+    request: AddCheckpoint,
+    ledger: Ledger,
+    signed: Signed,
+    network: Network,
+  ): WitnessAnswer => {
+    const { size, root } = signed.checkpoint;
+    const contradicted = contradicts(ledger, signed);
+    if (request.sizeBefore > size) return refusal(400, 'the old size is larger than the checkpoint');
+    const before = store.head(ledger.origin);
+    if (request.sizeBefore !== (before?.size ?? 0)) return wrongSize(before);
+    // One size with two roots, be it that of the last cosigned head or of one that was only shown.
+    if (contradicted) return refusal(422, 'another root was signed for this size');
+    if (!isConsistent(before, request, signed.checkpoint))
+      return refusal(422, 'the ledger does not continue');
+    const { note, answer } = cosign(signed, network.id);
+    // Nothing leaves before this is durable; who lost a race is told where the winner stands.
+    if (!store.advance(ledger.origin, request.sizeBefore, { size, root, note }))
+      return wrongSize(store.head(ledger.origin));
+    return answer;
+  };
+
+  const addCheckpoint = (body: Uint8Array): WitnessAnswer => {
+    const network = options.network();
+    const request = readOrNull(() => parseAddCheckpoint(body));
+    if (request === null) return refusal(400, 'malformed request');
+    const { text } = parseNote(request.checkpoint);
+    const ledger = ledgersOf(network).get(text.slice(0, text.indexOf('\n')));
+    if (ledger === undefined) return refusal(404, 'unknown origin');
+    if (!isSigned(request.checkpoint, ledger.key)) return refusal(403, 'no valid signature of this origin');
+    const checkpoint = readOrNull(() => parseCheckpoint(text));
+    if (checkpoint === null) {
+      return isEmptyWithRoot(text)
+        ? refusal(422, 'no leaves have another root')
+        : refusal(400, 'malformed checkpoint');
+    }
+    const note = onlySignedBy(request.checkpoint, ledger.key);
+    return decide(request, ledger, { checkpoint, text, note }, network);
+  };
+
+  return {
+    addCheckpoint,
+    seen: (origin) => {
+      if (!ledgersOf(options.network()).has(origin)) return null;
+      const head = store.head(origin);
+      return head === null ? null : Buffer.from(head.note);
+    },
+  };
+}
+
+/** Every ledger of the network but the witness's own: nobody cosigns for himself. */
+function ledgersFor(network: Network, id: string): ReadonlyMap<string, Ledger> {
+  const ledgers = new Map<string, Ledger>();
+  for (const member of network.members.values()) {
+    if (member.id === id || member.keys.log === undefined) continue;
+    const origin = ledgerOrigin(network.id, member.id);
+    ledgers.set(origin, { member: member.id, origin, key: logKey(origin, member.keys.log) });
+  }
+  return ledgers;
+}
+
+/** A network file changes rarely, and its keys cost time to read. */
+function rememberLast<K extends object, V>(make: (key: K) => V): (key: K) => V {
+  let last: { key: K; value: V } | null = null;
+  return (key) => {
+    if (last?.key !== key) last = { key, value: make(key) };
+    return last.value;
+  };
+}
+
+function isSigned(checkpoint: string, key: NoteKey): boolean {
+  try {
+    openNote(checkpoint, [key]);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof PhtError && ['signature.invalid', 'signer.unknown'].includes(thrown.code))
+      return false;
+    throw thrown;
+  }
+}
+
+/** What a stranger wrote and does not parse; anything else that goes wrong is ours. */
+function readOrNull<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (thrown) {
+    if (thrown instanceof PhtError && thrown.code === 'ledger.invalid') return null;
+    throw thrown;
+  }
+}
+
+/** The one malformed checkpoint that tlog-witness gives a status of its own. */
+function isEmptyWithRoot(text: string): boolean {
+  const [origin = '', size = '', root = ''] = text.split('\n');
+  if (size !== '0' || root === Buffer.from(EMPTY_ROOT).toString('base64')) return false;
+  return readOrNull(() => parseCheckpoint(`${origin}\n1\n${root}\n`)) !== null;
+}
+
+function isConsistent(before: WitnessedHead | null, request: AddCheckpoint, next: Checkpoint): boolean {
+  const { sizeBefore, hashes } = request;
+  const { size, root } = next;
+  try {
+    verifyConsistency({ sizeBefore, rootBefore: before?.root ?? EMPTY_ROOT, size, root, hashes });
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof PhtError && ['ledger.inconsistent', 'ledger.invalid'].includes(thrown.code))
+      return false;
+    throw thrown;
+  }
+}
+
+function wrongSize(head: WitnessedHead | null): WitnessAnswer {
+  return { status: 409, contentType: SIZE_TYPE, body: formatSize(head?.size ?? 0) };
+}
+
+function refusal(status: number, why: string): WitnessAnswer {
+  return { status, contentType: LINES_TYPE, body: Buffer.from(`${why}\n`) };
+}

@@ -1,0 +1,261 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { DISK, type Disk } from '../../src/adapters/ledger/disk.ts';
+import { createMirrorFiles } from '../../src/adapters/ledger/mirror-files.ts';
+import { openDispatcherStore } from '../../src/adapters/store/dispatcher-store.ts';
+import type { Desk } from '../../src/journey/dispatcher/desk.ts';
+import { createMirroring, type Mirroring, type MirrorLimits } from '../../src/journey/dispatcher/mirror.ts';
+import { cosignCheckpoint, signCheckpoint } from '../../src/model/ledger/checkpoint.ts';
+import { encodeEntry } from '../../src/model/ledger/entry.ts';
+import { leafHash, rootOfLeaves } from '../../src/model/ledger/merkle.ts';
+import { addSignatures, formatNote, parseNote } from '../../src/model/ledger/note.ts';
+import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.ts';
+import { decodeBundle, tilePath, tilesOfTree } from '../../src/model/ledger/tile.ts';
+import type { DispatcherStore } from '../../src/ports/dispatcher-store.ts';
+import { Crash, createFragile } from '../fakes/crash.ts';
+import { type FakeNetwork, makeNetwork, memberIn, publicOf, signerOf } from '../fakes/network.ts';
+
+/** What a station published becomes a folder of C2SP tlog-tiles, whatever happens on the way. */
+
+let fake: FakeNetwork;
+const closers: (() => void)[] = [];
+beforeAll(async () => {
+  fake = await makeNetwork();
+});
+afterEach(() => {
+  for (const close of closers.splice(0).reverse()) close();
+});
+
+type Place = {
+  mirroring: Mirroring;
+  store: DispatcherStore;
+  dir: string;
+  folder: string;
+  notes: string[];
+  close(): void;
+};
+
+function openPlace({
+  dir,
+  disk = DISK,
+  limits = {},
+}: {
+  dir?: string;
+  disk?: Disk;
+  limits?: Partial<MirrorLimits>;
+} = {}): Place {
+  const at = dir ?? mkdtempSync(join(tmpdir(), 'mirror-'));
+  if (dir === undefined) closers.push(() => rmSync(at, { recursive: true, force: true }));
+  const store = openDispatcherStore(join(at, 'state.db'), 'dispatcher');
+  const notes: string[] = [];
+  const desk = {
+    ...{ id: 'dispatcher', network: () => fake.network, store },
+    note: (text: string) => void notes.push(text),
+    noteHead: (...[member, origin, head]: Parameters<Desk['noteHead']>) =>
+      void store.witness.noteHead(member, origin, head, 1),
+  } as unknown as Desk;
+  const mirroring = createMirroring(desk, createMirrorFiles(join(at, 'mirror'), disk), limits);
+  let open = true;
+  const close = (): void => {
+    if (open) store.close();
+    open = false;
+  };
+  closers.push(close);
+  return { mirroring, store, dir: at, folder: join(at, 'mirror/north'), notes, close };
+}
+
+const ENTRIES = Array.from({ length: 1000 }, (_, count) => {
+  const nothing = {
+    trainId: null,
+    hopId: null,
+    attempt: null,
+    epoch: null,
+    manifestDigest: null,
+    prev: null,
+  };
+  return encodeEntry({ v: 1, ts: 1, type: 'rejects.counted', ...nothing, actor: 'north', body: { count } });
+});
+
+function checkpoint(size: number, entries: readonly Uint8Array[] = ENTRIES): Uint8Array {
+  const origin = ledgerOrigin(fake.network.id, 'north');
+  const { log } = memberIn(fake, 'north').keys;
+  const root = rootOfLeaves(entries.slice(0, size).map(leafHash));
+  const signer = { key: logKey(origin, publicOf(log)), sign: signerOf(log).sign };
+  return Buffer.from(signCheckpoint({ origin, size, root, extensions: [] }, signer));
+}
+
+function cosignedBySouth(bytes: Uint8Array, timeS: number): Uint8Array {
+  const { witness } = memberIn(fake, 'south').keys;
+  const key = witnessKey(fake.network.id, 'south', publicOf(witness));
+  const note = parseNote(bytes);
+  const line = cosignCheckpoint(note.text, { key, sign: signerOf(witness).sign }, timeS);
+  return Buffer.from(formatNote(addSignatures(note, [line])));
+}
+
+/** As a station does it: it asks where the mirror stands, and sends the rest. */
+async function push({ mirroring }: Place, size: number, signed = checkpoint(size)): Promise<void> {
+  const held = await mirroring.take('north', { first: 0, entries: [], checkpoint: null });
+  await mirroring.take('north', { first: held, entries: ENTRIES.slice(held, size), checkpoint: signed });
+}
+
+/** Every file of the tree, read as a foreign tool would. */
+function expectFolder(folder: string, size: number, signed: Uint8Array): void {
+  expect(readFileSync(join(folder, 'checkpoint'))).toEqual(Buffer.from(signed));
+  const entries: Uint8Array[] = [];
+  for (const tile of tilesOfTree(size)) {
+    const bytes = readFileSync(join(folder, tilePath(tile)));
+    if (tile.level === 'entries') entries.push(...decodeBundle(bytes, tile.width));
+    else expect(bytes.length).toBe(tile.width * 32);
+  }
+  expect(entries.map(Buffer.from)).toEqual(ENTRIES.slice(0, size).map(Buffer.from));
+}
+
+describe('the folder of a mirror', () => {
+  it('has the whole layout, and grows', async () => {
+    const place = openPlace();
+    for (const size of [1, 255, 256, 700, 1000]) {
+      await push(place, size);
+      expectFolder(place.folder, size, checkpoint(size));
+    }
+    expect(readdirSync(join(place.folder, 'tile/0')).sort()).toEqual(['000', '001', '002', '003.p']);
+    expect(place.store.mirrors.read('north', 0, 1000)).toEqual([]);
+    expect(place.store.mirrors.head('north')).toMatchObject({ pendingBytes: 0, verified: { size: 1000 } });
+  });
+
+  it('shows nothing before its checkpoint', async () => {
+    const place = openPlace();
+    await place.mirroring.take('north', { first: 0, entries: ENTRIES.slice(0, 300), checkpoint: null });
+    expect(() => statSync(place.folder)).toThrow();
+    expect(place.store.mirrors.read('north', 0, 1000)).toHaveLength(300);
+  });
+
+  it('gets the younger cosignatures of the same head', async () => {
+    const place = openPlace();
+    const [first, second] = [cosignedBySouth(checkpoint(10), 100), cosignedBySouth(checkpoint(10), 200)];
+    await push(place, 10, first);
+    expectFolder(place.folder, 10, first);
+    await push(place, 10, second);
+    expectFolder(place.folder, 10, second);
+    expect(place.store.mirrors.head('north')?.checkpoint).toEqual(new Uint8Array(second));
+  });
+
+  it('takes publications of one station in turn', async () => {
+    const place = openPlace();
+    const sizes = [100, 300, 600, 1000];
+    const take = (end: number, at: number) =>
+      place.mirroring.take('north', {
+        first: sizes[at - 1] ?? 0,
+        entries: ENTRIES.slice(sizes[at - 1] ?? 0, end),
+        checkpoint: checkpoint(end),
+      });
+    expect(await Promise.all(sizes.map(take))).toEqual(sizes);
+    expectFolder(place.folder, 1000, checkpoint(1000));
+  });
+
+  it('remembers each head that was signed: another one of that size is evidence', async () => {
+    const place = openPlace();
+    await push(place, 10);
+    await push(place, 20);
+    const other = checkpoint(10, ENTRIES.slice(5));
+    const attempt = place.mirroring.take('north', { first: 20, entries: [], checkpoint: other });
+    await expect(attempt).rejects.toMatchObject({ code: 'ledger.invalid' });
+    expect(place.store.witness.unresolved('north')).toMatchObject([{ size: 10 }]);
+    expectFolder(place.folder, 20, checkpoint(20));
+  });
+
+  it('compares with its files what is sent again', async () => {
+    const place = openPlace();
+    await push(place, 600);
+    const again = { first: 250, entries: ENTRIES.slice(250, 610), checkpoint: checkpoint(610) };
+    expect(await place.mirroring.take('north', again)).toBe(610);
+    const changed = {
+      first: 250,
+      entries: [...ENTRIES.slice(250, 260), ENTRIES[0] ?? Buffer.of()],
+      checkpoint: null,
+    };
+    await expect(place.mirroring.take('north', changed)).rejects.toMatchObject({
+      code: 'ledger.inconsistent',
+    });
+    expectFolder(place.folder, 610, checkpoint(610));
+  });
+});
+
+describe('what waits for a checkpoint', () => {
+  it.each([
+    ['entries', { pendingEntriesMax: 100 }],
+    ['bytes', { pendingBytesMax: ENTRIES.slice(0, 100).reduce((sum, { length }) => sum + length, 0) }],
+  ])('is bounded in %s', async (_what, limits) => {
+    const place = openPlace({ limits });
+    const take = (first: number, end: number, signed: Uint8Array | null = null) =>
+      place.mirroring.take('north', { first, entries: ENTRIES.slice(first, end), checkpoint: signed });
+    await take(0, 60);
+    await expect(take(60, 101)).rejects.toMatchObject({ code: 'ledger.invalid' });
+    expect(await take(60, 100, checkpoint(100))).toBe(100);
+    // Covered ones do not count.
+    expect(await take(100, 190)).toBe(190);
+  });
+});
+
+describe('a folder that is damaged', () => {
+  it.each<[string, (folder: string) => void]>([
+    ['loses a tile', (folder) => rmSync(join(folder, 'tile/0/001.p'), { recursive: true })],
+    ['loses a bundle', (folder) => rmSync(join(folder, 'tile/entries/001.p'), { recursive: true })],
+    ['has a changed tile', (folder) => writeFileSync(join(folder, 'tile/0/001.p/44'), Buffer.alloc(44 * 32))],
+    ['is gone', (folder) => rmSync(folder, { recursive: true })],
+  ])('that %s is asked for again, all of it', async (_what, damage) => {
+    const place = openPlace();
+    await push(place, 300);
+    damage(place.folder);
+    await expect(push(place, 310)).rejects.toMatchObject({ code: 'internal' });
+    expect(place.notes).toEqual([
+      'the mirror of a ledger is damaged; the station is asked for all of it again',
+    ]);
+    await push(place, 310);
+    expectFolder(place.folder, 310, checkpoint(310));
+  });
+});
+
+/** A disk never throws before it has returned its promise. */
+function rejecting(disk: Disk): Disk {
+  return {
+    read: async (path) => disk.read(path),
+    write: async (path, bytes, sync) => disk.write(path, bytes, sync),
+    rename: async (from, to) => disk.rename(from, to),
+    makeFolder: async (path) => disk.makeFolder(path),
+    syncFolder: async (path) => disk.syncFolder(path),
+    removeFolder: async (path) => disk.removeFolder(path),
+  };
+}
+
+describe('a crash', () => {
+  it('at any operation of the disk leaves what the next start goes on from', async () => {
+    const count = async (plan: { at: number; when: 'before' | 'after' } | null): Promise<number> => {
+      const fragile = createFragile(plan);
+      const place = openPlace({ disk: rejecting(fragile.wrap(DISK)) });
+      const publishes = async (): Promise<void> => {
+        await push(place, 250);
+        await push(place, 600, cosignedBySouth(checkpoint(600), 1));
+      };
+      if (plan === null) await publishes();
+      else await expect(publishes()).rejects.toBeInstanceOf(Crash);
+      place.close();
+
+      const next = openPlace({ dir: place.dir });
+      await next.mirroring.recover();
+      const head = next.store.mirrors.head('north');
+      if (head !== null && head.checkpoint !== null)
+        expectFolder(next.folder, head.verified.size, head.checkpoint);
+      await push(next, 700);
+      expectFolder(next.folder, 700, checkpoint(700));
+      expect(next.notes).toEqual([]);
+      next.close();
+      return fragile.calls();
+    };
+    const calls = await count(null);
+    expect(calls).toBeGreaterThan(20);
+    for (let at = 1; at <= calls; at += 1)
+      for (const when of ['before', 'after'] as const) await count({ at, when });
+  }, 60_000);
+});

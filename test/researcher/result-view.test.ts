@@ -1,0 +1,136 @@
+import { create } from '@bufbuild/protobuf';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createOpener } from '../../src/adapters/envelope/jwe.ts';
+import { createFrame } from '../../src/cli/frame.ts';
+import { createOutput } from '../../src/cli/output.ts';
+import type { Traveller } from '../../src/cli/train-compose.ts';
+import { present } from '../../src/cli/train-result.ts';
+import { ResultResponseSchema } from '../../src/gen/pht/v1/journeys_pb.ts';
+import type { Shown } from '../../src/journey/researcher/verify-station.ts';
+import type { Arrival } from '../../src/model/account.ts';
+import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
+import {
+  clientOf,
+  type Home,
+  makeHome,
+  NOW_MS,
+  type Packed,
+  packTrain,
+  refused,
+  released,
+  retry,
+} from './rig.ts';
+
+/** What `pht train result` prints, from what a dispatcher shows. */
+
+const STOPS = ['north', 'south', 'west'];
+const signal = new AbortController().signal;
+let fake: FakeNetwork;
+let home: Home;
+let packed: Packed;
+beforeAll(async () => {
+  const witnessing = { quorum: 3, faulty: 1, witnesses: ['dispatcher', ...STOPS] };
+  fake = await makeNetwork({ nowMs: NOW_MS, stations: STOPS, witnessing });
+});
+beforeEach(() => {
+  home = makeHome(fake);
+  packed = packTrain(fake, STOPS);
+  const { trainId } = packed.manifest;
+  home.trains.keep({ trainId, manifest: packed.bytes, key: packed.key, departure: null });
+});
+afterEach(() => {
+  home.clear();
+  process.exitCode = undefined;
+});
+
+async function printed(results: Shown[], json: boolean): Promise<{ out: string; err: string }> {
+  const said = { out: '', err: '' };
+  const output = createOutput({
+    json,
+    stdout: { write: (text) => (said.out += text) },
+    stderr: { write: (text) => (said.err += text) },
+    env: {},
+  });
+  const { trainId } = packed.manifest;
+  const journey = { trainId, title: 'Hello', state: 'arrived', submittedAtMs: BigInt(NOW_MS), stops: [] };
+  const client = clientOf({
+    result: async () => create(ResultResponseSchema, { journey, manifest: packed.bytes, results }),
+  });
+  const { trains, arrivals, researcher, dir } = home;
+  const never = (): never => {
+    throw new Error('nobody submits here');
+  };
+  const traveller: Traveller = {
+    home: {
+      dir,
+      member: {
+        v: 1,
+        id: 'rosa',
+        role: 'researcher',
+        title: 'R',
+        organisation: 'O',
+        networkId: fake.network.id,
+      },
+    },
+    researcher,
+    trains,
+    get depot() {
+      return never();
+    },
+    retry,
+    signal,
+    client: async () => client,
+    submitPorts: never,
+    arrivePorts: () => ({ client: async () => client, trains, arrivals, retry, openerOf: createOpener }),
+  };
+  const frame = createFrame({ output, env: {}, home: () => dir, signal: () => signal });
+  await present(frame, traveller, trainId, false);
+  return said;
+}
+
+const witnesses = ['dispatcher', 'south', 'west'];
+const unreached = (): Promise<Shown> =>
+  refused(fake, packed, 'south', {
+    receipt: { outcome: 'withheld', code: 'witness.unreachable', jweDigest: null, commitment: null },
+    jwe: () => new Uint8Array(),
+  });
+
+test('says under which checkpoint each receipt stands, who cosigned it, and where the proofs are', async () => {
+  const results = [
+    await released(fake, packed, 'north', { witnesses }),
+    await unreached(),
+    await refused(fake, packed, 'west'),
+  ];
+  const { out, err } = await printed(results, false);
+  const lines = out.split('\n');
+  const after = lines.slice(lines.findIndex((line) => line.includes('COSIGNED BY')));
+  expect(after[1]).toMatch(/^north +entry \d+ +size \d+ +3: dispatcher, south, west$/);
+  expect(after[2]).toMatch(/^south +entry \d+ +size \d+ +no witness$/);
+  expect(out).toContain(`trains/${packed.manifest.trainId}/results;`);
+  expect(out).toContain('pht audit proof --check FILE');
+  // Only what must be copied whole may be longer.
+  for (const line of lines) if (!line.includes(home.dir)) expect(line.length).toBeLessThanOrEqual(80);
+  const advice = out.replace(/\s+/g, ' ');
+  expect(advice).toContain('Next: nothing is wrong with the train');
+  expect(advice).toContain('submit it again');
+  expect([err, process.exitCode]).toEqual(['', undefined]);
+});
+
+test('names the files of the proofs for programs', async () => {
+  const results = [await released(fake, packed, 'north', { witnesses })];
+  const { stations } = JSON.parse((await printed(results, true)).out) as Arrival;
+  expect(stations[0]?.proofs?.receipt).toMatchObject({
+    file: `trains/${packed.manifest.trainId}/results/north.receipt.tlog-proof`,
+    origin: `signalbox.example/${fake.network.id}/north`,
+    witnesses,
+  });
+});
+
+test('a release without its cosignatures ends with 4, and says so', async () => {
+  const results = [await released(fake, packed, 'north'), await unreached()];
+  const { out, err } = await printed(results, false);
+  expect(process.exitCode).toBe(4);
+  expect(err).toContain('what was shown for north does not verify: the receipt: ');
+  expect(err).toContain('[proof.invalid]');
+  expect(out).not.toContain('== north');
+});
