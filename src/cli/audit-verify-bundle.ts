@@ -8,6 +8,7 @@ import { PhtError } from '../model/error.ts';
 import { openNetwork } from '../model/network.ts';
 import { check, Sha256Hex } from '../model/schema.ts';
 import { lifeLines, lifeView } from './audit-life.ts';
+import type { VerifyOptions } from './audit-verify.ts';
 import { reportLines, reportView } from './audit-view.ts';
 import { EXIT } from './exit.ts';
 import type { Frame } from './frame.ts';
@@ -16,9 +17,11 @@ import type { Frame } from './frame.ts';
 export async function verifyBundleFile(
   frame: Frame,
   file: string,
-  options: { networkId?: string; logs?: string; disclosure?: string[]; new?: boolean },
+  options: Omit<VerifyOptions, 'bundle'>,
 ): Promise<void> {
-  if (options.logs !== undefined || options.new === true || (options.disclosure ?? []).length > 0)
+  const { logs, against, disclosure = [], evidence = [] } = options;
+  const files = disclosure.length + evidence.length;
+  if (logs !== undefined || against !== undefined || options.new === true || files > 0)
     throw new PhtError('usage.invalid', '--bundle stands alone: all that it needs is in it');
   const pinned = pinnedId(frame, options.networkId);
   const bundle = bundleIn(await readBundle(readBounded(file, BUNDLE_BYTES_MAX, 'the bundle')));

@@ -1,6 +1,10 @@
+import { openLogFolder } from '../adapters/ledger/reader.ts';
 import { replayDecision } from '../adapters/policy/replay.ts';
+import { alsoFound } from '../journey/auditor/audit.ts';
+import { compareReaders } from '../journey/auditor/compare.ts';
 import { PhtError } from '../model/error.ts';
 import { readDisclosures } from './audit-disclosure.ts';
+import { evidenceIn } from './audit-misconduct.ts';
 import { runAudit } from './audit-run.ts';
 import { withLogs } from './audit-source.ts';
 import { reportLines, reportView } from './audit-view.ts';
@@ -12,6 +16,8 @@ export type VerifyOptions = {
   bundle?: string;
   networkId?: string;
   disclosure?: string[];
+  against?: string;
+  evidence?: string[];
   new?: boolean;
 };
 
@@ -35,7 +41,12 @@ export async function verifyLogs(frame: Frame, options: VerifyOptions): Promise<
     const { home, network, live, name } = audited;
     const disclosures = await readDisclosures(files, home, network);
     const extra = { onlyNew: options.new === true, disclosed: { disclosures, replay: replayDecision } };
-    const { report, memory } = await runAudit(frame, audited, extra);
+    const evidence = evidenceIn(options.evidence ?? [], network);
+    const theirs = options.against === undefined ? null : await openLogFolder(options.against);
+    const ran = await runAudit(frame, audited, extra);
+    const { memory, kept: ours } = ran;
+    const compared = theirs === null ? [] : await compareReaders(ran.report.logs, { ours, theirs, network });
+    const report = alsoFound(ran.report, [...evidence, ...compared]);
     const context = { network, live, name, compared: memory.anchors.size > 0 };
     frame.output.result(reportView(report, context), reportLines(report, context, frame.output.paint));
     if (report.failed) process.exitCode = EXIT.unverified;

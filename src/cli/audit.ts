@@ -14,6 +14,16 @@ export function register(program: Command, frame: Frame): void {
   addProof(audit, frame);
   addBundle(audit, frame);
   audit
+    .command('witness')
+    .summary('cosign the ledgers, as one more witness')
+    .description(
+      'Stays connected to the dispatcher and cosigns what the other members show of their ledgers, each only if it ' +
+        'continues what was seen before. Proof of two histories is kept under audit/ in the home. Ctrl-C ends it.',
+    )
+    .addHelpText('after', '\nExample:\n  $ pht --home auditor audit witness')
+    .action(async () => (await import('./audit-witness.ts')).witnessLogs(frame));
+
+  audit
     .command('misconduct')
     .summary('whether a file proves misconduct')
     .description(
@@ -42,6 +52,8 @@ function addVerify(audit: Command, frame: Frame): void {
     )
     .option(...LOGS)
     .option(...DISCLOSURE)
+    .option('--against <dir>', "compare with another reader's copy of the logs (audit/logs of his home)")
+    .option('--evidence <file...>', 'proofs of misconduct that witnesses wrote')
     .option('--new', 'read only what came after the last audit')
     .option('--bundle <file>', 'verify one archive about one train; needs neither a network nor a home')
     .option('--network-id <id>', 'with --bundle: the id of the network, as its authority says it')

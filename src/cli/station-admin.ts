@@ -56,6 +56,13 @@ function socketOf(home: Home, options: Socket): string {
   });
 }
 
+/** The station that this home speaks for. @throws PhtError `config.invalid` */
+export function stationOf({ member }: Home): string {
+  const station = member.role === 'station' ? member.id : member.station;
+  if (station !== undefined) return station;
+  throw new PhtError('config.invalid', 'this home does not say whose admin it belongs to');
+}
+
 export async function inbox(frame: Frame, options: Socket & { all?: boolean }): Promise<void> {
   await withAgent(frame, options, async (agent) => {
     const { entries } = await agent.inbox({ all: options.all === true });
@@ -63,12 +70,22 @@ export async function inbox(frame: Frame, options: Socket & { all?: boolean }): 
     const lines = [
       ...(entries.length === 0 ? [NOTHING[options.all === true ? 'all' : 'waiting']] : inboxLines(entries)),
       ...(status.connected ? [] : [`The station has no connection to its dispatcher: ${status.problem}`]),
+      ...(status.distrusted.length === 0 ? [] : [distrustLine(status.distrusted)]),
     ];
     frame.output.result(
-      { station: status.station, connected: status.connected, hops: entries.map(plain) },
+      {
+        station: status.station,
+        connected: status.connected,
+        distrusted: status.distrusted,
+        hops: entries.map(plain),
+      },
       lines,
     );
   });
+}
+
+export function distrustLine(members: readonly string[]): string {
+  return `Two signed histories, not believed until you decide: ${members.join(', ')}. See: pht station conflicts`;
 }
 
 function plain({ $typeName: _, receivedAtMs, ...entry }: InboxEntry): object {
@@ -120,9 +137,7 @@ async function look(
   nowMsFor: (state: string) => number | null,
 ): Promise<Looked> {
   const answer = await agent.show({ hopId });
-  const station = home.member.role === 'station' ? home.member.id : home.member.station;
-  if (station === undefined)
-    throw new PhtError('config.invalid', 'this home does not say whose admin it belongs to');
+  const station = stationOf(home);
   const opened = openCase(answer, { station, network: currentNetwork(home), nowMs: nowMsFor(answer.state) });
   return {
     opened,
@@ -162,9 +177,13 @@ export async function decide(
     const clearance = signClearance(opened, { verdict, reason: options.reason }, admin);
     await agent.decide({ hopId, clearance });
     const said = verdict === 'approve' ? 'approved' : 'rejected';
-    frame.output.result({ hopId, verdict, caseDigest: opened.digest }, [
+    frame.output.progress(`${said}; waiting for the proof of it`);
+    const { keepProof, proofLines } = await import('./station-proof.ts');
+    const proof = await keepProof(agent, home, { hopId, verdict, caseDigest: opened.digest }, frame);
+    frame.output.result({ hopId, verdict, caseDigest: opened.digest, proof }, [
       `${said} ${hopId}: ${opened.file.manifest.title}`,
       `signed by ${home.member.id} over case ${opened.digest.slice(0, 16)}…`,
+      ...proofLines(proof, hopId),
     ]);
   });
 }

@@ -105,7 +105,7 @@ function readersOf({ recipients, researcher }: OpenedCase['file']): string {
     : ids.join(', ');
 }
 
-const minuteOf = (timeMs: number): string =>
+export const minuteOf = (timeMs: number): string =>
   `${new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 const mib = (bytes: number): string => `${Math.round(bytes / 1024 / 1024)} MiB`;

@@ -146,6 +146,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     sealer,
     recorded: () => agent.nudge(),
     clearances,
+    witness,
     datasets,
     policy,
     connected: agent.connected,

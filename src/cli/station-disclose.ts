@@ -10,17 +10,17 @@ import type { Network } from '../model/network.ts';
 import { check, Slug } from '../model/schema.ts';
 import type { Signer } from '../ports/signer.ts';
 import { type Frame, signerOf } from './frame.ts';
-import { type Socket, withAgent } from './station-admin.ts';
+import { type Socket, stationOf, withAgent } from './station-admin.ts';
 import { wrap } from './text.ts';
 
 /** What an admin signs beside clearances: opening a train's decisions to an auditor, and forgetting a person. */
 
 type Admin = { id: string; network: Network; signer: Signer; nowMs: number };
 
-async function adminOf(home: Home, frame: Frame): Promise<{ admin: Admin; station: string }> {
-  const { id, station } = home.member;
-  if (station === undefined)
-    throw new PhtError('config.invalid', 'this home does not say whose admin it belongs to');
+/** Whose word it is, and which station it is for. */
+export async function adminOf(home: Home, frame: Frame): Promise<{ admin: Admin; station: string }> {
+  const { id } = home.member;
+  const station = stationOf(home);
   const signer = await signerOf(home, 'statement');
   return { station, admin: { id, network: currentNetwork(home), signer, nowMs: frame.nowMs() } };
 }

@@ -203,6 +203,10 @@ export async function lookAtAgent(home: Home, config: StationConfig): Promise<Fi
   try {
     const status = await channel.client(AdminService).status({}, { deadlineMs: STATUS_DEADLINE_MS });
     const running = `runs as ${status.station}, ${status.openHops} open hops`;
+    if (status.distrusted.length > 0) {
+      const text = `not believed, with two signed histories: ${status.distrusted.join(', ')}`;
+      findings.push(warn('ledgers of others', text, 'pht station conflicts'));
+    }
     findings.push(
       status.connected
         ? ok('agent', `${running}, connected to its dispatcher`)

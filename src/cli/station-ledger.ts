@@ -6,6 +6,7 @@ import type { StationStore } from '../adapters/store/station-store.ts';
 import type { Channel } from '../adapters/wire/client.ts';
 import { LedgerService } from '../gen/pht/v1/ledger_pb.ts';
 import { WitnessService } from '../gen/pht/v1/witness_pb.ts';
+import { witnessedMs } from '../journey/station/clock.ts';
 import { createWitnessing } from '../journey/station/witnessing.ts';
 import { createGatherer } from '../journey/witness/gather.ts';
 import { listenAsWitness, remoteRelay } from '../journey/witness/remote.ts';
@@ -79,7 +80,10 @@ export async function composeLedger(
   });
   return {
     ledger,
-    witnessing: createWitnessing(ledger, gatherer.round, closed.signal),
+    witnessing: createWitnessing(ledger, gatherer.round, closed.signal, (head) => {
+      const passedMs = witnessedMs(network(), id, head);
+      if (passedMs !== null) store.log.saw(passedMs);
+    }),
     listenAsWitness: (signal) => listenAsWitness(witnesses, witness, signal),
     close: () => closed.abort(),
   };

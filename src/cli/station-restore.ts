@@ -102,7 +102,8 @@ async function confirm(frame: Frame, home: Home, { from, to }: Prepared): Promis
     `The ${to - from} that are missing were read from the dispatcher's mirror and verified.`,
     ONLY_COPY,
   ];
-  process.stderr.write(`${told.flatMap((line) => wrap(line)).join('\n')}\nRestore them? [yes/no] `);
+  // Below the last line of progress.
+  process.stderr.write(`\n${told.flatMap((line) => wrap(line)).join('\n')}\nRestore them? [yes/no] `);
   if ((await typedLine(frame.signal)).trim().toLowerCase() === 'yes') return;
   throw new PhtError('cancelled', 'nothing was restored');
 }

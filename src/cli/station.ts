@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Frame } from './frame.ts';
 import type { Socket } from './station-admin.ts';
 import { addStationInit } from './station-init.ts';
+import type { TrustOptions } from './station-trust.ts';
 
 /** `pht station …`. What a command does is loaded when it is asked for. */
 export function register(program: Command, frame: Frame): void {
@@ -11,6 +12,7 @@ export function register(program: Command, frame: Frame): void {
   addServe(station, frame);
   addLooking(station, frame);
   addDeciding(station, frame);
+  addTrusting(station, frame);
   addOpening(station, frame);
   addDoctor(station, frame);
   addRestore(station, frame);
@@ -62,6 +64,28 @@ function addDeciding(station: Command, frame: Frame): void {
   };
   deciding('approve', 'let a train run once', 'why; signed and kept with the decision', 'ethics 2026-17');
   deciding('reject', 'refuse a train', 'why; the researcher reads it', 'no ethics vote');
+}
+
+function addTrusting(station: Command, frame: Frame): void {
+  const proof = 'proof hop_0123456789abcdef01234567';
+  asking(station, 'proof <hop>', "fetch the ledger's proof of a decision", proof).action(
+    async (hop: string, options: Socket) =>
+      (await import('./station-proof.ts')).fetchProof(frame, hop, options),
+  );
+  asking(station, 'conflicts', 'ledgers seen with two histories', 'conflicts --out evidence')
+    .option('--out <dir>', 'write each as a file that proves it to anybody')
+    .action(async (options: Socket & { out?: string }) =>
+      (await import('./station-conflicts.ts')).conflicts(frame, options),
+    );
+  const example = "trust hub \\\n        --conflict 0123456789abcdef --stop --reason 'operator was called'";
+  asking(station, 'trust <member>', 'decide whether a member with two histories is believed', example)
+    .requiredOption('--conflict <digest>', 'the evidence that was looked at, as `conflicts` names it')
+    .option('--resume', 'take its orders again')
+    .option('--stop', 'keep refusing them')
+    .requiredOption('--reason <text>', 'why; signed and kept')
+    .action(async (member: string, options: TrustOptions) =>
+      (await import('./station-trust.ts')).trust(frame, member, options),
+    );
 }
 
 function addOpening(station: Command, frame: Frame): void {

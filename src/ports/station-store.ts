@@ -131,6 +131,8 @@ export interface ClearanceStore {
 export interface StationLog {
   /** Entries that belong to no hop: policy and network changes, rejected orders. */
   append(entries: NewEntry[], nowMs: number): number;
+  /** A moment that is known to have passed. */
+  saw(nowMs: number): void;
   /** The highest time ever seen here; never goes back. */
   highestMs(): number;
 }

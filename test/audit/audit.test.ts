@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type AuditReport, audit } from '../../src/journey/auditor/audit.ts';
-import { FINDING_CODES, type FindingCode } from '../../src/journey/auditor/findings.ts';
+import { FINDING_CODES, type FindingCode, finding } from '../../src/journey/auditor/findings.ts';
 import { MIRROR_LAG_MS } from '../../src/journey/auditor/join.ts';
 import type { AuditScope } from '../../src/journey/auditor/scope.ts';
 import { PhtError } from '../../src/model/error.ts';
@@ -463,7 +464,7 @@ it('every code is shown to be found by some test', () => {
     // in archive.test.ts
     ...['entry.altered', 'file.damaged', 'file.unknown'],
     // in command.test.ts
-    ...['state.damaged', 'state.missing'],
+    ...['state.damaged', 'state.missing', 'copy.unusable'],
     // in attacks.test.ts
     ...['checkpoint.uncosigned', 'checkpoint.miscosigned', 'cosignature.unknown', 'quorum.none', 'log.stale'],
     ...['quote.missing', 'quote.unmatched', 'withdrawal.groundless', 'log.restored', 'witness.conflict'],
@@ -475,4 +476,13 @@ it('every code is shown to be found by some test', () => {
     ...['statement.invalid', 'statement.unrecorded', 'statement.contradicted'],
   ];
   expect([...here, ...elsewhere].toSorted()).toEqual(FINDING_CODES.toSorted());
+});
+
+it('every code and its meaning stand in the manual', () => {
+  const manual = readFileSync(new URL('../../docs/auditor.md', import.meta.url), 'utf8');
+  const rows = FINDING_CODES.map((code) => {
+    const { means } = finding('warning', code, { log: null }, '');
+    return `| \`${code}\` | ${means} |`;
+  });
+  expect(rows.filter((row) => !manual.includes(row))).toEqual([]);
 });

@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createSealer } from '../../src/adapters/envelope/jwe.ts';
 import { storeKey } from '../../src/adapters/home/keys.ts';
 import { lockHome } from '../../src/adapters/home/lock.ts';
 import { storeNetwork } from '../../src/adapters/home/network-file.ts';
@@ -15,11 +16,13 @@ import { createFrame, type Frame } from '../../src/cli/frame.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import { LedgerService } from '../../src/gen/pht/v1/ledger_pb.ts';
 import type { FindingCode } from '../../src/journey/auditor/findings.ts';
+import { encodeEnvelope } from '../../src/model/dsse.ts';
 import { PhtError } from '../../src/model/error.ts';
 import { formatMisconduct, misconductOf } from '../../src/model/ledger/misconduct.ts';
 import { ledgerOrigin } from '../../src/model/ledger/origin.ts';
+import { signStatement } from '../../src/model/statement.ts';
 import type { Service } from '../../src/ports/wire.ts';
-import { type FakeNetwork, makeNetwork, memberIn } from '../fakes/network.ts';
+import { type FakeNetwork, makeNetwork, memberIn, publicOf } from '../fakes/network.ts';
 import { openScope } from '../wire/harness.ts';
 import { type SignedStory, signedStory } from './signed-story.ts';
 import {
@@ -140,6 +143,7 @@ beforeAll(async () => {
   writeFileSync(join(home, 'config.yaml'), `dispatcher:\n  address: '${address}'\n`);
   storeNetwork(home, fake.files, fake.network);
   await storeKey(home, 'tls', memberIn(fake, 'olga').keys.tls, null);
+  await storeKey(home, 'encryption', memberIn(fake, 'olga').keys.encryption, null);
 });
 afterEach(() => {
   process.exitCode = undefined;
@@ -423,6 +427,88 @@ describe('pht audit verify --new', () => {
   });
 });
 
+describe('pht audit verify --against', () => {
+  const theirs = join(home, 'theirs');
+  afterEach(() => rmSync(theirs, { recursive: true, force: true }));
+  const against = (): Promise<Ran> => run((frame) => verifyLogs(frame, { against: theirs }));
+  /** What another reader was shown, and kept. */
+  const shown = async (lines: Lines): Promise<void> => {
+    served = serve(fake, lines);
+    expect((await verify()).status).toBe(0);
+    cpSync(join(home, 'audit/logs'), theirs, { recursive: true });
+    rmSync(join(home, 'audit'), { recursive: true });
+  };
+  const other = (count: number): Lines => {
+    const { north: _, ...rest } = grown(1);
+    return {
+      ...rest,
+      ...recent({ north: [...releasedHop('t', 'north'), ...filler(count, START_MS + 300_001)] }),
+    };
+  };
+
+  it.each([50, 700, 1300])('agrees with a reader who was shown %i entries of the same log', async (count) => {
+    await shown(grown(count));
+    served = serve(fake, grown(700));
+    expect(codes(await against())).toEqual([]);
+  });
+
+  it.each([50, 700, 1300])('finds that two readers were shown different logs: %i entries', async (count) => {
+    await shown(other(count));
+    served = serve(fake, grown(700));
+    const ran = await against();
+    expect([ran.status, ran.json.findings]).toMatchObject([
+      4,
+      [{ code: 'log.forked', severity: 'misconduct', log: 'north' }],
+    ]);
+  });
+
+  it('a copy that somebody altered accuses nobody', async () => {
+    await shown(grown(700));
+    const path = join(theirs, 'north/tile/0/000');
+    const bytes = readFileSync(path);
+    bytes[0] = (bytes[0] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+    served = serve(fake, grown(100));
+    const ran = await against();
+    expect([ran.status, ran.json.findings]).toMatchObject([
+      4,
+      [{ code: 'copy.unusable', severity: 'error' }],
+    ]);
+  });
+});
+
+describe('pht audit verify --disclosure', () => {
+  const file = join(home, 'south.disclosure');
+  const withFile = (...paths: string[]): Promise<Ran> =>
+    run((frame) => verifyLogs(frame, { disclosure: paths }));
+
+  it('opens what was sealed to this auditor, and nothing else', async () => {
+    served = serve(fake, grown(1));
+    const { trainId, manifestDigest } = headOf('t', 'south');
+    const predicate = {
+      ...{ networkId: fake.network.id, networkVersion: 1, issuer: 'south', issuedAtMs: NOW_MS },
+      ...{ trainId, to: 'olga', ledgerSize: 10, policies: [], hops: [] },
+    };
+    const subject = { name: 'manifest', digest: manifestDigest };
+    const { envelope } = signStatement('disclosure', subject, predicate, memberIn(fake, 'south').signer);
+    const sealed = async (to: string): Promise<Uint8Array> =>
+      createSealer().seal(encodeEnvelope(envelope), [publicOf(memberIn(fake, to).keys.encryption)]);
+    for (const bytes of [await sealed('olga'), encodeEnvelope(envelope)]) {
+      writeFileSync(file, bytes);
+      const ran = await withFile(file);
+      expect([ran.status, codes(ran)]).toEqual([0, ['disclosure.incomplete', 'disclosure.incomplete']]);
+    }
+    await expect(withFile(file, file)).rejects.toMatchObject({ code: 'usage.invalid' });
+    writeFileSync(file, await sealed('rosa'));
+    await expect(withFile(file)).rejects.toMatchObject({ code: 'envelope.invalid' });
+    const forged = { ...envelope, payload: Buffer.from('{}').toString('base64') };
+    writeFileSync(file, encodeEnvelope(forged));
+    await expect(withFile(file)).rejects.toMatchObject({
+      code: expect.stringMatching(/^(statement|signature)/),
+    });
+  });
+});
+
 describe('pht audit proof and bundle', () => {
   const out = join(home, 'out');
   afterEach(() => rmSync(out, { recursive: true, force: true }));
@@ -499,6 +585,12 @@ describe('pht audit misconduct', () => {
     writeFileSync(file, bytes);
     const ran = await judge();
     expect([ran.status, ran.json]).toMatchObject([4, { proved: true, member: 'north', code: 'log.forked' }]);
+    served = serve(fake, grown(1));
+    const verified = await run((frame) => verifyLogs(frame, { evidence: [file] }));
+    expect([verified.status, verified.json.findings]).toMatchObject([
+      4,
+      [{ code: 'log.forked', severity: 'misconduct', log: 'north' }],
+    ]);
     const { text } = await judge(false);
     expect(text).toContain('PROVED: misconduct of north');
     expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);

@@ -11,6 +11,7 @@ const COMMANDS = [
     'station init',
     'station serve',
     'station doctor',
+    'station restore',
     'station inbox',
   ],
   ...[
@@ -32,7 +33,7 @@ const COMMANDS = [
     'train result',
     'train cancel',
   ],
-  ...['audit verify', 'audit show'],
+  ...['audit verify', 'audit show', 'audit proof', 'audit bundle', 'audit misconduct', 'audit witness'],
 ];
 
 const groups = [...new Set(COMMANDS.map((command) => command.split(' ').slice(0, -1).join(' ')))];

@@ -1,16 +1,13 @@
 import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bind } from '../../src/adapters/wire/bind.ts';
-import { serve } from '../../src/adapters/wire/server.ts';
-import { AdminService } from '../../src/gen/pht/v1/admin_pb.ts';
 import { verifyDisclosureRequest } from '../../src/model/disclosure.ts';
 import { parseEnvelope } from '../../src/model/dsse.ts';
 import { verifyErasure } from '../../src/model/erasure.ts';
 import { PhtError } from '../../src/model/error.ts';
 import { digestOf } from '../../src/model/id.ts';
 import { type Network, openNetwork } from '../../src/model/network.ts';
-import type { Service } from '../../src/ports/wire.ts';
+import { type Agent, withFakeAgent } from './fake-agent.ts';
 import { inCopy, makeHomes, type Ran, run } from './rig.ts';
 
 /** What an admin signs on the command line, as the agent gets it, and what he is told. */
@@ -29,36 +26,10 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(homes, { recursive: true, force: true }));
 
-type Agent = Pick<Service<typeof AdminService>, 'disclose' | 'forget'>;
-
-async function withAgent(
+const withAgent = (
   agent: Partial<Agent>,
   work: (copy: string, pht: (...args: string[]) => Promise<Ran>) => Promise<void>,
-): Promise<void> {
-  const unserved = async (): Promise<never> => {
-    throw new Error('not in this test');
-  };
-  const service = {
-    ...{ status: unserved, inbox: unserved, show: unserved, decide: unserved },
-    ...{ disclose: unserved, forget: unserved },
-    ...agent,
-  };
-  await inCopy(homes, async (copy) => {
-    const socket = join(copy, 'agent.sock');
-    const server = await serve({
-      listen: `unix:${socket}`,
-      tls: null,
-      network: () => network,
-      services: [bind(AdminService, service, { roles: 'local' })],
-      log: { debug: () => undefined, warn: () => undefined, error: () => undefined },
-    });
-    try {
-      await work(copy, (...args) => run(copy, ['--home', 'adm', 'station', ...args, '--socket', socket]));
-    } finally {
-      await server.close();
-    }
-  });
-}
+): Promise<void> => withFakeAgent({ homes, network }, agent, work);
 
 const at = () => ({ network, station: 'ams', nowMs: Date.now() });
 

@@ -12,6 +12,7 @@ import type { AdminService } from '../../src/gen/pht/v1/admin_pb.ts';
 import type { TrackService } from '../../src/gen/pht/v1/tracks_pb.ts';
 import { createAdminService } from '../../src/journey/station/admin.ts';
 import { createClear } from '../../src/journey/station/clear.ts';
+import { witnessedMs } from '../../src/journey/station/clock.ts';
 import { createClose } from '../../src/journey/station/close.ts';
 import { createCommitments } from '../../src/journey/station/commit.ts';
 import { createDecide } from '../../src/journey/station/decide.ts';
@@ -179,6 +180,10 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     ledger,
     fragile.call((signal) => rig.cosign(ledger, signal)),
     closed.signal,
+    (head) => {
+      const passedMs = witnessedMs(rig.settings.network, 'north', head);
+      if (passedMs !== null) store.log.saw(passedMs);
+    },
   );
   const ports = {
     hops: fragile.wrap(store.hops),

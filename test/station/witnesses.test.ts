@@ -1,6 +1,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PhtError } from '../../src/model/error.ts';
 import { verifyExplanation, verifyResult } from '../../src/model/receipt.ts';
+import type { Ledger } from '../../src/ports/ledger.ts';
 import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
 import {
   cosignedBy,
@@ -164,4 +165,34 @@ test('cosignatures of too few release nothing', async () => {
   const hopId = station.accept(ordered()) ?? '';
   await station.visit(hopId);
   expect(stateOf(hopId)).toBe('awaiting-witness');
+});
+
+test('the word of one witness on the time moves nothing; that of more than may lie does', async () => {
+  const south = cosignedBy(() => rig, 'south');
+  const honest = rig.clock.ms;
+  rig.cosign = async (ledger, signal) => {
+    // South alone lives in another year, and cosigns first.
+    rig.clock.ms = honest + 365 * DAY_MS;
+    const lines: Parameters<Ledger['publish']>[1][] = [];
+    await south({ ...ledger, publish: async (_size, given) => void lines.push(given) }, signal);
+    rig.clock.ms = honest;
+    const both = {
+      ...ledger,
+      publish: (size: number, given: Parameters<Ledger['publish']>[1]) =>
+        ledger.publish(size, [...given, ...lines.flat()]),
+    };
+    await cosignedBy(() => rig, 'dispatcher')(both, signal);
+  };
+  const hopId = station.accept(ordered()) ?? '';
+  await station.visit(hopId);
+  expect(stateOf(hopId)).toBe('sealed');
+  expect(station.store.log.highestMs()).toBe(honest);
+
+  rig.clock.ms = honest + DAY_MS;
+  rig.cosign = cosignedBy(() => rig, 'dispatcher', 'south');
+  await station.post();
+  rig.clock.ms = honest;
+  const late = station.accept(ordered('Late')) ?? '';
+  expect(await station.visit(late)).toMatchObject({ is: 'later' });
+  expect(rig.executor.runs).toHaveLength(1);
 });

@@ -218,7 +218,10 @@ test('local services are served on a private Unix socket and nowhere else', asyn
   };
   const admin = bind(
     AdminService,
-    { status, inbox: unserved, show: unserved, decide: unserved, disclose: unserved, forget: unserved },
+    {
+      ...{ status, inbox: unserved, show: unserved, decide: unserved, disclose: unserved, forget: unserved },
+      ...{ proof: unserved, conflicts: unserved, trust: unserved },
+    },
     { roles: 'local' },
   );
   const server = await scope.serve({

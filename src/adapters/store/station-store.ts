@@ -86,6 +86,7 @@ export function openStationStore(path: string, actor: string, posted: () => void
     clearances: createClearances(database),
     log: {
       append: appendSeen,
+      saw: (nowMs) => seen(database, nowMs),
       highestMs: () => integer(database.get('SELECT highest FROM clock') ?? {}, 'highest'),
     },
     archive: createArchive(database, appendSeen),

@@ -11,11 +11,12 @@ import { EMPTY_ROOT, leafHash } from '../../model/ledger/merkle.ts';
 import { conflictDigest } from '../../model/ledger/misconduct.ts';
 import type { NoteSigner } from '../../model/ledger/note.ts';
 import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
+import { sameBytes } from '../../model/ledger/strict.ts';
 import type { NewEntry } from '../../ports/ledger.ts';
 import type { WitnessedHead, WitnessStore } from '../../ports/witness.ts';
 import { type Database, integer, openDatabase } from './database.ts';
 import { createAppend, createLedgerRows, LEDGER_TABLES } from './ledger-rows.ts';
-import { createWitnessStore, WITNESS_TABLES } from './witness-store.ts';
+import { createWitnessStore, eraseDecisions, WITNESS_TABLES } from './witness-store.ts';
 
 const ORIGIN = ledgerOrigin('a'.repeat(64), 'dispatcher');
 const OTHER = ledgerOrigin('a'.repeat(64), 'south');
@@ -180,7 +181,12 @@ describe('a bound on what a liar can fill', () => {
     expect(store.conflicts()).toHaveLength(16);
     expect(entries()).toHaveLength(16);
     for (const conflict of store.unresolved('dispatcher')) {
-      store.resolve(conflictDigest(conflict), { envelope: Buffer.from('{}'), decidedAtMs: 1 }, [], NOW_MS);
+      store.resolve(
+        conflictDigest(conflict),
+        { envelope: Buffer.from('{}'), verdict: 'resume', decidedAtMs: 1 },
+        [],
+        NOW_MS,
+      );
     }
     note(head(5, 'again'));
     expect(store.unresolved('dispatcher')).toHaveLength(1);
@@ -189,7 +195,13 @@ describe('a bound on what a liar can fill', () => {
 });
 
 describe('a decision about a conflict', () => {
-  const envelope = Buffer.from('{"payload":"…"}');
+  const envelope = new TextEncoder().encode('{"payload":"…"}');
+  const stop = (decidedAtMs: number) =>
+    ({
+      envelope: new TextEncoder().encode(`{"payload":"${decidedAtMs}"}`),
+      verdict: 'stop',
+      decidedAtMs,
+    }) as const;
   let digest: ReturnType<typeof conflictDigest>;
 
   beforeEach(() => {
@@ -202,7 +214,7 @@ describe('a decision about a conflict', () => {
   test('ends it, with its entry, and the same pair does not open it again', () => {
     expect(store.unresolved('dispatcher')).toHaveLength(1);
     expect(store.unresolved('south')).toEqual([]);
-    store.resolve(digest, { envelope, decidedAtMs: 7 }, [decided], NOW_MS);
+    store.resolve(digest, { envelope, verdict: 'resume', decidedAtMs: 7 }, [decided], NOW_MS);
     expect(store.unresolved('dispatcher')).toEqual([]);
     expect(note(head(5, 'b'))).not.toBeNull();
     expect(store.unresolved('dispatcher')).toEqual([]);
@@ -213,20 +225,53 @@ describe('a decision about a conflict', () => {
   });
 
   test('is taken once', () => {
-    store.resolve(digest, { envelope, decidedAtMs: 7 }, [decided], NOW_MS);
-    store.resolve(digest, { envelope, decidedAtMs: 8 }, [decided], NOW_MS);
+    store.resolve(digest, { envelope, verdict: 'resume', decidedAtMs: 7 }, [decided], NOW_MS);
+    store.resolve(digest, { envelope, verdict: 'resume', decidedAtMs: 8 }, [decided], NOW_MS);
     expect(entries()).toHaveLength(2);
-    const other = { envelope: Buffer.from('{"payload":"other"}'), decidedAtMs: 8 };
-    expect(codeOf(() => store.resolve(digest, other, [decided], NOW_MS))).toBe('conflict');
-    expect(codeOf(() => store.resolve(digestOf('x'), other, [decided], NOW_MS))).toBe('not-found');
+    expect(store.conflicts()[0]?.decision).toEqual({ envelope, verdict: 'resume', decidedAtMs: 7 });
+    expect(codeOf(() => store.resolve(digestOf('x'), stop(8), [decided], NOW_MS))).toBe('not-found');
+  });
+
+  test('to stop keeps the conflict open, until a later one resumes', () => {
+    store.resolve(digest, stop(7), [decided], NOW_MS);
+    expect(store.unresolved('dispatcher')).toHaveLength(1);
+    database.close();
+    open();
+    expect(store.conflicts()[0]?.decision).toEqual(stop(7));
+    store.resolve(digest, { envelope, verdict: 'resume', decidedAtMs: 8 }, [decided], NOW_MS);
+    expect(store.unresolved('dispatcher')).toEqual([]);
+    store.resolve(digest, stop(9), [decided], NOW_MS);
+    expect(store.unresolved('dispatcher')).toHaveLength(1);
+    expect(entries()).toHaveLength(4);
+  });
+
+  test('that is as old as the one in force undoes nothing', () => {
+    store.resolve(digest, stop(7), [decided], NOW_MS);
+    for (const decidedAtMs of [6, 7]) {
+      const late = { envelope, verdict: 'resume', decidedAtMs } as const;
+      expect(codeOf(() => store.resolve(digest, late, [decided], NOW_MS))).toBe('conflict');
+    }
+    expect(store.unresolved('dispatcher')).toHaveLength(1);
     expect(entries()).toHaveLength(2);
+  });
+
+  test('loses the word of whoever is forgotten, and still holds', () => {
+    store.resolve(digest, { envelope, verdict: 'resume', decidedAtMs: 7 }, [decided], NOW_MS);
+    expect(eraseDecisions(database, () => false)).toBe(0);
+    expect(eraseDecisions(database, (bytes) => sameBytes(bytes, envelope))).toBe(1);
+    expect(
+      eraseDecisions(database, () => true),
+      'nothing is left of it',
+    ).toBe(0);
+    expect(store.unresolved('dispatcher')).toEqual([]);
+    expect(store.conflicts()[0]?.decision).toMatchObject({ verdict: 'resume', envelope: new Uint8Array() });
   });
 
   test('is not kept without its entries', () => {
     store = createWitnessStore(database, null);
-    expect(codeOf(() => store.resolve(digest, { envelope, decidedAtMs: 7 }, [decided], NOW_MS))).toBe(
-      'internal',
-    );
+    expect(
+      codeOf(() => store.resolve(digest, { envelope, verdict: 'resume', decidedAtMs: 7 }, [decided], NOW_MS)),
+    ).toBe('internal');
     expect(store.unresolved('dispatcher')).toHaveLength(1);
   });
 });

@@ -165,6 +165,14 @@ function newestOf(logs: Logs): number {
   return Math.max(0, ...[...logs.values()].map(({ head }) => head?.newestMs ?? 0));
 }
 
+/** The report with what was found besides. */
+export function alsoFound(report: AuditReport, more: readonly Finding[]): AuditReport {
+  const findings = collectFindings();
+  addAll([...report.findings, ...more], findings);
+  const omitted = report.omitted + findings.omitted();
+  return { ...report, findings: findings.list(), omitted, failed: report.failed || findings.failed() };
+}
+
 /** Entries of one train as they pass by. */
 export function watchTrain(trainId: TrainId): {
   onEntry: NonNullable<AuditScope['onEntry']>;

@@ -64,6 +64,8 @@ export function judgeDisclosure(disclosure: VerifiedDisclosure, log: DisclosedLo
     if (entry.type !== 'clearance.recorded' || !clearedByPerson(entry.body)) continue;
     const person = personAt(index, 'byCommitment');
     persons.set(index, person);
+    if (person.is === 'undisclosed' && index < ledgerSize)
+      wrong('warning', 'disclosure.incomplete', index, 'who cleared it is not among what was disclosed');
     const digest = personAt(index, 'clearanceCommitment');
     const judged = judgeClearance({ index, entry, person, digest, station }, hops, log.network, wrong);
     if (judged) checked.add(index);

@@ -41,6 +41,7 @@ const MEANS = {
   'entry.foreign': 'The member put an entry on record in the name of somebody else.',
   'entry.contradictory': 'The entry contradicts itself: its ids or digests do not belong together.',
   'file.damaged': 'The copy is damaged or was altered there.',
+  'copy.unusable': "The other reader's copy is damaged there, so that it proves nothing.",
   'file.unknown': 'The file is no part of a log and was ignored.',
   'clock.backwards': "The member's clock was set back, or entries were written later than they claim.",
   'clock.ahead': "The member's clock runs ahead, or the entry was dated later than it was written.",

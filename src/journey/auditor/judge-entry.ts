@@ -12,7 +12,7 @@ type Judging = {
   /** The newest date among the entries before. */
   newestMs: number | null;
   found: (finding: Finding) => void;
-  onEntry: (index: number, entry: LedgerEntry) => void;
+  onEntry: (index: number, entry: LedgerEntry, bytes: Uint8Array) => void;
 };
 
 export type EntryJudge = { take: (index: number, bytes: Uint8Array) => void; newestMs: () => number | null };
@@ -21,7 +21,7 @@ export type EntryJudge = { take: (index: number, bytes: Uint8Array) => void; new
 export function createEntryJudge({ member, nowMs, found, onEntry, ...before }: Judging): EntryJudge {
   let { newestMs } = before;
 
-  const judge = (index: number, entry: LedgerEntry): void => {
+  const judge = (index: number, entry: LedgerEntry, bytes: Uint8Array): void => {
     const wrong = (severity: Severity, code: FindingCode, text: string): void =>
       found(finding(severity, code, { log: member, index }, text));
     if (entry.actor !== member)
@@ -35,7 +35,7 @@ export function createEntryJudge({ member, nowMs, found, onEntry, ...before }: J
       wrong('error', 'clock.ahead', `the entry is dated ${minutes} min ahead of this machine's clock`);
     }
     newestMs = Math.max(newestMs ?? 0, entry.ts);
-    onEntry(index, entry);
+    onEntry(index, entry, bytes);
   };
 
   return {
@@ -49,7 +49,7 @@ export function createEntryJudge({ member, nowMs, found, onEntry, ...before }: J
         found(finding('error', 'entry.malformed', { log: member, index }, thrown.message));
         return;
       }
-      judge(index, entry);
+      judge(index, entry, bytes);
     },
   };
 }

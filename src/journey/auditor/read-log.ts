@@ -1,10 +1,9 @@
 import type { Digest } from '../../model/id.ts';
-import { encodeEntry, type LedgerEntry } from '../../model/ledger/entry.ts';
+import type { LedgerEntry } from '../../model/ledger/entry.ts';
 import { leafHash } from '../../model/ledger/merkle.ts';
 import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
 import type { Member } from '../../model/network.ts';
 import { type Cosigned, judgeCosigned } from './cosigned.ts';
-import type { LeafOf } from './entry.ts';
 import { type Findings, finding } from './findings.ts';
 import type { AuditPorts, AuditScope } from './scope.ts';
 import { servedFinding } from './served.ts';
@@ -83,8 +82,8 @@ async function readEntries(
         trace = openTrace(member, reading, false);
         watch.forget(member);
       },
-      onEntry: (index, entry) => {
-        trace.take(index, entry, leafOf(entry));
+      onEntry: (index, entry, bytes) => {
+        trace.take(index, entry, () => Buffer.from(leafHash(bytes)).toString('hex') as Digest);
         watch.take(member, index, entry);
         scope.onEntry?.(member, index, entry);
       },
@@ -103,11 +102,6 @@ async function readEntries(
     if (head?.sound === true) await copy?.commit(signed, head.from > 0 ? 'extend' : 'replace');
     else await copy?.discard();
   }
-}
-
-/** An entry has one spelling, so its hash can be made from what it says. */
-function leafOf(entry: LedgerEntry): LeafOf {
-  return () => Buffer.from(leafHash(encodeEntry(entry))).toString('hex') as Digest;
 }
 
 function pinnedLog(member: Member, origin: string): PinnedLog | null {

@@ -35,7 +35,7 @@ export type LogReading = {
   /** Wall clock to judge entries by; null for a copy, which may be read at any later time. */
   nowMs: number | null;
   found: (finding: Finding) => void;
-  onEntry: (index: number, entry: LedgerEntry) => void;
+  onEntry: (index: number, entry: LedgerEntry, bytes: Uint8Array) => void;
   /** Reading begins again with the first entry: what `onEntry` was told until now is void. */
   restarted?: () => void;
   progress: (done: number, size: number) => void;

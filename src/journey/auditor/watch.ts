@@ -12,9 +12,10 @@ export type Notice = { log: string; index: number; atMs: number; type: LedgerEnt
 const NOTICES_MAX = 200;
 
 const TELL: Partial<Record<LedgerEntry['type'], (entry: LedgerEntry) => string>> = {
-  'log.restored': () => 'the log was taken up again from a copy',
+  'log.restored': ({ body }) =>
+    `the log was taken up again from a copy: entries ${String(body['from'] ?? '?')} to ${String(body['to'] ?? '?')}`,
   'trust.decided': ({ body }) =>
-    `an admin decided about a conflict: ${textIn(body, 'verdict') ?? 'see entry'}`,
+    `an admin decided about ${textIn(body, 'member') ?? 'a member'} after a conflict: ${textIn(body, 'verdict') ?? '?'}`,
   'disclosure.made': ({ trainId }) => `disclosed ${trainId ?? 'a train'} to an auditor`,
   'salts.erased': ({ body }) => `erased what tells whom ${String(body['count'] ?? '?')} commitments mean`,
   'witness.conflict': ({ body }) => `saw two versions of ${textIn(body, 'origin') ?? 'a log'}`,

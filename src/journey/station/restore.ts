@@ -62,7 +62,7 @@ export async function prepareRestoration(options: RestoreOptions): Promise<Prepa
   const signed = own.size;
   const mirrored = await mirroredHead(options, key);
   const size = mirrored?.size ?? 0;
-  // The mirror's own first: whether it gives what was signed is to be known before what others say of it.
+  // In this order they are judged: nobody is blamed for what this home or the mirror has altered.
   const heads = [own, ...(mirrored === null ? [] : [mirrored]), ...inFiles, ...(await options.seen())];
   assertNobodyAhead(heads, size, signed);
 
@@ -74,8 +74,6 @@ export async function prepareRestoration(options: RestoreOptions): Promise<Prepa
       accounting.take(decodeEntry(bytes), false);
     }
   }
-  // Before anything is fetched: what differs here would be blamed on the mirror later.
-  walk.assertSo(own);
   const fetched = await fetchEntries(options, walk, { from: signed, to: size });
   for (const head of heads) walk.assertSo(head);
   if (mirrored === null || size === signed) return null;

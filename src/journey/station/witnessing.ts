@@ -1,5 +1,5 @@
 import { PhtError } from '../../model/error.ts';
-import type { Ledger } from '../../ports/ledger.ts';
+import type { Ledger, SignedHead } from '../../ports/ledger.ts';
 import type { Witnessing } from '../../ports/witnessing.ts';
 
 /** Asks every witness once for the newest checkpoint; resolves when enough have cosigned it. */
@@ -10,15 +10,22 @@ const ROUNDS_MAX = 3;
 
 /**
  * Without a quorum a checkpoint is published as it is signed, and no round is ever needed. A round is shared, so it ends
- * with the station (`closed`) and not with whoever asked for it first.
+ * with the station (`closed`) and not with whoever asked for it first. Each one that succeeds is told to `published`.
  */
-export function createWitnessing(ledger: Ledger, round: GatherRound, closed: AbortSignal): Witnessing {
+export function createWitnessing(
+  ledger: Ledger,
+  round: GatherRound,
+  closed: AbortSignal,
+  published: (head: SignedHead | null) => void = () => undefined,
+): Witnessing {
   let running: Promise<void> | null = null;
   const publishedSize = (): number => ledger.published()?.size ?? -1;
   const renew: Witnessing['renew'] = (signal) => {
-    running ??= round(closed).finally(() => {
-      running = null;
-    });
+    running ??= round(closed)
+      .then(() => published(ledger.published()))
+      .finally(() => {
+        running = null;
+      });
     return unlessAborted(running, signal);
   };
   return {

@@ -1,0 +1,91 @@
+import { PhtError } from '../../model/error.ts';
+import type { ReadTile } from '../../model/ledger/append.ts';
+import { type Checkpoint, openCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { EMPTY_ROOT, HASH_BYTES } from '../../model/ledger/merkle.ts';
+import { verifyConsistency } from '../../model/ledger/proof.ts';
+import {
+  proveConsistency,
+  rootFromTiles,
+  tilesForConsistency,
+  tilesForRoot,
+} from '../../model/ledger/prove.ts';
+import { sameBytes } from '../../model/ledger/strict.ts';
+import { type Tile, tilePath, tileWidth } from '../../model/ledger/tile.ts';
+import type { Network } from '../../model/network.ts';
+import type { LogSource } from '../../ports/log-source.ts';
+import { type Finding, finding } from './findings.ts';
+import { trustOf } from './prove.ts';
+import type { AuditedLog } from './read-log.ts';
+
+/** One reader's copy of a log, with its tiles, and the head that he was shown. */
+type View = { source: LogSource; member: string; head: Pick<Checkpoint, 'size' | 'root'> };
+
+/**
+ * Holds what this auditor was shown against what another reader was: of any two heads of one log the smaller is a
+ * beginning of the larger, or its member has shown two histories.
+ *
+ * @param theirs the other reader's copies; what of them does not verify says nothing
+ */
+export async function compareReaders(
+  logs: readonly AuditedLog[],
+  { ours, theirs, network }: { ours: LogSource; theirs: LogSource; network: Network },
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const { member, head } of logs) {
+    if (head?.sound !== true) continue;
+    try {
+      const signed = await theirs.checkpoint(member);
+      if (signed === null) continue;
+      const other = openCheckpoint(signed, { ...trustOf(network, member), witnessKeys: [] }).checkpoint;
+      const mine: View = { source: ours, member, head: head.checkpoint };
+      const his: View = { source: theirs, member, head: other };
+      const [small, large] = other.size < head.checkpoint.size ? [his, mine] : [mine, his];
+      if (sameBytes(await rootWithin(large, small.head.size), small.head.root)) continue;
+      const text = `heads of ${small.head.size} and ${large.head.size} entries were signed that exclude each other`;
+      findings.push(finding('misconduct', 'log.forked', { log: member }, text));
+    } catch (thrown) {
+      if (!(thrown instanceof PhtError)) throw thrown;
+      const text = `the two copies cannot be compared: ${thrown.message}`;
+      findings.push(finding('error', 'copy.unusable', { log: member }, text));
+    }
+  }
+  return findings;
+}
+
+/**
+ * The root that the signed tree had when it was smaller, proved from its tiles.
+ *
+ * @throws PhtError `ledger.invalid`, `ledger.inconsistent` where the tiles are not those of the signed tree
+ */
+async function rootWithin({ source, member, head }: View, size: number): Promise<Uint8Array> {
+  if (size === head.size) return head.root;
+  if (size === 0) return EMPTY_ROOT;
+  const tiles = [...tilesForRoot(size), ...tilesForConsistency(size, head.size)];
+  const read = await readerOf(source, member, tiles, head.size);
+  const rootBefore = rootFromTiles(size, read);
+  const hashes = proveConsistency(size, head.size, read);
+  verifyConsistency({ sizeBefore: size, rootBefore, size: head.size, root: head.root, hashes });
+  return rootBefore;
+}
+
+/** A tile of a smaller tree is the beginning of the one that stands there now. */
+async function readerOf(
+  source: LogSource,
+  member: string,
+  tiles: readonly Tile[],
+  size: number,
+): Promise<ReadTile> {
+  const held = new Map<string, Uint8Array>();
+  for (const tile of tiles) {
+    const width = tileWidth(size, tile.level, tile.index);
+    const bytes = (await source.hashTile?.(member, { ...tile, width })) ?? null;
+    if (bytes !== null && bytes.length === width * HASH_BYTES)
+      held.set(tilePath(tile), bytes.subarray(0, tile.width * HASH_BYTES));
+  }
+  return (tile) => {
+    const bytes = held.get(tilePath(tile));
+    if (bytes === undefined)
+      throw new PhtError('ledger.invalid', `${tilePath(tile)} is missing or damaged in one of them`);
+    return bytes;
+  };
+}
