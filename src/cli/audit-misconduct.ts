@@ -2,7 +2,12 @@ import { readBounded } from '../adapters/home/files.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
 import { type Finding, finding } from '../journey/auditor/findings.ts';
 import { PhtError } from '../model/error.ts';
-import { conflictDigest, type Misconduct, parseMisconduct, verifyMisconduct } from '../model/ledger/misconduct.ts';
+import {
+  conflictDigest,
+  type Misconduct,
+  parseMisconduct,
+  verifyMisconduct,
+} from '../model/ledger/misconduct.ts';
 import { ledgerOrigin, logKey } from '../model/ledger/origin.ts';
 import type { Network } from '../model/network.ts';
 import { EXIT } from './exit.ts';

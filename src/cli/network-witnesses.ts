@@ -51,7 +51,7 @@ export function addWitnesses(network: Command, frame: Frame): void {
     .addHelpText(
       'after',
       '\nExamples:\n  $ pht --home ana network witnesses --policy > policy.txt\n' +
-        '  $ pht --home net network witnesses --quorum 2 --witness hub --witness ams --witness eva',
+        '  $ pht --home net network witnesses --quorum 2 \\\n        --witness hub --witness ams --witness eva',
     )
     .action((options: Options) => witnesses(frame, options));
 }

@@ -14,6 +14,7 @@ import { createStartCheck } from '../journey/witness/start.ts';
 import { createWitness } from '../journey/witness/witness.ts';
 import { asPhtError } from '../model/error.ts';
 import { ledgerOrigin } from '../model/ledger/origin.ts';
+import { witnessedCheck } from '../model/witnessing.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { Witnessing } from '../ports/witnessing.ts';
 import { signerOf } from './frame.ts';
@@ -80,10 +81,18 @@ export async function composeLedger(
   });
   return {
     ledger,
-    witnessing: createWitnessing(ledger, gatherer.round, closed.signal, (head) => {
-      const passedMs = witnessedMs(network(), id, head);
-      if (passedMs !== null) store.log.saw(passedMs);
-    }),
+    witnessing: createWitnessing(
+      ledger,
+      {
+        round: gatherer.round,
+        isWitnessed: witnessedCheck(network, id),
+        published: (head) => {
+          const passedMs = witnessedMs(network(), id, head);
+          if (passedMs !== null) store.log.saw(passedMs);
+        },
+      },
+      closed.signal,
+    ),
     listenAsWitness: (signal) => listenAsWitness(witnesses, witness, signal),
     close: () => closed.abort(),
   };

@@ -62,8 +62,7 @@ function sentence(
     hops,
   }: { member: string; station: string; unresolved: number; hops: number },
 ): string {
-  if (verdict === 'stop')
-    return `${station} takes nothing that ${member} signs. A later --resume ends that.`;
+  if (verdict === 'stop') return `${station} takes nothing that ${member} signs. A later --resume ends that.`;
   if (unresolved > 0)
     return `Noted. ${unresolved} more conflict${unresolved === 1 ? '' : 's'} of ${member} still keep${unresolved === 1 ? 's' : ''} its orders out.`;
   const waiting = hops === 0 ? '' : ` ${hops} that waited ${hops === 1 ? 'looks' : 'look'} again now.`;

@@ -1,4 +1,6 @@
+import { openCheckpoint } from './ledger/checkpoint.ts';
 import { ledgerOrigin, logKey, witnessKey } from './ledger/origin.ts';
+import { sameBytes } from './ledger/strict.ts';
 import { formatVkey, type NoteKey } from './ledger/vkey.ts';
 import { type Member, membersOf, type Network, type Witnessing } from './network.ts';
 
@@ -17,6 +19,32 @@ export function witnessPolicy(network: Network, operator: string): WitnessPolicy
     return id === operator || jwk === undefined ? [] : [{ member: id, key: witnessKey(network.id, id, jwk) }];
   });
   return { quorum: witnessing.quorum, witnesses };
+}
+
+/**
+ * Whether a head is the word of the ledger's own key and of as many witnesses as the network asks for *now*: one that was
+ * published under an earlier list of witnesses may not be any more. Verifies signatures, so the caller asks once a head.
+ */
+export function isWitnessed(network: Network, operator: string, text: Uint8Array): boolean {
+  const policy = witnessPolicy(network, operator);
+  const jwk = network.members.get(operator)?.keys.log;
+  if (policy === null) return true;
+  if (jwk === undefined) return false;
+  const origin = ledgerOrigin(network.id, operator);
+  const witnessKeys = policy.witnesses.map(({ key }) => key);
+  const { cosignatures } = openCheckpoint(text, { origin, logKeys: [logKey(origin, jwk)], witnessKeys });
+  return cosignatures.length >= policy.quorum;
+}
+
+/** `isWitnessed` for one ledger, which remembers its last answer. */
+export function witnessedCheck(network: () => Network, operator: string): (text: Uint8Array) => boolean {
+  let last: { text: Uint8Array; digest: string; is: boolean } | null = null;
+  return (text) => {
+    const now = network();
+    if (last === null || last.digest !== now.digest || !sameBytes(last.text, text))
+      last = { text, digest: now.digest, is: isWitnessed(now, operator, text) };
+    return last.is;
+  };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Digest } from '../model/id.ts';
 import type { Checkpoint } from '../model/ledger/checkpoint.ts';
+import type { SeenAnswer } from '../model/ledger/seen.ts';
 import type { TrustVerdict } from '../model/trust.ts';
 import type { NewEntry } from './ledger.ts';
 
@@ -11,11 +12,13 @@ export interface WitnessRelay {
   /** @throws PhtError `witness.unreachable`, `unreachable`, `timed-out` */
   addCheckpoint(witness: string, body: Uint8Array, signal: AbortSignal): Promise<WitnessAnswer>;
   /**
-   * The newest checkpoint of the caller's own ledger that this witness has cosigned; null when it has seen none.
+   * The newest checkpoint of the caller's own ledger that this witness has cosigned, signed over the nonce. A relay may
+   * lie: only `verifySeen` makes an answer of it.
    *
+   * @param nonce 32 random bytes that were never used before
    * @throws PhtError `witness.unreachable`, `unreachable`, `timed-out`
    */
-  seen(witness: string, signal: AbortSignal): Promise<Uint8Array | null>;
+  seen(witness: string, nonce: Uint8Array, signal: AbortSignal): Promise<SeenAnswer>;
 }
 
 /** The last checkpoint of one ledger that a witness has cosigned, with its own cosignature in the note. */

@@ -4,36 +4,15 @@ import { run } from './rig.ts';
 /** What `--help` promises, for each command there is. */
 
 const COMMANDS = [
-  ...['init', 'network init', 'network admit', 'network import', 'network show', 'network datasets'],
-  ...[
-    'network verify',
-    'dispatcher serve',
-    'station init',
-    'station serve',
-    'station doctor',
-    'station restore',
-    'station inbox',
-  ],
-  ...[
-    'station show',
-    'station approve',
-    'station reject',
-    'station disclose',
-    'station forget',
-    'station policy check',
-    'train init',
-    'train check',
-  ],
-  ...[
-    'train test',
-    'train pack',
-    'train submit',
-    'train list',
-    'train watch',
-    'train result',
-    'train cancel',
-  ],
-  ...['audit verify', 'audit show', 'audit proof', 'audit bundle', 'audit misconduct', 'audit witness'],
+  'init',
+  ...['init', 'admit', 'import', 'show', 'datasets', 'witnesses', 'verify'].map((name) => `network ${name}`),
+  ...['serve', 'forget'].map((name) => `dispatcher ${name}`),
+  ...['init', 'serve', 'doctor', 'restore', 'policy check'].map((name) => `station ${name}`),
+  ...['inbox', 'show', 'approve', 'reject', 'proof'].map((name) => `station ${name}`),
+  ...['conflicts', 'trust', 'disclose', 'forget'].map((name) => `station ${name}`),
+  ...['init', 'check', 'test', 'pack', 'submit'].map((name) => `train ${name}`),
+  ...['list', 'watch', 'result', 'cancel'].map((name) => `train ${name}`),
+  ...['verify', 'show', 'proof', 'bundle', 'witness', 'misconduct'].map((name) => `audit ${name}`),
 ];
 
 const groups = [...new Set(COMMANDS.map((command) => command.split(' ').slice(0, -1).join(' ')))];

@@ -38,7 +38,7 @@ import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.
 import type { Network } from '../../src/model/network.ts';
 import { type Receipt, verifyReceipt } from '../../src/model/receipt.ts';
 import { type DisclosureSettings, PRESETS } from '../../src/model/result/settings.ts';
-import { witnessPolicy } from '../../src/model/witnessing.ts';
+import { witnessedCheck, witnessPolicy } from '../../src/model/witnessing.ts';
 import type { Ledger } from '../../src/ports/ledger.ts';
 import type { Sealer } from '../../src/ports/signer.ts';
 import type { Leases } from '../../src/ports/track.ts';
@@ -178,12 +178,15 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
   const closed = new AbortController();
   const witnessing = createWitnessing(
     ledger,
-    fragile.call((signal) => rig.cosign(ledger, signal)),
-    closed.signal,
-    (head) => {
-      const passedMs = witnessedMs(rig.settings.network, 'north', head);
-      if (passedMs !== null) store.log.saw(passedMs);
+    {
+      round: fragile.call((signal) => rig.cosign(ledger, signal)),
+      isWitnessed: witnessedCheck(() => rig.settings.network, 'north'),
+      published: (head) => {
+        const passedMs = witnessedMs(rig.settings.network, 'north', head);
+        if (passedMs !== null) store.log.saw(passedMs);
+      },
     },
+    closed.signal,
   );
   const ports = {
     hops: fragile.wrap(store.hops),

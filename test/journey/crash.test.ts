@@ -66,7 +66,11 @@ describe('a journey survives kill -9', () => {
     ]);
     const other = await pht(journey.home('north-admin'), [...approve, '--case', 'f'.repeat(32)]);
     expect(other).toMatchObject({ status: 4, value: { error: { code: 'clearance.invalid' } } });
-    await ok(journey.home('north-admin'), [...approve, '--case', caseDigest.slice(0, 32)]);
+    const { proof } = await ok<{ proof: object }>(journey.home('north-admin'), [
+      ...[...approve, '--case', caseDigest.slice(0, 32)],
+    ]);
+    const file = `${journey.home('north-admin')}/approvals/${hopId}.tlog-proof`;
+    expect(proof).toMatchObject({ file, witnessed: true });
     await endsWell(trainId);
   }, 180_000);
 

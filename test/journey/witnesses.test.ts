@@ -86,7 +86,7 @@ describe('a network in which three witnesses must cosign', () => {
     expect(sound.findings).toEqual([]);
   }, 180_000);
 
-  it('counts an auditor as one more, who stands in for a station that is away', async () => {
+  it('counts an auditor as one more witness, without whom nothing leaves where he is needed', async () => {
     const witnesses = ['dispatcher', ...STATIONS, 'dpo'].flatMap((id) => ['--witness', id]);
     await ok(journey.home('net'), ['network', 'witnesses', '--quorum', '4', '--faulty', '2', ...witnesses]);
     const file = join(journey.home('net'), 'network.json');

@@ -33,8 +33,10 @@ const TELL: Partial<Record<EntryType, Tell>> = {
     const why = Array.isArray(rules) && rules.length > 0 ? ` (${rules.join(', ')})` : '';
     return `policy says ${text('verdict')}${why}; ${replayed}`;
   },
-  'clearance.recorded': (text, _, { person }) =>
-    text('by') === 'policy' ? 'cleared by policy' : `cleared in person by ${person}`,
+  'clearance.recorded': (text, _, { person }) => {
+    if (text('verdict') === 'reject') return 'a person rejected the train';
+    return text('by') === 'policy' ? 'cleared by policy' : `cleared in person by ${person}`;
+  },
   'image.verified': (text) => `verified the image ${text('configDigest').slice(0, DIGITS_SHOWN)}`,
   'run.started': () => 'started the run',
   'run.ended': () => 'the run ended',

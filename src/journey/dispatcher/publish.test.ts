@@ -56,6 +56,7 @@ function rigged(times: Partial<PublisherTimes> = {}): Rig {
         rig.published = rig.signed;
       },
       note: (text) => void rig.notes.push(text),
+      isWitnessed: () => true,
       signal: over.signal,
       times: { ...TIMES, ...times },
     }),

@@ -23,6 +23,8 @@ export interface Publisher {
 export type PublisherOptions = {
   ledger: Ledger;
   rows: LedgerRows;
+  /** Whether as many have cosigned a published head as the network asks for now. */
+  isWitnessed: (text: Uint8Array) => boolean;
   /** One round of asking the witnesses for the newest signed checkpoint; at once where there is no quorum. */
   gather: (signal: AbortSignal) => Promise<void>;
   note: (text: string, details: Readonly<Record<string, unknown>>) => void;
@@ -44,7 +46,7 @@ const TIMES = {
 };
 
 export function createPublisher(options: PublisherOptions): Publisher {
-  const { ledger, rows, gather, note, signal } = options;
+  const { ledger, rows, gather, isWitnessed, note, signal } = options;
   const times = { ...TIMES, ...options.times };
   let timer: { at: number; handle: NodeJS.Timeout } | null = null;
   let running: Promise<void> | null = null;
@@ -116,7 +118,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
   const shown: Publisher['shown'] = async () => {
     const size = rows.size();
     const untilMs = performance.now() + times.shownMs;
-    const isShown = (): boolean => (ledger.published()?.size ?? -1) >= size;
+    const isShown = (): boolean => {
+      const head = ledger.published();
+      return head !== null && head.size >= size && isWitnessed(head.text);
+    };
     while (!isShown() && !settled && performance.now() < untilMs) {
       schedule(0);
       await new Promise<void>((resolve) => {

@@ -6,6 +6,7 @@ import type { WitnessService } from '../../gen/pht/v1/witness_pb.ts';
 import { asPhtError, PhtError } from '../../model/error.ts';
 import type { Tile } from '../../model/ledger/tile.ts';
 import { membersOf, type Network } from '../../model/network.ts';
+import { witnessedCheck } from '../../model/witnessing.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DispatcherStore } from '../../ports/dispatcher-store.ts';
 import type { Ledger } from '../../ports/ledger.ts';
@@ -74,8 +75,9 @@ export async function openDispatcher(ports: DispatcherPorts): Promise<Dispatcher
   startLedger(ports);
   await ledger.open();
   const closing = new AbortController();
+  const isWitnessed = witnessedCheck(network, ports.id);
   const publisher = createPublisher({
-    ...{ ledger, rows: store.ledgerRows, gather, note, signal: closing.signal },
+    ...{ ledger, rows: store.ledgerRows, gather, isWitnessed, note, signal: closing.signal },
     ...(ports.publisherTimes === undefined ? {} : { times: ports.publisherTimes }),
   });
   const rejects = createRejects(store, clock);
@@ -107,6 +109,9 @@ export async function openDispatcher(ports: DispatcherPorts): Promise<Dispatcher
     sweep: async () => {
       try {
         sweep(desk);
+        // Other witnesses may have to cosign what was published for those before.
+        const head = ledger.published();
+        if (head !== null && !isWitnessed(head.text)) publisher.soon();
         const researchers = membersOf(network(), 'researcher').map(({ id }) => id);
         await trimDepots(researchers, depotOf, desk);
       } catch (thrown) {

@@ -10,12 +10,13 @@ export function witnessService(witnesses: Witnesses): Service<typeof WitnessServ
   return {
     addCheckpoint: async ({ witness, body }, context) => {
       const caller = callerOf(context, 'station').id;
-      return witnesses.relayFor(caller).addCheckpoint(witness, body, context.signal);
+      const answer = await witnesses.relayFor(caller).addCheckpoint(witness, body, context.signal);
+      return { status: answer.status, contentType: answer.contentType, body: answer.body };
     },
-    seen: async ({ witness }, context) => {
+    seen: async ({ witness, nonce }, context) => {
       const caller = callerOf(context, 'station').id;
-      const checkpoint = await witnesses.relayFor(caller).seen(witness, context.signal);
-      return { checkpoint: checkpoint ?? new Uint8Array() };
+      const { note, signature } = await witnesses.relayFor(caller).seen(witness, nonce, context.signal);
+      return { note, signature };
     },
     listen: async function* (_request, context) {
       const { id } = witnessOf(context);
@@ -24,8 +25,8 @@ export function witnessService(witnesses: Witnesses): Service<typeof WitnessServ
         else yield { questionId: asked.id, question: asked.question };
       }
     },
-    answer: async ({ questionId, status, contentType, body }, context) => {
-      witnesses.answer(witnessOf(context).id, questionId, { status, contentType, body });
+    answer: async ({ questionId, status, contentType, body, signature }, context) => {
+      witnesses.answer(witnessOf(context).id, questionId, { status, contentType, body, signature });
       return {};
     },
   };

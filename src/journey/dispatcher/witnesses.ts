@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { PhtError } from '../../model/error.ts';
 import { ledgerOrigin } from '../../model/ledger/origin.ts';
+import { SEEN_NONCE_BYTES, type SeenAnswer, type SeenQuestion } from '../../model/ledger/seen.ts';
 import type { Network } from '../../model/network.ts';
 import type { WitnessAnswer, WitnessRelay } from '../../ports/witness.ts';
 import { createWake, type Wake } from './wake.ts';
@@ -11,21 +12,24 @@ export const BODY_BYTES_MAX: number = 64 * 1024;
 
 export type Question =
   | { readonly case: 'addCheckpoint'; readonly value: Uint8Array }
-  | { readonly case: 'seen'; readonly value: string };
+  | { readonly case: 'seen'; readonly value: SeenQuestion };
+
+/** An answer with the signature of a witness that said what it has seen; without one it is empty. */
+export type RelayedAnswer = WitnessAnswer & { signature: Uint8Array };
 
 /** What the dispatcher's own witness answers, without any way. */
 export type LocalWitness = {
   addCheckpoint(body: Uint8Array): WitnessAnswer;
-  seen(origin: string): Uint8Array | null;
+  seen(question: SeenQuestion): SeenAnswer | null;
 };
 
 export interface Witnesses {
-  /** @throws PhtError `witness.unreachable`, `quota.exceeded`, `input.too-large` */
-  ask(caller: string, witness: string, question: Question, signal: AbortSignal): Promise<WitnessAnswer>;
+  /** @throws PhtError `witness.unreachable`, `quota.exceeded`, `input.too-large`, `input.malformed` */
+  ask(caller: string, witness: string, question: Question, signal: AbortSignal): Promise<RelayedAnswer>;
   /** The questions to one witness for as long as it listens; null is a heartbeat. A newer one ends the older. */
   listen(witness: string, signal: AbortSignal): AsyncIterable<{ id: string; question: Question } | null>;
   /** @throws PhtError `not-found` for a question that is not open for this witness */
-  answer(witness: string, id: string, answer: WitnessAnswer): void;
+  answer(witness: string, id: string, answer: RelayedAnswer): void;
   /** The relay for this member's own ledger. */
   relayFor(member: string): WitnessRelay;
   /** Called whenever a witness has begun to listen. */
@@ -55,7 +59,7 @@ type Open = {
   caller: string;
   question: Question;
   sent: boolean;
-  settle(outcome: WitnessAnswer | PhtError): void;
+  settle(outcome: RelayedAnswer | PhtError): void;
 };
 /** One witness that listens. `turn` tells an older stream that it was replaced. */
 type Listener = { turn: symbol; open: Map<string, Open> };
@@ -69,8 +73,7 @@ export function createWitnesses(options: WitnessesOptions): Witnesses {
   const heard = new Set<() => void>();
 
   const ask: Witnesses['ask'] = async (caller, witness, question, signal) => {
-    if (question.case === 'addCheckpoint' && question.value.length > BODY_BYTES_MAX)
-      throw new PhtError('input.too-large', `a question to a witness has at most ${BODY_BYTES_MAX} bytes`);
+    assertQuestion(question);
     if (witness === self && own !== null) return answerLocally(own, question);
     const listener = listeners.get(witness);
     if (listener === undefined)
@@ -99,7 +102,7 @@ export function createWitnesses(options: WitnessesOptions): Witnesses {
     listener: Listener,
     question: Question,
     signal: AbortSignal,
-  ): Promise<WitnessAnswer> =>
+  ): Promise<RelayedAnswer> =>
     new Promise((resolve, reject) => {
       // Nobody can guess it, and nobody but the one who was asked may use it.
       const id = randomBytes(16).toString('hex');
@@ -175,30 +178,44 @@ export function createWitnesses(options: WitnessesOptions): Witnesses {
     relayFor: (member) => ({
       addCheckpoint: (witness, body, signal) =>
         ask(member, witness, { case: 'addCheckpoint', value: body }, signal),
-      seen: async (witness, signal) => {
+      seen: async (witness, nonce, signal) => {
+        // Only ever the caller's own ledger.
         const origin = ledgerOrigin(network().id, member);
-        return seenIn(await ask(member, witness, { case: 'seen', value: origin }, signal));
+        return seenIn(await ask(member, witness, { case: 'seen', value: { origin, nonce } }, signal));
       },
     }),
     onListening: (tell) => void heard.add(tell),
   };
 }
 
+/** An Ed25519 signature; whether it is one is for the asker to say. */
+const SIGNATURE_BYTES_MAX = 64;
 const LINES_TYPE = 'text/plain; charset=utf-8';
 
-function answerLocally(own: LocalWitness, question: Question): WitnessAnswer {
-  if (question.case === 'addCheckpoint') return own.addCheckpoint(question.value);
-  return { status: 200, contentType: LINES_TYPE, body: own.seen(question.value) ?? new Uint8Array() };
+function answerLocally(own: LocalWitness, question: Question): RelayedAnswer {
+  const none = new Uint8Array();
+  if (question.case === 'addCheckpoint') return { ...own.addCheckpoint(question.value), signature: none };
+  const seen = own.seen(question.value);
+  const { note, signature } = seen ?? { note: none, signature: none };
+  return { status: seen === null ? 404 : 200, contentType: LINES_TYPE, body: note, signature };
 }
 
-function seenIn({ status, body }: WitnessAnswer): Uint8Array | null {
+function seenIn({ status, body, signature }: RelayedAnswer): SeenAnswer {
   if (status !== 200) throw unreachable(`the witness could not say what it has seen (status ${status})`);
-  return body.length === 0 ? null : body;
+  return { note: body, signature };
 }
 
 /** @throws PhtError `input.too-large`, `input.malformed` */
-function assertAnswer({ status, contentType, body }: WitnessAnswer): void {
-  if (body.length > BODY_BYTES_MAX)
+function assertQuestion(question: Question): void {
+  if (question.case === 'addCheckpoint' && question.value.length > BODY_BYTES_MAX)
+    throw new PhtError('input.too-large', `a question to a witness has at most ${BODY_BYTES_MAX} bytes`);
+  if (question.case === 'seen' && question.value.nonce.length !== SEEN_NONCE_BYTES)
+    throw new PhtError('input.malformed', `a question on what was seen has ${SEEN_NONCE_BYTES} random bytes`);
+}
+
+/** @throws PhtError `input.too-large`, `input.malformed` */
+function assertAnswer({ status, contentType, body, signature }: RelayedAnswer): void {
+  if (body.length > BODY_BYTES_MAX || signature.length > SIGNATURE_BYTES_MAX)
     throw new PhtError('input.too-large', `an answer of a witness has at most ${BODY_BYTES_MAX} bytes`);
   if (status < 200 || status > 599 || !/^[\x20-\x7e]{0,100}$/.test(contentType))
     throw new PhtError('input.malformed', 'an answer has a status of 200 to 599 and a content type');

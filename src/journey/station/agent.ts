@@ -60,6 +60,7 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
   let connected = false;
   const post = createBell();
   const publish = createBell();
+  let publishedFor = 0;
   const rejects = createRejects(station, ports.log);
 
   /** What a crash left in the engine goes before anything new is started there, however long the engine takes. */
@@ -90,6 +91,8 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
   };
 
   const lookAgain = (): void => {
+    // Other witnesses may have to cosign what was published for those before.
+    if (station.network().version !== publishedFor) publish.ring();
     for (const hop of ports.hops.list('open')) if (!isSealed(hop.state)) ports.visits.start(hop.hopId);
   };
 
@@ -163,6 +166,7 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
     let renewedAtMs = station.clock.nowMs();
     while (!signal.aborted) {
       try {
+        publishedFor = station.network().version;
         await ports.witnessing.covered(ports.ledgerRows.size(), signal);
         if (station.clock.nowMs() - renewedAtMs >= RENEW_MS) {
           await ports.witnessing.renew(signal);

@@ -27,9 +27,9 @@ export function assertClock(station: Station, nowMs: number): void {
  *
  * @returns null where there is no quorum, or too few have cosigned to tell
  */
-export function witnessedMs(network: Network, station: string, head: SignedHead | null): number | null {
+export function witnessedMs(network: Network, station: string, head: SignedHead): number | null {
   const { witnessing } = network;
-  if (head === null || witnessing.quorum === 'none') return null;
+  if (witnessing.quorum === 'none') return null;
   const { cosignatures } = openCheckpoint(head.text, trustIn(network, station, 'station'));
   return witnessedTimeMs(cosignatures, witnessing.faulty);
 }

@@ -10,19 +10,31 @@ const ROUNDS_MAX = 3;
 
 /**
  * Without a quorum a checkpoint is published as it is signed, and no round is ever needed. A round is shared, so it ends
- * with the station (`closed`) and not with whoever asked for it first. Each one that succeeds is told to `published`.
+ * with the station (`closed`) and not with whoever asked for it first.
  */
 export function createWitnessing(
   ledger: Ledger,
-  round: GatherRound,
+  ports: {
+    round: GatherRound;
+    /** Whether as many have cosigned a published head as the network asks for now. */
+    isWitnessed: (text: Uint8Array) => boolean;
+    /** Told of each head that a round has published. */
+    published: (head: SignedHead) => void;
+  },
   closed: AbortSignal,
-  published: (head: SignedHead | null) => void = () => undefined,
 ): Witnessing {
   let running: Promise<void> | null = null;
-  const publishedSize = (): number => ledger.published()?.size ?? -1;
+  const covers = (size: number): boolean => {
+    const head = ledger.published();
+    return head !== null && head.size >= size && ports.isWitnessed(head.text);
+  };
   const renew: Witnessing['renew'] = (signal) => {
-    running ??= round(closed)
-      .then(() => published(ledger.published()))
+    running ??= ports
+      .round(closed)
+      .then(() => {
+        const head = ledger.published();
+        if (head !== null) ports.published(head);
+      })
       .finally(() => {
         running = null;
       });
@@ -31,7 +43,7 @@ export function createWitnessing(
   return {
     covered: async (size, signal) => {
       await ledger.covered(size);
-      for (let rounds = 0; publishedSize() < size; rounds++) {
+      for (let rounds = 0; !covers(size); rounds++) {
         if (rounds === ROUNDS_MAX)
           throw new PhtError('witness.unreachable', 'too few witnesses have cosigned the ledger');
         await renew(signal);

@@ -1,6 +1,7 @@
 import type { ListenResponse, WitnessService } from '../../gen/pht/v1/witness_pb.ts';
 import { asPhtError, type ErrorCode } from '../../model/error.ts';
 import { LINES_TYPE } from '../../model/ledger/add-checkpoint.ts';
+import type { SeenAnswer } from '../../model/ledger/seen.ts';
 import type { Client } from '../../ports/wire.ts';
 import type { WitnessAnswer, WitnessRelay } from '../../ports/witness.ts';
 import type { Witness } from './witness.ts';
@@ -20,16 +21,17 @@ export function remoteRelay(client: Witnesses): WitnessRelay {
       const answer = await client.addCheckpoint({ witness, body }, { deadlineMs: CALL_DEADLINE_MS, signal });
       return { status: answer.status, contentType: answer.contentType, body: answer.body };
     },
-    seen: async (witness, signal) => {
-      const { checkpoint } = await client.seen({ witness }, { deadlineMs: CALL_DEADLINE_MS, signal });
-      return checkpoint.byteLength === 0 ? null : checkpoint;
+    seen: async (witness, nonce, signal) => {
+      const answer = await client.seen({ witness, nonce }, { deadlineMs: CALL_DEADLINE_MS, signal });
+      return { note: answer.note, signature: answer.signature };
     },
   };
 }
 
 /**
  * Answers what is asked of this witness for as long as the stream lasts; the caller reconnects. A question about what was
- * seen is answered with status 200 and the signed note, empty for none; one that this witness fails at with status 500.
+ * seen is answered with status 200, the note (empty for none) and the witness's signature over both, or with status 404;
+ * one that this witness fails at with status 500.
  *
  * @returns when the stream ends
  * @throws PhtError whatever ends the stream or keeps an answer from getting through
@@ -44,7 +46,7 @@ export async function listenAsWitness(
   const answering = new Set<Promise<void>>();
   const failed: { thrown: unknown }[] = [];
 
-  const answer = async (questionId: string, given: WitnessAnswer): Promise<void> => {
+  const answer = async (questionId: string, given: Given['answer']): Promise<void> => {
     try {
       await client.answer({ questionId, ...given }, { deadlineMs: CALL_DEADLINE_MS, signal: either });
     } catch (thrown) {
@@ -73,7 +75,7 @@ export async function listenAsWitness(
   if (failed[0] !== undefined) throw failed[0].thrown;
 }
 
-type Given = { answer: WitnessAnswer; failure: { thrown: unknown } | null };
+type Given = { answer: WitnessAnswer & { signature?: Uint8Array }; failure: { thrown: unknown } | null };
 
 /** @returns null for a heartbeat */
 function answerTo({ question }: ListenResponse, witness: Witness): Given | null {
@@ -82,7 +84,7 @@ function answerTo({ question }: ListenResponse, witness: Witness): Given | null 
       case 'addCheckpoint':
         return { answer: witness.addCheckpoint(question.value), failure: null };
       case 'seen':
-        return { answer: lines(200, witness.seen(question.value) ?? new Uint8Array()), failure: null };
+        return { answer: signedAnswer(witness.seen(question.value)), failure: null };
       default:
         return null;
     }
@@ -90,6 +92,11 @@ function answerTo({ question }: ListenResponse, witness: Witness): Given | null 
     // The asker need not wait, and whoever runs this witness has to know.
     return { answer: lines(500, new Uint8Array()), failure: { thrown } };
   }
+}
+
+function signedAnswer(seen: SeenAnswer | null): Given['answer'] {
+  if (seen === null) return lines(404, new Uint8Array());
+  return { ...lines(200, seen.note), signature: seen.signature };
 }
 
 function lines(status: number, body: Uint8Array): WitnessAnswer {

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { asPhtError, PhtError } from '../../model/error.ts';
 import { openCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { SEEN_NONCE_BYTES, verifySeen } from '../../model/ledger/seen.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
 import type { WitnessPolicy } from '../../model/witnessing.ts';
 import type { WitnessRelay } from '../../ports/witness.ts';
@@ -20,7 +22,8 @@ export type AskOptions = {
 
 /**
  * What the witnesses of a network have seen of one's own ledger: all of them are asked, beyond the quorum too, since any
- * single one may be the one that saw more.
+ * single one may be the one that saw more. Each gets a nonce of its own and signs what it says, "none" too: an answer that
+ * somebody else made, altered, swapped or kept from an earlier question is no answer.
  *
  * @param key of the ledger; what it signed itself, it cannot deny
  * @returns the heads that verify, and in words each witness that gave no answer that does
@@ -35,8 +38,10 @@ export async function seenHeads(
   await Promise.all(
     witnesses.map(async ({ member: witness, key: witnessKey }) => {
       try {
-        const seen = await within(callMs, signal, (either) => relay.seen(witness, either));
-        if (seen !== null) heads.push(openSeen(witness, seen, key, witnessKey));
+        const nonce = randomBytes(SEEN_NONCE_BYTES);
+        const answer = await within(callMs, signal, (either) => relay.seen(witness, nonce, either));
+        verifySeen({ origin: key.name, nonce }, answer, witnessKey);
+        if (answer.note.length > 0) heads.push(openSeen(witness, answer.note, key, witnessKey));
       } catch (thrown) {
         const error = asPhtError(thrown);
         if (!isOutOfReach(error))

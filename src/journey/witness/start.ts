@@ -32,9 +32,10 @@ export type StartCheckOptions = {
 
 /**
  * The start-up rule of protocol section 7: before a process signs for the first time, what others have seen of its ledger
- * must lie within what it holds. An answer counts only if both this ledger and the witness have signed it, so that no
- * witness can stop a ledger with a head that never was. A relay can hide what was seen; then the honest witnesses cosign
- * nothing of what is signed here, and nothing leaves on the strength of it.
+ * must lie within what it holds. A head counts only if both this ledger and the witness have signed it, so that no
+ * witness can stop a ledger with a head that never was; and every answer, "none" too, only if the witness has signed it
+ * over this question's nonce, so that a relay can hide what was seen only by keeping so many answers back that nothing is
+ * signed. Any head that a quorum has cosigned is known to an honest witness in every quorum of answers.
  *
  * @returns what `createLedger` takes as `beforeSigning`; it throws PhtError `ledger.inconsistent` where an old copy was
  *   restored or the ledger runs twice, and `ledger.unchecked`, which passes, while too few have answered

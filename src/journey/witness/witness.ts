@@ -10,9 +10,10 @@ import {
 import { type Checkpoint, cosignCheckpoint, parseCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { EMPTY_ROOT } from '../../model/ledger/merkle.ts';
 import { onlySignedBy } from '../../model/ledger/misconduct.ts';
-import { addSignatures, formatNote, openNote, parseNote } from '../../model/ledger/note.ts';
+import { addSignatures, formatNote, type NoteSigner, openNote, parseNote } from '../../model/ledger/note.ts';
 import { ledgerOrigin, logKey, witnessKey } from '../../model/ledger/origin.ts';
 import { verifyConsistency } from '../../model/ledger/proof.ts';
+import { SEEN_NONCE_BYTES, type SeenAnswer, type SeenQuestion, signSeen } from '../../model/ledger/seen.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
 import type { Network } from '../../model/network.ts';
 import type { Signer } from '../../ports/signer.ts';
@@ -22,8 +23,13 @@ import type { LedgerConflict, WitnessAnswer, WitnessedHead, WitnessStore } from 
 export type Witness = {
   /** Answers an `add-checkpoint` body. What it answers is durable; what its store throws, it throws. */
   addCheckpoint(body: Uint8Array): WitnessAnswer;
-  /** The last checkpoint that it has cosigned of the ledger of this origin, as a signed note; null for none. */
-  seen(origin: string): Uint8Array | null;
+  /**
+   * The last checkpoint that it has cosigned of the ledger of this origin, signed over the nonce; an empty note says that
+   * there is none.
+   *
+   * @returns null, and signs nothing, for a ledger that it does not know or a nonce that is none
+   */
+  seen(question: SeenQuestion): SeenAnswer | null;
 };
 
 export type WitnessOptions = {
@@ -48,10 +54,14 @@ export function createWitness(options: WitnessOptions): Witness {
   const { id, store, signer, nowMs } = options;
   const ledgersOf = rememberLast((network: Network) => ledgersFor(network, id));
 
+  const signerIn = (networkId: string): NoteSigner => ({
+    key: witnessKey(networkId, id, signer.publicJwk),
+    sign: (message) => signer.sign(message),
+  });
+
   const cosign = (signed: Signed, networkId: string): { note: string; answer: WitnessAnswer } => {
-    const key = witnessKey(networkId, id, signer.publicJwk);
     const timeS = Math.floor(nowMs() / 1000);
-    const line = cosignCheckpoint(signed.text, { key, sign: (message) => signer.sign(message) }, timeS);
+    const line = cosignCheckpoint(signed.text, signerIn(networkId), timeS);
     return {
       note: formatNote(addSignatures(parseNote(signed.note), [line])),
       answer: { status: 200, contentType: LINES_TYPE, body: formatCosignatures([line]) },
@@ -108,10 +118,12 @@ export function createWitness(options: WitnessOptions): Witness {
 
   return {
     addCheckpoint,
-    seen: (origin) => {
-      if (!ledgersOf(options.network()).has(origin)) return null;
-      const head = store.head(origin);
-      return head === null ? null : Buffer.from(head.note);
+    seen: (question) => {
+      const network = options.network();
+      const { origin, nonce } = question;
+      // To sign "none" about a ledger that it does not cosign would be a claim about nothing.
+      if (!ledgersOf(network).has(origin) || nonce.length !== SEEN_NONCE_BYTES) return null;
+      return signSeen(question, Buffer.from(store.head(origin)?.note ?? ''), signerIn(network.id));
     },
   };
 }

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pht/v1/witness.proto.
  */
 export const file_pht_v1_witness: GenFile = /*@__PURE__*/
-  fileDesc("ChRwaHQvdjEvd2l0bmVzcy5wcm90bxIGcGh0LnYxIjUKFEFkZENoZWNrcG9pbnRSZXF1ZXN0Eg8KB3dpdG5lc3MYASABKAkSDAoEYm9keRgCIAEoDCJLChVBZGRDaGVja3BvaW50UmVzcG9uc2USDgoGc3RhdHVzGAEgASgNEhQKDGNvbnRlbnRfdHlwZRgCIAEoCRIMCgRib2R5GAMgASgMIh4KC1NlZW5SZXF1ZXN0Eg8KB3dpdG5lc3MYASABKAkiIgoMU2VlblJlc3BvbnNlEhIKCmNoZWNrcG9pbnQYASABKAwiDwoNTGlzdGVuUmVxdWVzdCJbCg5MaXN0ZW5SZXNwb25zZRITCgtxdWVzdGlvbl9pZBgBIAEoCRIYCg5hZGRfY2hlY2twb2ludBgCIAEoDEgAEg4KBHNlZW4YAyABKAlIAEIKCghxdWVzdGlvbiJYCg1BbnN3ZXJSZXF1ZXN0EhMKC3F1ZXN0aW9uX2lkGAEgASgJEg4KBnN0YXR1cxgCIAEoDRIUCgxjb250ZW50X3R5cGUYAyABKAkSDAoEYm9keRgEIAEoDCIQCg5BbnN3ZXJSZXNwb25zZTKFAgoOV2l0bmVzc1NlcnZpY2USTAoNQWRkQ2hlY2twb2ludBIcLnBodC52MS5BZGRDaGVja3BvaW50UmVxdWVzdBodLnBodC52MS5BZGRDaGVja3BvaW50UmVzcG9uc2USMQoEU2VlbhITLnBodC52MS5TZWVuUmVxdWVzdBoULnBodC52MS5TZWVuUmVzcG9uc2USOQoGTGlzdGVuEhUucGh0LnYxLkxpc3RlblJlcXVlc3QaFi5waHQudjEuTGlzdGVuUmVzcG9uc2UwARI3CgZBbnN3ZXISFS5waHQudjEuQW5zd2VyUmVxdWVzdBoWLnBodC52MS5BbnN3ZXJSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChRwaHQvdjEvd2l0bmVzcy5wcm90bxIGcGh0LnYxIjUKFEFkZENoZWNrcG9pbnRSZXF1ZXN0Eg8KB3dpdG5lc3MYASABKAkSDAoEYm9keRgCIAEoDCJLChVBZGRDaGVja3BvaW50UmVzcG9uc2USDgoGc3RhdHVzGAEgASgNEhQKDGNvbnRlbnRfdHlwZRgCIAEoCRIMCgRib2R5GAMgASgMIi0KC1NlZW5SZXF1ZXN0Eg8KB3dpdG5lc3MYASABKAkSDQoFbm9uY2UYAiABKAwiLwoMU2VlblJlc3BvbnNlEgwKBG5vdGUYASABKAwSEQoJc2lnbmF0dXJlGAIgASgMIg8KDUxpc3RlblJlcXVlc3QiLQoMU2VlblF1ZXN0aW9uEg4KBm9yaWdpbhgBIAEoCRINCgVub25jZRgCIAEoDCJxCg5MaXN0ZW5SZXNwb25zZRITCgtxdWVzdGlvbl9pZBgBIAEoCRIYCg5hZGRfY2hlY2twb2ludBgCIAEoDEgAEiQKBHNlZW4YAyABKAsyFC5waHQudjEuU2VlblF1ZXN0aW9uSABCCgoIcXVlc3Rpb24iawoNQW5zd2VyUmVxdWVzdBITCgtxdWVzdGlvbl9pZBgBIAEoCRIOCgZzdGF0dXMYAiABKA0SFAoMY29udGVudF90eXBlGAMgASgJEgwKBGJvZHkYBCABKAwSEQoJc2lnbmF0dXJlGAUgASgMIhAKDkFuc3dlclJlc3BvbnNlMoUCCg5XaXRuZXNzU2VydmljZRJMCg1BZGRDaGVja3BvaW50EhwucGh0LnYxLkFkZENoZWNrcG9pbnRSZXF1ZXN0Gh0ucGh0LnYxLkFkZENoZWNrcG9pbnRSZXNwb25zZRIxCgRTZWVuEhMucGh0LnYxLlNlZW5SZXF1ZXN0GhQucGh0LnYxLlNlZW5SZXNwb25zZRI5CgZMaXN0ZW4SFS5waHQudjEuTGlzdGVuUmVxdWVzdBoWLnBodC52MS5MaXN0ZW5SZXNwb25zZTABEjcKBkFuc3dlchIVLnBodC52MS5BbnN3ZXJSZXF1ZXN0GhYucGh0LnYxLkFuc3dlclJlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message pht.v1.AddCheckpointRequest
@@ -69,6 +69,13 @@ export type SeenRequest = Message<"pht.v1.SeenRequest"> & {
    * @generated from field: string witness = 1;
    */
   witness: string;
+
+  /**
+   * 32 random bytes, new for each question.
+   *
+   * @generated from field: bytes nonce = 2;
+   */
+  nonce: Uint8Array;
 };
 
 /**
@@ -85,9 +92,16 @@ export type SeenResponse = Message<"pht.v1.SeenResponse"> & {
   /**
    * A signed note with the ledger's signature and the witness's; empty when it has seen none.
    *
-   * @generated from field: bytes checkpoint = 1;
+   * @generated from field: bytes note = 1;
    */
-  checkpoint: Uint8Array;
+  note: Uint8Array;
+
+  /**
+   * Ed25519 with the witness key over `signalbox.example/witness-seen/v1`, the names of witness and ledger, nonce and note.
+   *
+   * @generated from field: bytes signature = 2;
+   */
+  signature: Uint8Array;
 };
 
 /**
@@ -111,6 +125,30 @@ export const ListenRequestSchema: GenMessage<ListenRequest> = /*@__PURE__*/
   messageDesc(file_pht_v1_witness, 4);
 
 /**
+ * @generated from message pht.v1.SeenQuestion
+ */
+export type SeenQuestion = Message<"pht.v1.SeenQuestion"> & {
+  /**
+   * Of the ledger of whoever asks.
+   *
+   * @generated from field: string origin = 1;
+   */
+  origin: string;
+
+  /**
+   * @generated from field: bytes nonce = 2;
+   */
+  nonce: Uint8Array;
+};
+
+/**
+ * Describes the message pht.v1.SeenQuestion.
+ * Use `create(SeenQuestionSchema)` to create a new message.
+ */
+export const SeenQuestionSchema: GenMessage<SeenQuestion> = /*@__PURE__*/
+  messageDesc(file_pht_v1_witness, 5);
+
+/**
  * @generated from message pht.v1.ListenResponse
  */
 export type ListenResponse = Message<"pht.v1.ListenResponse"> & {
@@ -132,11 +170,9 @@ export type ListenResponse = Message<"pht.v1.ListenResponse"> & {
     case: "addCheckpoint";
   } | {
     /**
-     * The origin of a ledger.
-     *
-     * @generated from field: string seen = 3;
+     * @generated from field: pht.v1.SeenQuestion seen = 3;
      */
-    value: string;
+    value: SeenQuestion;
     case: "seen";
   } | { case: undefined; value?: undefined };
 };
@@ -146,7 +182,7 @@ export type ListenResponse = Message<"pht.v1.ListenResponse"> & {
  * Use `create(ListenResponseSchema)` to create a new message.
  */
 export const ListenResponseSchema: GenMessage<ListenResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_witness, 5);
+  messageDesc(file_pht_v1_witness, 6);
 
 /**
  * @generated from message pht.v1.AnswerRequest
@@ -168,9 +204,18 @@ export type AnswerRequest = Message<"pht.v1.AnswerRequest"> & {
   contentType: string;
 
   /**
+   * What was seen: the note of SeenResponse.
+   *
    * @generated from field: bytes body = 4;
    */
   body: Uint8Array;
+
+  /**
+   * What was seen: the signature of SeenResponse; empty otherwise.
+   *
+   * @generated from field: bytes signature = 5;
+   */
+  signature: Uint8Array;
 };
 
 /**
@@ -178,7 +223,7 @@ export type AnswerRequest = Message<"pht.v1.AnswerRequest"> & {
  * Use `create(AnswerRequestSchema)` to create a new message.
  */
 export const AnswerRequestSchema: GenMessage<AnswerRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_witness, 6);
+  messageDesc(file_pht_v1_witness, 7);
 
 /**
  * @generated from message pht.v1.AnswerResponse
@@ -191,7 +236,7 @@ export type AnswerResponse = Message<"pht.v1.AnswerResponse"> & {
  * Use `create(AnswerResponseSchema)` to create a new message.
  */
 export const AnswerResponseSchema: GenMessage<AnswerResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_witness, 7);
+  messageDesc(file_pht_v1_witness, 8);
 
 /**
  * Witnesses that cannot be dialled, relayed by the dispatcher. Bodies and status codes are those of C2SP tlog-witness
@@ -211,7 +256,8 @@ export const WitnessService: GenService<{
     output: typeof AddCheckpointResponseSchema;
   },
   /**
-   * The newest checkpoint that one witness has cosigned of the caller's own ledger.
+   * The newest checkpoint that one witness has cosigned of the caller's own ledger, signed by that witness over the
+   * caller's nonce: whoever relays it can neither alter nor replay an answer, only lose it.
    *
    * @generated from rpc pht.v1.WitnessService.Seen
    */
