@@ -131,7 +131,7 @@ async function play(places: Places, checks: Checks): Promise<string> {
   await refuse(places, await suspects, trainId, checks);
 
   stage('The audit');
-  await audit(places, checks);
+  await audit(places, trainId, checks);
   return trainId;
 }
 

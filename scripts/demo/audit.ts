@@ -1,7 +1,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Checks, same } from './checks.ts';
-import { type Places, STATIONS } from './members.ts';
+import { ASKING, type Places, STATIONS } from './members.ts';
 import { ask, read, run, until } from './pht.ts';
 import { say, verbatim } from './screen.ts';
 
@@ -17,7 +17,7 @@ type Report = {
 
 const UNVERIFIED = 4;
 
-export async function audit(places: Places, checks: Checks): Promise<void> {
+export async function audit(places: Places, trainId: string, checks: Checks): Promise<void> {
   const home = places.auditor;
   // A station hands its newest entries over a moment after the receipt.
   const report = await until('the last ledger entries to reach the dispatcher', async () => {
@@ -30,7 +30,34 @@ export async function audit(places: Places, checks: Checks): Promise<void> {
   const wanted = ['dispatcher', ...STATIONS].sort();
   checks.hold('the auditor verified every ledger', same(verified.sort(), wanted), verified.join(', '));
   checks.hold('the audit found nothing wrong', report.verdict !== 'unsound', JSON.stringify(report.findings));
+  await open(places, trainId, checks);
   await tamper(places, checks);
+}
+
+/** One station opens its decision to the auditor; all that proves the train's life then fits into one file. */
+async function open(places: Places, trainId: string, checks: Checks): Promise<void> {
+  const disclosure = join(places.auditor, `${ASKING}.disclosure`);
+  const disclose = ['station', 'disclose', trainId, '--to', 'auditor', '--out'];
+  await ask(places.admins[ASKING], [...disclose, disclosure]);
+  say(`$ pht --home admins/${ASKING} ${disclose.join(' ')} europe-other.disclosure`);
+  const shown = await read(places.auditor, ['audit', 'show', trainId, '--disclosure', disclosure]);
+  say(`$ pht --home auditor audit show ${trainId} --disclosure europe-other.disclosure`);
+  const about = shown.filter((line) => /clear|approv|decid|replay/i.test(line));
+  verbatim(about.slice(0, 8), 2);
+
+  const file = join(places.auditor, 'train.tar');
+  const bundle = ['audit', 'bundle', trainId, '--disclosure', disclosure, '--out', file];
+  await ask(places.auditor, bundle);
+  const { networkId } = await ask<{ networkId: string }>(places.auditor, ['network', 'show']);
+  const stranger = join(places.home, 'nobody');
+  const verified = await ask<{ verdict: string }>(stranger, [
+    ...['audit', 'verify', '--bundle', file, '--network-id', networkId],
+  ]);
+  say('$ pht audit verify --bundle train.tar --network-id ID      # no home, no network');
+  say(`verdict: ${verified.verdict}`, 4);
+  checks.hold('a stranger verifies the train from one file', verified.verdict !== 'unsound');
+  const { size } = statSync(file);
+  say(`${Math.ceil(size / 1024)} KiB: network file, signed heads, a proof of each entry, statements`, 4);
 }
 
 async function tamper(places: Places, checks: Checks): Promise<void> {

@@ -20,6 +20,17 @@ export type Audited = {
   statements: ((trainId: string) => Promise<Statements>) | null;
 };
 
+/** What `pht audit verify` is asked. */
+export type VerifyOptions = {
+  logs?: string;
+  bundle?: string;
+  networkId?: string;
+  disclosure?: string[];
+  against?: string;
+  evidence?: string[];
+  new?: boolean;
+};
+
 /** @throws PhtError `config.missing`, `usage.invalid`, `unreachable` and whatever `work` throws */
 export async function withLogs<T>(
   frame: Frame,

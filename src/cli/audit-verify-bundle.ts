@@ -8,7 +8,7 @@ import { PhtError } from '../model/error.ts';
 import { openNetwork } from '../model/network.ts';
 import { check, Sha256Hex } from '../model/schema.ts';
 import { lifeLines, lifeView } from './audit-life.ts';
-import type { VerifyOptions } from './audit-verify.ts';
+import type { VerifyOptions } from './audit-source.ts';
 import { reportLines, reportView } from './audit-view.ts';
 import { EXIT } from './exit.ts';
 import type { Frame } from './frame.ts';

@@ -6,20 +6,10 @@ import { PhtError } from '../model/error.ts';
 import { readDisclosures } from './audit-disclosure.ts';
 import { evidenceIn } from './audit-misconduct.ts';
 import { runAudit } from './audit-run.ts';
-import { withLogs } from './audit-source.ts';
+import { type VerifyOptions, withLogs } from './audit-source.ts';
 import { reportLines, reportView } from './audit-view.ts';
 import { EXIT } from './exit.ts';
 import type { Frame } from './frame.ts';
-
-export type VerifyOptions = {
-  logs?: string;
-  bundle?: string;
-  networkId?: string;
-  disclosure?: string[];
-  against?: string;
-  evidence?: string[];
-  new?: boolean;
-};
 
 /** `pht audit verify` */
 export async function verifyLogs(frame: Frame, options: VerifyOptions): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { VerifyOptions } from './audit-verify.ts';
+import type { VerifyOptions } from './audit-source.ts';
 import type { Frame } from './frame.ts';
 
 /** `pht audit …`: what anybody with the network file can prove, without trusting who keeps the logs. */

@@ -1,67 +1,17 @@
-import { readAdminConfig, readStationConfig } from '../adapters/home/config.ts';
 import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
-import { connect } from '../adapters/wire/client.ts';
-import { AdminService, type InboxEntry } from '../gen/pht/v1/admin_pb.ts';
+import type { AdminService, InboxEntry } from '../gen/pht/v1/admin_pb.ts';
 import { type OpenedCase, openCase, signClearance } from '../journey/admin/case.ts';
 import { PhtError } from '../model/error.ts';
 import { type HopState, isSealed } from '../model/hop.ts';
 import type { Client } from '../ports/wire.ts';
 import { type Frame, signerOf } from './frame.ts';
+import { type Socket, stationOf, withAgent } from './station-agent.ts';
 import { caseLines } from './station-case.ts';
-import { adminSocketPath } from './station-paths.ts';
+import { keepProof, proofLines } from './station-proof.ts';
 import { wrap } from './text.ts';
 
-export type Socket = { socket?: string };
-
 /** What a person at the hospital does: look, approve, reject. */
-
-/** @throws PhtError `unreachable` with where the agent was looked for */
-export async function withAgent<T>(
-  frame: Frame,
-  options: Socket,
-  work: (agent: Client<typeof AdminService>, home: Home) => Promise<T>,
-): Promise<T> {
-  const home = frame.openHome(['admin', 'station']);
-  const socket = socketOf(home, options);
-  const channel = connect({ address: `unix:${socket}`, tls: null });
-  try {
-    return await work(channel.client(AdminService), home);
-  } catch (thrown) {
-    throw unansweredAt(socket, thrown);
-  } finally {
-    channel.close();
-  }
-}
-
-/** "The peer" is a socket on this very machine: a person must know which, and what keeps it from answering. */
-function unansweredAt(socket: string, thrown: unknown): unknown {
-  if (!(thrown instanceof PhtError) || thrown.code !== 'unreachable') return thrown;
-  const closed = thrown.message.includes('EACCES');
-  return new PhtError('unreachable', `the station's agent does not answer at ${socket}: ${thrown.message}`, {
-    cause: thrown,
-    hint: closed
-      ? 'this user may not reach it: adminSocket.group in the station’s config.yaml names who may'
-      : 'start it with pht station serve; it prints where it listens, which is adminSocket.path here, or --socket PATH',
-  });
-}
-
-function socketOf(home: Home, options: Socket): string {
-  if (options.socket !== undefined) return options.socket;
-  if (home.member.role === 'station') return adminSocketPath(home.dir, readStationConfig(home.dir));
-  const path = readAdminConfig(home.dir).adminSocket?.path;
-  if (path !== undefined) return path;
-  throw new PhtError('config.missing', "this home does not say where the station's admin socket is", {
-    hint: `name it as adminSocket.path in ${home.dir}/config.yaml, or with --socket PATH; 'station serve' prints it`,
-  });
-}
-
-/** The station that this home speaks for. @throws PhtError `config.invalid` */
-export function stationOf({ member }: Home): string {
-  const station = member.role === 'station' ? member.id : member.station;
-  if (station !== undefined) return station;
-  throw new PhtError('config.invalid', 'this home does not say whose admin it belongs to');
-}
 
 export async function inbox(frame: Frame, options: Socket & { all?: boolean }): Promise<void> {
   await withAgent(frame, options, async (agent) => {
@@ -84,7 +34,7 @@ export async function inbox(frame: Frame, options: Socket & { all?: boolean }): 
   });
 }
 
-export function distrustLine(members: readonly string[]): string {
+function distrustLine(members: readonly string[]): string {
   return `Two signed histories, not believed until you decide: ${members.join(', ')}. See: pht station conflicts`;
 }
 
@@ -178,7 +128,6 @@ export async function decide(
     await agent.decide({ hopId, clearance });
     const said = verdict === 'approve' ? 'approved' : 'rejected';
     frame.output.progress(`${said}; waiting for the proof of it`);
-    const { keepProof, proofLines } = await import('./station-proof.ts');
     const proof = await keepProof(agent, home, { hopId, verdict, caseDigest: opened.digest }, frame);
     frame.output.result({ hopId, verdict, caseDigest: opened.digest, proof }, [
       `${said} ${hopId}: ${opened.file.manifest.title}`,

@@ -8,7 +8,7 @@ import { PhtError } from '../model/error.ts';
 import { formatMisconduct } from '../model/ledger/misconduct.ts';
 import type { Network } from '../model/network.ts';
 import type { Frame } from './frame.ts';
-import { type Socket, withAgent } from './station-admin.ts';
+import { type Socket, withAgent } from './station-agent.ts';
 import { minuteOf } from './station-case.ts';
 import { wrap } from './text.ts';
 

@@ -10,7 +10,7 @@ import type { Network } from '../model/network.ts';
 import { check, Slug } from '../model/schema.ts';
 import type { Signer } from '../ports/signer.ts';
 import { type Frame, signerOf } from './frame.ts';
-import { type Socket, stationOf, withAgent } from './station-admin.ts';
+import { type Socket, stationOf, withAgent } from './station-agent.ts';
 import { wrap } from './text.ts';
 
 /** What an admin signs beside clearances: opening a train's decisions to an auditor, and forgetting a person. */

@@ -13,7 +13,7 @@ import { check } from '../model/schema.ts';
 import type { Client } from '../ports/wire.ts';
 import { foreseen } from './foreseen.ts';
 import type { Frame } from './frame.ts';
-import { type Socket, stationOf, withAgent } from './station-admin.ts';
+import { type Socket, stationOf, withAgent } from './station-agent.ts';
 import { wrap } from './text.ts';
 
 /** The `.tlog-proof` of a decision, kept in the home of the person who made it. */

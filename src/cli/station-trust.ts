@@ -8,7 +8,7 @@ import type { Network } from '../model/network.ts';
 import { check, ShortText, Slug } from '../model/schema.ts';
 import type { TrustVerdict } from '../model/trust.ts';
 import type { Frame } from './frame.ts';
-import { type Socket, withAgent } from './station-admin.ts';
+import { type Socket, withAgent } from './station-agent.ts';
 import { adminOf } from './station-disclose.ts';
 import { wrap } from './text.ts';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Frame } from './frame.ts';
-import type { Socket } from './station-admin.ts';
+import type { Socket } from './station-agent.ts';
 import { addStationInit } from './station-init.ts';
 import type { TrustOptions } from './station-trust.ts';
 

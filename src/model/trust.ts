@@ -6,7 +6,7 @@ import { Sha256Hex, ShortText, Slug, TimestampMs } from './schema.ts';
 import { Issued, type Verified } from './statement.ts';
 
 /** `resume`: what that member signs is taken again. `stop`: somebody has looked, and it is not. */
-export const TRUST_VERDICTS = ['resume', 'stop'] as const;
+const TRUST_VERDICTS = ['resume', 'stop'] as const;
 export type TrustVerdict = (typeof TRUST_VERDICTS)[number];
 
 /** An admin's word on a member whose ledger has two roots for one size; its subject is the network. */

@@ -12,6 +12,7 @@ import { digestOf } from '../../src/model/id.ts';
 import type { LedgerEntry } from '../../src/model/ledger/entry.ts';
 import { openEntryProof, type ProvenEntry } from '../../src/model/ledger/entry-proof.ts';
 import { ledgerOrigin, logKey } from '../../src/model/ledger/origin.ts';
+import type { SeenQuestion } from '../../src/model/ledger/seen.ts';
 import type { VerifiedOrder } from '../../src/model/order.ts';
 import { witnessPolicy } from '../../src/model/witnessing.ts';
 import type { WitnessStore } from '../../src/ports/witness.ts';
@@ -210,11 +211,13 @@ describe('with a quorum', () => {
       for await (const { questionId, question } of service.listen(create(ListenRequestSchema), context)) {
         if (question?.case === 'addCheckpoint') {
           const answer = witness.addCheckpoint(question.value as Uint8Array);
-          await service.answer({ questionId, ...answer } as never, context);
+          await service.answer({ questionId, ...answer, signature: new Uint8Array() } as never, context);
         } else if (question?.case === 'seen') {
-          const body = witness.seen(question.value as string) ?? new Uint8Array();
+          const seen = witness.seen(question.value as SeenQuestion);
+          if (seen === null) throw new Error('a question about a ledger that it does not know');
+          const { note: body, signature } = seen;
           await service.answer(
-            { questionId, status: 200, contentType: 'text/plain', body } as never,
+            { questionId, status: 200, contentType: 'text/plain', body, signature } as never,
             context,
           );
         }

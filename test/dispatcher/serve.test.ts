@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,7 +20,8 @@ import { listenAsWitness, remoteRelay } from '../../src/journey/witness/remote.t
 import { createWitness } from '../../src/journey/witness/witness.ts';
 import { openCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import { decodeEntry } from '../../src/model/ledger/entry.ts';
-import { ledgerOrigin, logKey } from '../../src/model/ledger/origin.ts';
+import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.ts';
+import { SEEN_NONCE_BYTES, verifySeen } from '../../src/model/ledger/seen.ts';
 import { witnessPolicy } from '../../src/model/witnessing.ts';
 import { type FakeNetwork, makeNetwork, memberIn, publicOf, signerOf } from '../fakes/network.ts';
 
@@ -223,7 +225,14 @@ describe('pht dispatcher serve in a network with a quorum', () => {
     const { signal } = new AbortController();
     expect((await relay.addCheckpoint('dispatcher', Buffer.from('nonsense'), signal)).status).toBe(400);
     expect((await relay.addCheckpoint('north', Buffer.from('nonsense'), signal)).status).toBe(400);
-    expect(await relay.seen('dispatcher', signal)).toBeNull();
+    for (const witness of ['dispatcher', 'north']) {
+      const nonce = randomBytes(SEEN_NONCE_BYTES);
+      const seen = await relay.seen(witness, nonce, signal);
+      const jwk = publicOf(memberIn(fake, witness).keys.witness);
+      const question = { origin: ledgerOrigin(fake.network.id, 'east'), nonce };
+      verifySeen(question, seen, witnessKey(fake.network.id, witness, jwk));
+      expect(seen.note).toHaveLength(0);
+    }
     child.kill('SIGTERM');
     expect(await ended(child)).toBe(0);
   });

@@ -2,16 +2,22 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { bind } from '../../src/adapters/wire/bind.ts';
 import { WitnessService } from '../../src/gen/pht/v1/witness_pb.ts';
 import { witnessService } from '../../src/journey/dispatcher/witness-service.ts';
-import { BODY_BYTES_MAX, createWitnesses, type Witnesses } from '../../src/journey/dispatcher/witnesses.ts';
+import {
+  BODY_BYTES_MAX,
+  createWitnesses,
+  type RelayedAnswer,
+  type Witnesses,
+} from '../../src/journey/dispatcher/witnesses.ts';
 import { ledgerOrigin } from '../../src/model/ledger/origin.ts';
+import type { SeenQuestion } from '../../src/model/ledger/seen.ts';
 import type { Client } from '../../src/ports/wire.ts';
-import type { WitnessAnswer } from '../../src/ports/witness.ts';
 import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
 import { openScope } from '../wire/harness.ts';
 
 /** Questions to witnesses, over real tracks: gRPC with mutual TLS. */
 
 const { signal } = new AbortController();
+const NONCE = Buffer.alloc(32, 5);
 let fake: FakeNetwork;
 let scope: ReturnType<typeof openScope>;
 let witnesses: Witnesses;
@@ -25,7 +31,10 @@ beforeEach(async () => {
   scope = openScope();
   const own = {
     addCheckpoint: (body: Uint8Array) => answerOf(200, `own ${Buffer.from(body)}`),
-    seen: (origin: string) => Buffer.from(`own saw ${origin}`),
+    seen: ({ origin }: SeenQuestion) =>
+      origin === ledgerOrigin(fake.network.id, 'west')
+        ? null
+        : { note: Buffer.from(`own saw ${origin}`), signature: Buffer.alloc(64, 1) },
   };
   const times = { answerMs: 400, heartbeatMs: 150 };
   witnesses = createWitnesses({ id: 'dispatcher', own, network: () => fake.network, times });
@@ -47,8 +56,8 @@ beforeEach(async () => {
 });
 afterEach(() => scope.close());
 
-function answerOf(status: number, text: string, contentType = 'text/plain'): WitnessAnswer {
-  return { status, contentType, body: Buffer.from(text) };
+function answerOf(status: number, text: string, contentType = 'text/plain'): RelayedAnswer {
+  return { status, contentType, body: Buffer.from(text), signature: Buffer.alloc(0) };
 }
 
 const as = (member: string): Client<typeof WitnessService> =>
@@ -65,7 +74,7 @@ type Heard = {
 /** Listens as `member`, and answers with what `reply` gives; null leaves a question open. */
 async function listens(
   member: string,
-  reply: (question: string) => WitnessAnswer | null = (text) => answerOf(200, `${member} ${text}`),
+  reply: (question: string) => RelayedAnswer | null = (text) => answerOf(200, `${member} ${text}`),
 ): Promise<Heard> {
   const client = as(member);
   const heard: Heard = { questions: [], ids: [], heartbeats: 0, ended: false, stop: new AbortController() };
@@ -75,7 +84,10 @@ async function listens(
         heard.heartbeats += 1;
         continue;
       }
-      const text = Buffer.from(question.value).toString();
+      const text =
+        question.case === 'seen'
+          ? `${question.value.origin} ${Buffer.from(question.value.nonce).toString('hex')}`
+          : Buffer.from(question.value).toString();
       heard.questions.push(text);
       heard.ids.push(questionId);
       const answer = reply(text);
@@ -101,23 +113,43 @@ describe('a question to a witness', () => {
   });
 
   it('of what it has seen is about the own ledger of whoever asks', async () => {
-    const heard = await listens('south', () => answerOf(200, ''));
-    expect((await as('north').seen({ witness: 'south' })).checkpoint).toEqual(new Uint8Array());
-    expect(heard.questions).toEqual([ledgerOrigin(fake.network.id, 'north')]);
-    await listens('west', () => answerOf(500, ''));
-    await expect(as('north').seen({ witness: 'west' })).rejects.toMatchObject({
-      code: 'witness.unreachable',
-    });
-    await listens('dora', () => answerOf(200, 'a note'));
-    const { checkpoint } = await as('north').seen({ witness: 'dora' });
-    expect(Buffer.from(checkpoint).toString()).toBe('a note');
+    const signature = Buffer.alloc(64, 9);
+    const heard = await listens('south', () => ({ ...answerOf(200, ''), signature }));
+    const nothing = await as('north').seen({ witness: 'south', nonce: NONCE });
+    expect([...nothing.note]).toEqual([]);
+    expect([...nothing.signature]).toEqual([...signature]);
+    expect(heard.questions).toEqual([`${ledgerOrigin(fake.network.id, 'north')} ${NONCE.toString('hex')}`]);
+    for (const status of [404, 500]) {
+      await listens('west', () => answerOf(status, ''));
+      await expect(as('north').seen({ witness: 'west', nonce: NONCE })).rejects.toMatchObject({
+        code: 'witness.unreachable',
+      });
+    }
+    await listens('dora', () => ({ ...answerOf(200, 'a note'), signature }));
+    const seen = await as('north').seen({ witness: 'dora', nonce: NONCE });
+    expect(Buffer.from(seen.note).toString()).toBe('a note');
+    expect([...seen.signature]).toEqual([...signature]);
+  });
+
+  it('of what it has seen takes a nonce of 32 bytes', async () => {
+    const heard = await listens('south');
+    for (const bytes of [0, 31, 33, 4096])
+      await expect(as('north').seen({ witness: 'south', nonce: Buffer.alloc(bytes) })).rejects.toMatchObject({
+        code: 'input.malformed',
+      });
+    expect(heard.questions).toEqual([]);
   });
 
   it('that is the dispatcher itself is answered here', async () => {
     const { body } = await as('north').addCheckpoint({ witness: 'dispatcher', body: Buffer.from('x') });
     expect(Buffer.from(body).toString()).toBe('own x');
-    const { checkpoint } = await as('north').seen({ witness: 'dispatcher' });
-    expect(Buffer.from(checkpoint).toString()).toBe(`own saw ${ledgerOrigin(fake.network.id, 'north')}`);
+    const asked = { witness: 'dispatcher', nonce: NONCE };
+    const { note, signature } = await as('north').seen(asked);
+    expect(Buffer.from(note).toString()).toBe(`own saw ${ledgerOrigin(fake.network.id, 'north')}`);
+    expect([...signature]).toEqual(Array(64).fill(1));
+    await expect(as('west').seen(asked), 'a ledger that it does not know').rejects.toMatchObject({
+      code: 'witness.unreachable',
+    });
   });
 
   it('is asked of many at once, and each answer finds its question', async () => {
@@ -137,8 +169,9 @@ describe('a question to a witness', () => {
     const heard = await listens('south');
     const answer = await witnesses.relayFor('dispatcher').addCheckpoint('south', Buffer.from('mine'), signal);
     expect(Buffer.from(answer.body).toString()).toBe('south mine');
-    await witnesses.relayFor('dispatcher').seen('south', signal);
-    expect(heard.questions.at(-1)).toBe(ledgerOrigin(fake.network.id, 'dispatcher'));
+    await witnesses.relayFor('dispatcher').seen('south', NONCE, signal);
+    const origin = ledgerOrigin(fake.network.id, 'dispatcher');
+    expect(heard.questions.at(-1)).toBe(`${origin} ${NONCE.toString('hex')}`);
   });
 });
 
@@ -215,6 +248,9 @@ describe('the relay', () => {
     });
     const south = as('south');
     const [questionId = ''] = heard.ids;
+    await expect(
+      south.answer({ questionId, status: 200, signature: Buffer.alloc(65) }),
+    ).rejects.toMatchObject({ code: 'input.too-large' });
     await expect(south.answer({ questionId, status: 200, body })).rejects.toMatchObject({
       code: 'input.too-large',
     });
@@ -232,7 +268,9 @@ describe('the relay', () => {
   it('serves stations, and listens to auditors as well', async () => {
     const asked = { witness: 'dispatcher', body: Buffer.from('x') };
     await expect(as('dora').addCheckpoint(asked)).rejects.toMatchObject({ code: 'forbidden' });
-    await expect(as('rosa').seen({ witness: 'dispatcher' })).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(as('rosa').seen({ witness: 'dispatcher', nonce: NONCE })).rejects.toMatchObject({
+      code: 'forbidden',
+    });
     const stream = as('rosa').listen({})[Symbol.asyncIterator]();
     await expect(stream.next()).rejects.toMatchObject({ code: 'forbidden' });
   });

@@ -2,8 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { readDispatcherConfig } from '../../src/adapters/home/config.ts';
-import { openHome } from '../../src/adapters/home/member.ts';
+import { loadKey } from '../../src/adapters/home/keys.ts';
+import { type Home, openHome } from '../../src/adapters/home/member.ts';
 import { currentNetwork } from '../../src/adapters/home/network-file.ts';
+import { createSigner } from '../../src/adapters/signer/ed25519.ts';
+import { openDatabase } from '../../src/adapters/store/database.ts';
+import { createWitnessStore, WITNESS_TABLES } from '../../src/adapters/store/witness-store.ts';
 import { type Bound, bind } from '../../src/adapters/wire/bind.ts';
 import { answererFor, type Frame } from '../../src/adapters/wire/calls.ts';
 import { memberBehind } from '../../src/adapters/wire/identity.ts';
@@ -13,6 +17,10 @@ import { DepotService, type DownloadRequest } from '../../src/gen/pht/v1/depot_p
 import { JourneyService } from '../../src/gen/pht/v1/journeys_pb.ts';
 import { LedgerService } from '../../src/gen/pht/v1/ledger_pb.ts';
 import { type PullResponseSchema, type ReportRequest, TrackService } from '../../src/gen/pht/v1/tracks_pb.ts';
+import { WitnessService } from '../../src/gen/pht/v1/witness_pb.ts';
+import { witnessService } from '../../src/journey/dispatcher/witness-service.ts';
+import { createWitnesses, type Witnesses } from '../../src/journey/dispatcher/witnesses.ts';
+import { createWitness, type Witness } from '../../src/journey/witness/witness.ts';
 import { PhtError } from '../../src/model/error.ts';
 import type { Network } from '../../src/model/network.ts';
 import type { CallContext, Service } from '../../src/ports/wire.ts';
@@ -29,6 +37,8 @@ export type Script = {
   download: (request: DownloadRequest, signal: AbortSignal) => AsyncIterable<Uint8Array>;
   /** May throw, or never answer. */
   report: (request: ReportRequest, signal: AbortSignal) => Promise<void>;
+  /** Whether the other witnesses get to see this station's checkpoints. */
+  withheld: boolean;
   /** What is claimed of the mirror's size, given the true one. */
   mirrored: (size: bigint) => bigint;
 };
@@ -63,6 +73,7 @@ const NOTHING: Script = {
     throw new PhtError('not-found', 'this blob is not here');
   },
   report: async () => undefined,
+  withheld: false,
   mirrored: (size) => size,
 };
 
@@ -81,7 +92,9 @@ export async function startLyingDispatcher(homeDir: string): Promise<LyingDispat
     told.set(station, known);
     return known;
   };
-  const services = lies(({ caller }) => of(caller?.id ?? ''));
+  const own = await ownWitness(home, network);
+  const witnesses = createWitnesses({ id: home.member.id, own, network: () => network });
+  const services = lies(({ caller }) => of(caller?.id ?? ''), witnesses);
   const { listen } = readDispatcherConfig(homeDir);
   let running = await listening(services, network, credentials, listen);
   return {
@@ -147,7 +160,7 @@ async function listening(
   };
 }
 
-function lies(of: (context: CallContext) => Told): Bound[] {
+function lies(of: (context: CallContext) => Told, witnesses: Witnesses): Bound[] {
   const nothing = async (): Promise<never> => {
     throw new PhtError('forbidden', 'not here');
   };
@@ -184,7 +197,34 @@ function lies(of: (context: CallContext) => Told): Bound[] {
     bind(DepotService, depot, access),
     bind(LedgerService, ledgers, access),
     bind(JourneyService, journeys, access),
+    bind(WitnessService, withholding(witnessService(witnesses), of), access),
   ];
+}
+
+/** Relays as an honest one does, but for the stations whose ledgers nobody is to see. */
+function withholding(
+  honest: Service<typeof WitnessService>,
+  of: (context: CallContext) => Told,
+): Service<typeof WitnessService> {
+  return {
+    ...honest,
+    addCheckpoint: async (request, context) => {
+      if (of(context).withheld)
+        throw new PhtError('witness.unreachable', `${request.witness} is not connected to the dispatcher`);
+      return honest.addCheckpoint(request, context);
+    },
+  };
+}
+
+async function ownWitness(home: Home, network: Network): Promise<Witness> {
+  const noPassphrase = (): Promise<never> => Promise.reject(new Error('the keys of tests are in clear'));
+  return createWitness({
+    id: home.member.id,
+    network: () => network,
+    store: createWitnessStore(openDatabase(':memory:', [WITNESS_TABLES]), null),
+    signer: createSigner(await loadKey(home.dir, 'witness', noPassphrase)),
+    nowMs: () => Date.now(),
+  });
 }
 
 function tracks(of: (context: CallContext) => Told): Service<typeof TrackService> {

@@ -64,10 +64,10 @@ export type Scene = {
   control: Record<string, { ordered: Ordered; heard: Heard }>;
 };
 
-export async function openRig(): Promise<Rig> {
+export async function openRig({ witnesses = false } = {}): Promise<Rig> {
   const journey = await makeJourney(
     STATIONS.map((id) => ({ id, policy: id === ASKS ? 'ask' : 'permit', ...arms(61, 62) })),
-    { witnesses: false },
+    { witnesses },
   );
   const liar = await startLyingDispatcher(journey.home('dispatcher'));
   await Promise.all(STATIONS.map((station) => journey.startStation(station)));

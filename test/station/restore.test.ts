@@ -15,8 +15,10 @@ import { decodeEntry, encodeEntry, type LedgerEntry } from '../../src/model/ledg
 import { leafHash, rootOfLeaves } from '../../src/model/ledger/merkle.ts';
 import { addSignatures, formatNote, parseNote } from '../../src/model/ledger/note.ts';
 import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.ts';
+import type { SeenAnswer } from '../../src/model/ledger/seen.ts';
 import { witnessPolicy } from '../../src/model/witnessing.ts';
 import { type FakeNetwork, makeNetwork, memberIn, signerOf } from '../fakes/network.ts';
+import { saysSeen } from '../fakes/seen.ts';
 import {
   ASK,
   cosignedBy,
@@ -96,10 +98,10 @@ function restart(): void {
 }
 
 const relay = {
-  seen: async (id: string): Promise<Uint8Array> => {
+  seen: async (id: string, nonce: Uint8Array): Promise<SeenAnswer> => {
     const answer = world.seen[id] ?? new PhtError('witness.unreachable', 'x');
     if (answer instanceof PhtError) throw answer;
-    return answer;
+    return saysSeen(fake, id, 'north', nonce, answer);
   },
 };
 const note = (): void => undefined;

@@ -5,14 +5,16 @@ import {
   AnswerRequestSchema,
   type ListenResponse,
   ListenResponseSchema,
+  SeenQuestionSchema,
   type WitnessService,
 } from '../../src/gen/pht/v1/witness_pb.ts';
 import { createGatherer } from '../../src/journey/witness/gather.ts';
 import { listenAsWitness, remoteRelay } from '../../src/journey/witness/remote.ts';
 import type { Witness } from '../../src/journey/witness/witness.ts';
 import { PhtError } from '../../src/model/error.ts';
+import { verifySeen } from '../../src/model/ledger/seen.ts';
 import type { Client } from '../../src/ports/wire.ts';
-import { cosignersOf, makeRig, originOf, type Rig } from './rig.ts';
+import { cosignersOf, makeRig, originOf, type Rig, witnessKeyOf } from './rig.ts';
 
 type Witnesses = Client<typeof WitnessService>;
 
@@ -29,6 +31,12 @@ const unused = () => {
 
 function question(questionId: string, asked: ListenResponse['question']): ListenResponse {
   return create(ListenResponseSchema, { questionId, question: asked });
+}
+
+const NONCE = Buffer.alloc(32, 7);
+
+function seenQuestion(origin: string, nonce: Uint8Array = NONCE): ListenResponse['question'] {
+  return { case: 'seen', value: create(SeenQuestionSchema, { origin, nonce }) };
 }
 
 /** A dispatcher that asks these questions and keeps the answers. */
@@ -74,7 +82,8 @@ describe('a witness that listens', () => {
     const questions = listed(
       question('', { case: undefined }),
       question('q1', { case: 'addCheckpoint', value: Buffer.from('garbage') }),
-      question('q2', { case: 'seen', value: origin }),
+      question('q2', seenQuestion(origin)),
+      question('q3', seenQuestion('elsewhere')),
     );
     await listenAsWitness(
       asking(() => questions, answers),
@@ -84,8 +93,12 @@ describe('a witness that listens', () => {
     expect(answers.map(({ questionId, status, contentType }) => [questionId, status, contentType])).toEqual([
       ['q1', 400, 'text/plain; charset=utf-8'],
       ['q2', 200, 'text/plain; charset=utf-8'],
+      ['q3', 404, 'text/plain; charset=utf-8'],
     ]);
     expect(answers[1]?.body).toHaveLength(0);
+    const answer = { note: answers[1]?.body ?? NONCE, signature: answers[1]?.signature ?? NONCE };
+    verifySeen({ origin, nonce: NONCE }, answer, witnessKeyOf(rig.fake, 'mid'));
+    expect(answers[2]?.signature, 'of a ledger that it does not know it signs nothing').toHaveLength(0);
   });
 
   test('a round over the relay, from one member’s ledger to the other’s witness and back', async () => {
@@ -114,9 +127,9 @@ describe('a witness that listens', () => {
           const answer = await ask(witness, { case: 'addCheckpoint', value: body });
           return { ...answer, $typeName: 'pht.v1.AddCheckpointResponse' };
         },
-        seen: async ({ witness = '' }) => {
-          const { body } = await ask(witness, { case: 'seen', value: originOf(rig.fake, self) });
-          return { checkpoint: body, $typeName: 'pht.v1.SeenResponse' };
+        seen: async ({ witness = '', nonce = new Uint8Array() }) => {
+          const { body, signature } = await ask(witness, seenQuestion(originOf(rig.fake, self), nonce));
+          return { note: body, signature, $typeName: 'pht.v1.SeenResponse' };
         },
         listen: () => mailbox(self).questions(),
         answer: async (answer) => {
@@ -128,7 +141,7 @@ describe('a witness that listens', () => {
     const others = ['dispatcher', 'east', 'mid', 'south', 'west'];
     const listening = others.map((id) => listenAsWitness(dispatcher(id), rig.home(id).witness, stop.signal));
     const relay = remoteRelay(dispatcher('north'));
-    expect(await relay.seen('mid', never)).toBeNull();
+    expect((await relay.seen('mid', NONCE, never)).note).toHaveLength(0);
     for (let round = 0; round < 3; round++) {
       await north.grow(5);
       await createGatherer({
@@ -141,7 +154,9 @@ describe('a witness that listens', () => {
     }
     expect(north.ledger.published()?.size).toBe(15);
     await expect.poll(() => cosignersOf(rig.fake, north.ledger.published()?.text ?? '')).toEqual(others);
-    expect(cosignersOf(rig.fake, (await relay.seen('mid', never)) ?? '')).toEqual(['mid']);
+    const seen = await relay.seen('mid', NONCE, never);
+    verifySeen({ origin: originOf(rig.fake, 'north'), nonce: NONCE }, seen, witnessKeyOf(rig.fake, 'mid'));
+    expect(cosignersOf(rig.fake, seen.note)).toEqual(['mid']);
     stop.abort();
     await Promise.allSettled(listening);
   });
@@ -170,7 +185,7 @@ describe('a witness that listens', () => {
 
   test('an answer that does not get through ends the stream; one that nobody waits for does not', async () => {
     const { witness } = rig.home('mid');
-    const seen = question('q1', { case: 'seen', value: 'x' });
+    const seen = question('q1', seenQuestion('x'));
     for (const code of ['not-found', 'timed-out'] as const) {
       const late: Witnesses = {
         ...asking(() => listed(seen, seen)),
@@ -208,7 +223,7 @@ describe('a witness that listens', () => {
   test('no more than sixteen answers are on their way at once', async () => {
     let most = 0;
     let now = 0;
-    const seen = Array.from({ length: 60 }, (_, n) => question(`q${n}`, { case: 'seen', value: 'x' }));
+    const seen = Array.from({ length: 60 }, (_, n) => question(`q${n}`, seenQuestion('x')));
     const slow: Witnesses = {
       ...asking(() => listed(...seen)),
       answer: async () => {

@@ -7,6 +7,7 @@ import { type Database, openDatabase } from '../../src/adapters/store/database.t
 import { createAppend, createLedgerRows, LEDGER_TABLES } from '../../src/adapters/store/ledger-rows.ts';
 import { createWitnessStore, WITNESS_TABLES } from '../../src/adapters/store/witness-store.ts';
 import { createWitness, type Witness } from '../../src/journey/witness/witness.ts';
+import { PhtError } from '../../src/model/error.ts';
 import { signCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import { type NoteSigner, openNote } from '../../src/model/ledger/note.ts';
 import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.ts';
@@ -76,7 +77,11 @@ export async function makeRig(options: { quorum?: 'none' } = {}): Promise<Rig> {
     },
     relay: (caller) => ({
       addCheckpoint: async (id, body) => home(id).witness.addCheckpoint(body),
-      seen: async (id) => home(id).witness.seen(ledgerOrigin(fake.network.id, caller)),
+      seen: async (id, nonce) => {
+        const seen = home(id).witness.seen({ origin: ledgerOrigin(fake.network.id, caller), nonce });
+        if (seen === null) throw new PhtError('witness.unreachable', 'the witness does not know this ledger');
+        return seen;
+      },
     }),
     close: () => {
       for (const { database } of homes.values()) database.close();

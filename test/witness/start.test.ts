@@ -5,9 +5,21 @@ import { PhtError } from '../../src/model/error.ts';
 import { cosignCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import { leafHash } from '../../src/model/ledger/merkle.ts';
 import { addSignatures, formatNote, parseNote } from '../../src/model/ledger/note.ts';
+import { type SeenAnswer, verifySeen } from '../../src/model/ledger/seen.ts';
 import type { WitnessRelay } from '../../src/ports/witness.ts';
 import { memberIn, signerOf } from '../fakes/network.ts';
-import { type Home, inventedHead, logSignerOf, makeRig, type Rig, witnessSignerOf } from './rig.ts';
+import { saysSeen } from '../fakes/seen.ts';
+import {
+  type Home,
+  inventedHead,
+  logSignerOf,
+  makeRig,
+  originOf,
+  type Rig,
+  WITNESSES,
+  witnessKeyOf,
+  witnessSignerOf,
+} from './rig.ts';
 
 let rig: Rig;
 let noted: Readonly<Record<string, unknown>>[];
@@ -40,7 +52,7 @@ function check(bent: Record<string, Seen> = {}, more: Partial<StartCheckOptions>
   return createStartCheck({
     member: 'north',
     network: () => rig.network,
-    relay: { seen: (witness, signal) => (bent[witness] ?? honest.seen)(witness, signal) },
+    relay: { seen: (witness, nonce, signal) => (bent[witness] ?? honest.seen)(witness, nonce, signal) },
     publicJwk: signerOf(memberIn(rig.fake, 'north').keys.log).publicJwk,
     signal: never,
     note: (_, details) => noted.push(details),
@@ -71,10 +83,11 @@ const unreachable: Seen = async () => {
   throw new PhtError('witness.unreachable', 'the witness is not connected');
 };
 const hangs: Seen = () => new Promise(() => undefined);
+/** What this witness says about north's ledger, in its own name. */
 const shows =
   (note: string): Seen =>
-  async () =>
-    Buffer.from(note);
+  async (witness, nonce) =>
+    saysSeen(rig.fake, witness, 'north', nonce, note);
 
 function cosigned(note: string, id: string): string {
   const read = parseNote(note);
@@ -105,9 +118,9 @@ describe('a home as it was left', () => {
 
   test('asks once for each process', async () => {
     let calls = 0;
-    const count: Seen = async (witness, signal) => {
+    const count: Seen = async (witness, nonce, signal) => {
       calls += 1;
-      return rig.relay('north').seen(witness, signal);
+      return rig.relay('north').seen(witness, nonce, signal);
     };
     const north = rig.open('north', { ledger: { beforeSigning: check({ mid: count }) } });
     await north.grow(1);
@@ -261,6 +274,113 @@ describe('witnesses that lie or are silent', () => {
     expect((await failure(north.grow(1))).code).toBe('ledger.unchecked');
   });
 });
+
+describe('a relay that lies about what the witnesses have seen', () => {
+  /** The copy is from before the last two entries, and the dispatcher would have it sign a fork. */
+  let backup: string;
+
+  const others = WITNESSES.filter((id) => id !== 'north');
+  const bentAll = (lie: Seen): Record<string, Seen> => Object.fromEntries(others.map((id) => [id, lie]));
+  const honest: Seen = (witness, nonce, signal) => rig.relay('north').seen(witness, nonce, signal);
+
+  beforeEach(async () => {
+    const north = rig.home('north');
+    await north.grow(3);
+    await witnessed(north);
+    backup = rig.copy(north);
+  });
+
+  /** North goes on, is witnessed and is restored from the backup behind that relay. */
+  async function restored(lie: Seen): Promise<Home> {
+    const north = rig.home('north');
+    await north.grow(2);
+    await witnessed(north);
+    return reopened(backup, bentAll(lie));
+  }
+
+  async function assertUnsigned(home: Home, code: string): Promise<void> {
+    const error = await failure(home.grow(1));
+    expect(error.code).toBe('ledger.unchecked');
+    expect(error.message).toMatch(/^0 of the 4/);
+    expect(home.rows.checkpoint()?.size, 'nothing was signed').toBe(3);
+    expect(noted).toHaveLength(others.length);
+    for (const details of noted) expect(details).toMatchObject({ code });
+  }
+
+  test('all answers pass: it is the copy that is stopped', async () => {
+    expect((await failure((await restored(honest)).grow(1))).code).toBe('ledger.inconsistent');
+  });
+
+  test('“none” from each of them, with no signature or with the dispatcher’s own', async () => {
+    const nothing = Buffer.alloc(0);
+    const bare: Seen = async () => ({ note: nothing, signature: nothing });
+    const zeros: Seen = async () => ({ note: nothing, signature: Buffer.alloc(64) });
+    const own: Seen = async (_, nonce) => saysSeen(rig.fake, 'dispatcher', 'north', nonce, nothing);
+    await assertUnsigned(await restored(bare), 'signature.invalid');
+    noted = [];
+    await assertUnsigned(reopened(backup, bentAll(zeros)), 'signature.invalid');
+    const error = await failure(reopened(backup, bentAll(own)).grow(1));
+    expect(error.message, 'it is a witness itself, but one only').toMatch(/^1 of the 4/);
+  });
+
+  test('what they really said to an earlier question, when they had seen less', async () => {
+    const kept = new Map<string, SeenAnswer>();
+    const keeps: Seen = async (witness, nonce, signal) => {
+      const answer = await honest(witness, nonce, signal);
+      kept.set(witness, answer);
+      return answer;
+    };
+    const { ledger } = rig.home('north');
+    await check(bentAll(keeps))({ size: 3, rootAt: (size) => ledger.tree.rootAt(size) });
+    expect([...kept.keys()].sort(), 'each of them believed at that time').toEqual(others);
+    expect(noted).toEqual([]);
+    const replays: Seen = async (witness) => kept.get(witness) ?? failed();
+    await assertUnsigned(await restored(replays), 'signature.invalid');
+  });
+
+  test('one’s answer in the name of another', async () => {
+    const swaps: Seen = async (witness, nonce, signal) =>
+      honest(others[(others.indexOf(witness) + 1) % others.length] ?? failed(), nonce, signal);
+    await assertUnsigned(await restored(swaps), 'signature.invalid');
+  });
+
+  test('their true signatures under the note of another, or none', async () => {
+    const older = rig.home('south').store.head(originOf(rig.fake, 'north'))?.note ?? failed();
+    for (const note of [older, '']) {
+      noted = [];
+      const alters: Seen = async (witness, nonce, signal) => ({
+        ...(await honest(witness, nonce, signal)),
+        note: Buffer.from(note),
+      });
+      const home = note === older ? await restored(alters) : reopened(backup, bentAll(alters));
+      await assertUnsigned(home, 'signature.invalid');
+    }
+  });
+
+  test('what they say about the ledger of another member', async () => {
+    const elsewhere: Seen = (witness, nonce, signal) =>
+      rig.relay(witness === 'east' ? 'south' : 'east').seen(witness, nonce, signal);
+    await assertUnsigned(await restored(elsewhere), 'signature.invalid');
+  });
+
+  test('each witness is asked with a nonce of its own, new at every start', async () => {
+    const nonces: string[] = [];
+    const notes: Seen = async (witness, nonce, signal) => {
+      nonces.push(Buffer.from(nonce).toString('hex'));
+      const answer = await honest(witness, nonce, signal);
+      const question = { origin: originOf(rig.fake, 'north'), nonce };
+      verifySeen(question, answer, witnessKeyOf(rig.fake, witness));
+      return answer;
+    };
+    for (const _ of [1, 2]) await reopened(backup, bentAll(notes)).grow(1);
+    expect(new Set(nonces).size).toBe(2 * others.length);
+    for (const nonce of nonces) expect(nonce).toMatch(/^[0-9a-f]{64}$/);
+  });
+});
+
+function failed(): never {
+  throw new Error('the test is set up wrongly');
+}
 
 describe('a network without a quorum', () => {
   const alone = (more: Partial<StartCheckOptions> = {}): Home => {

@@ -11,6 +11,7 @@ import {
   verifyMisconduct,
 } from '../../src/model/ledger/misconduct.ts';
 import { addSignatures, formatNote, parseNote, signNote, signText } from '../../src/model/ledger/note.ts';
+import { verifySeen } from '../../src/model/ledger/seen.ts';
 import { isSignedBy, parseVkey, signatureTimeS } from '../../src/model/ledger/vkey.ts';
 import type { Network } from '../../src/model/network.ts';
 import type { WitnessAnswer, WitnessStore } from '../../src/ports/witness.ts';
@@ -54,6 +55,15 @@ async function request(home: Home, sizeBefore: number): Promise<Uint8Array> {
 
 const body = (sizeBefore: number, checkpoint: string, hashes: Uint8Array[] = []) =>
   formatAddCheckpoint({ sizeBefore, hashes, checkpoint });
+
+const NONCE = Buffer.alloc(32, 7);
+
+/** What a witness shows of a ledger, the answer verified; null for no answer. */
+function shownBy(witness: Witness, origin: string): Uint8Array | null {
+  const answer = witness.seen({ origin, nonce: NONCE });
+  if (answer !== null) verifySeen({ origin, nonce: NONCE }, answer, witnessKeyOf(rig.fake, 'north'));
+  return answer === null ? null : answer.note;
+}
 
 /** A witness of north over another store or another network. */
 function witnessOver(store: WitnessStore, network: () => Network = () => rig.network): Witness {
@@ -113,7 +123,7 @@ describe('status 200', () => {
       addSignatures({ text: note.text, signatures: [stranger] }, note.signatures),
     );
     expect(north.witness.addCheckpoint(body(0, checkpoint)).status).toBe(200);
-    const kept = parseNote(north.witness.seen(originOf(rig.fake, 'dispatcher')) ?? '');
+    const kept = parseNote(shownBy(north.witness, originOf(rig.fake, 'dispatcher')) ?? '');
     expect(kept.signatures.map(({ name }) => name)).toEqual([
       originOf(rig.fake, 'dispatcher'),
       `${originOf(rig.fake, 'north')}/witness`,
@@ -124,17 +134,23 @@ describe('status 200', () => {
 describe('what it shows', () => {
   test('the newest checkpoint that it has cosigned, with its own cosignature', async () => {
     const origin = originOf(rig.fake, 'dispatcher');
-    expect(north.witness.seen(origin)).toBeNull();
+    expect(shownBy(north.witness, origin), 'nothing, and signed').toHaveLength(0);
     await dispatcher.grow(2);
     north.witness.addCheckpoint(await request(dispatcher, 0));
     await dispatcher.grow(3);
     north.witness.addCheckpoint(await request(dispatcher, 2));
-    const seen = north.witness.seen(origin) ?? new Uint8Array();
+    const seen = shownBy(north.witness, origin) ?? new Uint8Array();
     const trust = { origin, logKeys: [logSignerOf(rig.fake, 'dispatcher').key], witnessKeys: [] };
     expect(openCheckpoint(seen, trust).checkpoint.size).toBe(5);
     expect(cosignersOf(rig.fake, seen)).toEqual(['north']);
-    expect(north.witness.seen(originOf(rig.fake, 'north')), 'not of its own').toBeNull();
-    expect(north.witness.seen('elsewhere')).toBeNull();
+  });
+
+  test('nothing is signed about its own ledger, a stranger’s, or without a whole nonce', () => {
+    expect(shownBy(north.witness, originOf(rig.fake, 'north'))).toBeNull();
+    expect(shownBy(north.witness, 'elsewhere')).toBeNull();
+    const origin = originOf(rig.fake, 'dispatcher');
+    for (const bytes of [0, 31, 33])
+      expect(north.witness.seen({ origin, nonce: Buffer.alloc(bytes) })).toBeNull();
   });
 });
 
@@ -180,7 +196,7 @@ describe('status 404', () => {
     const members = new Map([...network.members].filter(([id]) => id !== 'south'));
     network = { ...network, members };
     expect(witness.addCheckpoint(body(1, south)).status).toBe(404);
-    expect(witness.seen(originOf(rig.fake, 'south'))).toBeNull();
+    expect(shownBy(witness, originOf(rig.fake, 'south'))).toBeNull();
   });
 });
 
@@ -282,7 +298,7 @@ describe('status 422', () => {
     verifyMisconduct(file, parseVkey(file.vkey));
     expect(file).toMatchObject({ member: 'dispatcher', size: 3 });
     const before = parseNote(signed(dispatcher)).text;
-    expect(parseNote(north.witness.seen(originOf(rig.fake, 'dispatcher')) ?? '').text).toBe(before);
+    expect(parseNote(shownBy(north.witness, originOf(rig.fake, 'dispatcher')) ?? '').text).toBe(before);
   });
 });
 
@@ -294,7 +310,7 @@ describe('what it remembers of what it did not cosign', () => {
     expect(north.store.unresolved('dispatcher')).toHaveLength(1);
     // The first request that would fit is no reason to cosign one of the two.
     expect(north.witness.addCheckpoint(body(0, b ?? '')).status).toBe(422);
-    expect(north.witness.seen(originOf(rig.fake, 'dispatcher'))).toBeNull();
+    expect(shownBy(north.witness, originOf(rig.fake, 'dispatcher'))).toHaveLength(0);
   });
 
   test('what is not validly signed accuses nobody', () => {

@@ -45,9 +45,9 @@ export function seenMessage({ origin, nonce }: SeenQuestion, note: Uint8Array, w
  *
  * @throws PhtError `ledger.invalid` as `seenMessage`, `signature.invalid` where the signer has another private key than it says
  */
-export function signSeen(question: SeenQuestion, note: Uint8Array, { key, sign }: NoteSigner): SeenAnswer {
-  const answer = { note, signature: sign(seenMessage(question, note, key.name)) };
-  verifySeen(question, answer, key);
+export function signSeen(question: SeenQuestion, note: Uint8Array, signer: NoteSigner): SeenAnswer {
+  const answer = { note, signature: signer.sign(seenMessage(question, note, signer.key.name)) };
+  verifySeen(question, answer, signer.key);
   return answer;
 }
 
