@@ -12,7 +12,7 @@ import type { Witnessing } from '../../ports/witnessing.ts';
 import { createBell } from './bell.ts';
 import { deliver } from './deliver.ts';
 import { acceptOrder, cancelledHops } from './intake.ts';
-import { mirror } from './mirror.ts';
+import { keepPublished, keepWitnessing } from './publish.ts';
 import { createRejects, type Rejects } from './rejects.ts';
 import type { Station } from './stages.ts';
 import type { Visits } from './visits.ts';
@@ -20,10 +20,6 @@ import type { Visits } from './visits.ts';
 const PULL_ORDERS_MAX = 16;
 const TICK_MS = 15_000;
 const CALL_DEADLINE_MS = 15_000;
-/** Cosignatures of an idle ledger are renewed this often. */
-const RENEW_MS = 3_600_000;
-/** A connection that lasted this long was no failure. */
-const STEADY_MS = 60_000;
 
 export type AgentPorts = {
   track: Client<typeof TrackService>;
@@ -60,7 +56,7 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
   let connected = false;
   const post = createBell();
   const publish = createBell();
-  let publishedFor = 0;
+  let seenVersion = station.network().version;
   const rejects = createRejects(station, ports.log);
 
   /** What a crash left in the engine goes before anything new is started there, however long the engine takes. */
@@ -92,7 +88,8 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
 
   const lookAgain = (): void => {
     // Other witnesses may have to cosign what was published for those before.
-    if (station.network().version !== publishedFor) publish.ring();
+    if (station.network().version !== seenVersion) publish.ring();
+    seenVersion = station.network().version;
     for (const hop of ports.hops.list('open')) if (!isSealed(hop.state)) ports.visits.start(hop.hopId);
   };
 
@@ -160,44 +157,6 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
     }
   };
 
-  /** Every entry is cosigned and mirrored before long, and an idle ledger is shown to be alive. */
-  const keepPublished = async (signal: AbortSignal): Promise<void> => {
-    let failures = 0;
-    let renewedAtMs = station.clock.nowMs();
-    while (!signal.aborted) {
-      try {
-        publishedFor = station.network().version;
-        await ports.witnessing.covered(ports.ledgerRows.size(), signal);
-        if (station.clock.nowMs() - renewedAtMs >= RENEW_MS) {
-          await ports.witnessing.renew(signal);
-          renewedAtMs = station.clock.nowMs();
-        }
-        await mirror(ports.ledgerClient, { rows: ports.ledgerRows, ledger: ports.ledger }, signal);
-        failures = 0;
-        await publish.wait(AbortSignal.any([signal, AbortSignal.timeout(RENEW_MS)]));
-      } catch (thrown) {
-        if (signal.aborted) return;
-        station.note('the ledger is not published', { code: asPhtError(thrown).code, error: thrown });
-        await ports.pause(failures++, signal);
-      }
-    }
-  };
-
-  const keepWitnessing = async (signal: AbortSignal): Promise<void> => {
-    let failures = 0;
-    while (!signal.aborted) {
-      const startedAtMs = station.clock.nowMs();
-      try {
-        await ports.listenAsWitness(signal);
-      } catch (thrown) {
-        if (signal.aborted) return;
-        station.note('this station is no witness now', { code: asPhtError(thrown).code });
-      }
-      failures = station.clock.nowMs() - startedAtMs > STEADY_MS ? 0 : failures + 1;
-      await ports.pause(failures, signal);
-    }
-  };
-
   return {
     run: async (signal) => {
       lookAgain();
@@ -207,8 +166,8 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
           recover(signal),
           keepTrack(signal),
           keepPosting(signal),
-          keepPublished(signal),
-          keepWitnessing(signal),
+          keepPublished(station, ports, publish, signal),
+          keepWitnessing(station, ports, signal),
         ]);
       } finally {
         clearInterval(tick);
