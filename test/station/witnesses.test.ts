@@ -63,7 +63,7 @@ describe('while the witnesses cannot be reached', () => {
     rig.cosign = unreachable;
     const hopId = station.accept(ordered()) ?? '';
     const ended = await station.visit(hopId);
-    expect(ended).toEqual({ is: 'later', problem: 'waits for the witnesses dispatcher, south' });
+    expect(ended).toMatchObject({ is: 'later', problem: 'waits for the witnesses dispatcher, south' });
     expect(stateOf(hopId)).toBe('awaiting-witness');
     await station.post();
     expect(receiptsOf(rig)).toEqual([]);

@@ -18,8 +18,11 @@ export type Steps = {
   close(hop: HopRecord, thrown: unknown): Promise<HopRecord>;
 };
 
-/** `waiting`: for a person. `later`: for something that may pass, as `problem` says. */
-export type Ended = { is: 'sealed'; hop: HopRecord } | { is: 'waiting' } | { is: 'later'; problem: string };
+/** `waiting`: for a person. `later`: for something that may pass, as `problem` says and `error` tells whoever runs the station. */
+export type Ended =
+  | { is: 'sealed'; hop: HopRecord }
+  | { is: 'waiting' }
+  | { is: 'later'; problem: string; error?: PhtError };
 
 /**
  * One visit of one train, as the protocol tells it (DESIGN, section 5):
@@ -71,16 +74,18 @@ async function end(
   const hop = hops.find(hopId);
   if (hop === null || isSealed(hop.state)) throw error;
   const passing = isPassing(error.code);
-  station.note(`${passing ? 'a hop waits' : 'a hop ends'}: ${error.code}`, { hopId, error });
-  if (!passing) return { is: 'sealed', hop: await steps.close(hop, error) };
+  if (!passing) {
+    station.note(`a hop ends: ${error.code}`, { hopId, error });
+    return { is: 'sealed', hop: await steps.close(hop, error) };
+  }
   if (hop.held !== null && error.code === 'clearance.invalid') {
     // What was held is of a case that is open again.
     hops.move(hop, 'cleared', { nowMs: station.clock.nowMs(), entries: withdrawal(hop, error.code) });
-    return { is: 'later', problem: error.message };
+    return { is: 'later', problem: error.message, error };
   }
   const untilMs = hop.held === null ? hop.notes.deadlineAtMs : hop.notes.heldUntilMs;
   if (untilMs === undefined || station.clock.nowMs() < untilMs) {
-    return { is: 'later', problem: error.message };
+    return { is: 'later', problem: error.message, error };
   }
   if (hop.held !== null) {
     const text = 'the witnesses of the ledger could not be reached before the order expired';

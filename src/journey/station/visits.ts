@@ -65,9 +65,14 @@ export function createVisits(
   };
 
   const follow = (hopId: string, ended: Ended): void => {
-    if (ended.is === 'later') problems.set(hopId, ended.problem);
-    else problems.delete(hopId);
-    if (ended.is !== 'later') return;
+    if (ended.is !== 'later') {
+      problems.delete(hopId);
+      return;
+    }
+    // Tried again every few seconds, perhaps for a weekend: told once.
+    if (ended.error !== undefined && problems.get(hopId) !== ended.problem)
+      station.note(`a hop waits: ${ended.error.code}`, { hopId, error: ended.error });
+    problems.set(hopId, ended.problem);
     const hop = ports.hops.find(hopId);
     if (hop !== null && !isSealed(hop.state)) later(hopId);
   };

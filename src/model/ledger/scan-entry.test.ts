@@ -218,6 +218,17 @@ describe('the quick way to read an entry', () => {
     }
   });
 
+  test.each([
+    ['an actor of', '"actor":"', 200],
+    ['an origin of', '"origin":"', 200],
+    ['a key of', '"body":{"', 64],
+  ])('agrees with the strict way on %s the greatest length and one more', (_, before, max) => {
+    const text = numbered('1', '1', '1', '1').toString();
+    const at = text.indexOf(before) + before.length;
+    for (const more of [max - 1, max])
+      agree(Buffer.from(text.slice(0, at) + 'a'.repeat(more) + text.slice(at)));
+  });
+
   test('what was read before changes nothing', () => {
     const inputs = fc.array(fc.oneof(anyEntry.map(encodeEntry), damaged), { minLength: 2, maxLength: 6 });
     fc.assert(
