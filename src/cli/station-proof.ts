@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeAtomic } from '../adapters/home/files.ts';
 import type { Home } from '../adapters/home/member.ts';
@@ -84,6 +84,9 @@ function save(home: Home, hopId: string, bytes: Uint8Array): string {
   return file;
 }
 
+/** Enough for whoever knows the home; `--json` has the whole path. */
+const inThisHome = (file: string): string => `approvals/${basename(file)} in this home`;
+
 export function proofLines(kept: KeptProof, hopId: string): string[] {
   const later = `pht station proof ${hopId}`;
   if ('problem' in kept)
@@ -92,7 +95,7 @@ export function proofLines(kept: KeptProof, hopId: string): string[] {
   const where = `entry ${index} of the station's ledger`;
   if (!witnessed)
     return [
-      `proof: ${file}`,
+      `proof: ${inThisHome(file)}`,
       ...wrap(
         `It is ${where}, under a checkpoint that the station has signed and ${cosigned} of ${quorum} witnesses have cosigned: the others could not be reached.`,
       ),
@@ -100,7 +103,10 @@ export function proofLines(kept: KeptProof, hopId: string): string[] {
     ];
   const by =
     quorum === 0 ? 'the station; this network has no witnesses' : `the station and ${cosigned} witnesses`;
-  return [`proof: ${file}`, ...wrap(`It is ${where}, under a published checkpoint signed by ${by}.`)];
+  return [
+    `proof: ${inThisHome(file)}`,
+    ...wrap(`It is ${where}, under a published checkpoint signed by ${by}.`),
+  ];
 }
 
 /** `pht station proof HOP`. */

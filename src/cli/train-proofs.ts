@@ -1,9 +1,9 @@
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { Arrival } from '../model/account.ts';
 import { table, wrap } from './text.ts';
 
 /** For each receipt the head of its station's ledger that it stands under, and where the proofs of all of it lie. */
-export function proofLines({ stations }: Arrival, homeDir: string): string[] {
+export function proofLines({ stations }: Arrival): string[] {
   const proven = stations.flatMap(({ station, proofs }) => (proofs === null ? [] : [{ station, ...proofs }]));
   const [first] = proven;
   if (first === undefined) return [];
@@ -17,7 +17,7 @@ export function proofLines({ stations }: Arrival, homeDir: string): string[] {
     '',
     ...table(['STATION', 'ITS RECEIPT', 'CHECKPOINT', 'COSIGNED BY'], rows),
     ...wrap(
-      `proofs in ${join(homeDir, dirname(first.receipt.file))}; each verifies offline: pht audit proof --check FILE`,
+      `proofs in ${dirname(first.receipt.file)} of this home; each verifies offline: pht audit proof --check FILE`,
     ),
   ];
 }

@@ -40,7 +40,7 @@ export async function present(
   const released = releasedIn(arrival).length;
   const lines = [
     ...accountLines(arrival),
-    ...proofLines(arrival, traveller.home.dir),
+    ...proofLines(arrival),
     ...(answer === null ? stationLines(arrival) : ['', ...answerLines(answer)]),
   ];
   frame.output.result({ ...arrival, released, answer, exitStatus: status.status }, lines);

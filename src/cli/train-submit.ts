@@ -30,7 +30,7 @@ export async function submitTrain(
     frame.output.result({ trainId, journey, uploadedBytes, admission }, [
       `submitted ${trainId}: ${journey.title}`,
       `  stops  ${stops.join(', ')}`,
-      `  proof  ${join(traveller.home.dir, admission.file)}`,
+      `  proof  ${admission.file} in this home`,
       `Next: pht train watch ${trainId}, then: pht train result ${trainId}`,
     ]);
   });

@@ -24,7 +24,8 @@ describe('the table of moves', () => {
     expect(into('loaded')).toEqual(['cleared']);
     expect(into('running')).toEqual(['loaded']);
     expect(into('screened')).toEqual(['collected']);
-    const after = ['loaded', 'running', 'collected', 'screened'];
+    expect(into('awaiting-witness')).toEqual(['screened']);
+    const after = ['loaded', 'running', 'collected', 'screened', 'awaiting-witness'];
     expect(into('cleared').filter((from) => !after.includes(from))).toEqual([
       'decided',
       'awaiting-clearance',
@@ -40,6 +41,7 @@ test('progress tells a dispatcher nothing that the data could sway', () => {
     'awaiting-clearance',
     'cleared',
     'cleared',
+    'running',
     'running',
     'running',
     'running',

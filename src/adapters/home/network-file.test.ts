@@ -47,6 +47,7 @@ function files(version: number, issuedAtMs = 1, members = [ana]): NetworkFiles {
     issuer: 'authority',
     issuedAtMs,
     expiresMs: 1000,
+    witnessing: { quorum: 'none' },
     members,
   };
   return {
