@@ -15,8 +15,8 @@ import { Sha256Hex, Slug, TimestampMs } from '../model/schema.ts';
 import { passphrase } from './frame.ts';
 
 /**
- * What `--new` goes on from. The peaks of each tree are bound by its signed checkpoint; nobody has signed what is still
- * open, so a code under a key of this home binds that: whoever alters the file without that key is found out.
+ * What binds an auditor's memory, and what `--new` goes on from. Each checkpoint has its member's signature, but nobody has
+ * signed which were seen, nor what is still open: a code under a key of this home binds all of it.
  */
 
 const Index = z.int().min(0);
@@ -42,14 +42,16 @@ const Hop = z.strictObject({
   releasedAtMs: TimestampMs.nullable(),
   receipt: Index.nullable(),
   receiptDigest: Text.nullable(),
+  outcome: Text.nullable(),
   receiptLeaf: DigestText.nullable(),
 });
 const OrderSeen = z.strictObject({
   station: Text.nullable(),
+  manifestDigest: DigestText.nullable(),
   issued: Index,
   leaf: DigestText,
   receipt: z
-    .strictObject({ index: Index, digest: Text, atMs: TimestampMs, quote: Quote.nullable() })
+    .strictObject({ index: Index, digest: Text, outcome: Text, atMs: TimestampMs, quote: Quote.nullable() })
     .nullable(),
 });
 const Left = z.union([
@@ -64,59 +66,58 @@ const Left = z.union([
   }),
 ]);
 
-export const Resume = z.strictObject({
-  keyId: Sha256Hex,
-  mac: Sha256Hex,
-  logs: z.record(
-    Slug,
-    z.strictObject({ peaks: z.array(Sha256Hex).max(64), newestMs: TimestampMs.nullable(), left: Left }),
-  ),
-});
+export const Resume = z.record(
+  Slug,
+  z.strictObject({ peaks: z.array(Sha256Hex).max(64), newestMs: TimestampMs.nullable(), left: Left }),
+);
 export type Resume = z.infer<typeof Resume>;
 
-/** `id` names the key, so that one that was renewed is not taken for tampering. */
-export type ResumeKey = { id: string; secret: Buffer };
+/** `id` tells a memory that came from another home, or from before its key was replaced, from one that was altered. */
+export type StateKey = { id: string; secret: Buffer };
 
 /** The TLS key is in clear in every home that can dial; null in one that only reads copies. */
-export async function resumeKeyOf(home: Home): Promise<ResumeKey | null> {
+export async function stateKeyOf(home: Home): Promise<StateKey | null> {
   if (!existsSync(join(home.dir, 'keys', 'tls.jwk'))) return null;
   const jwk = await loadKey(home.dir, 'tls', passphrase);
   const secret = createHmac('sha256', Buffer.from(jwk.d, 'base64url'))
-    .update('signalbox audit state v1')
+    .update('signalbox audit state v2')
     .digest();
   return { id: keyIdOf(publicOf(jwk)), secret };
 }
 
-type Bound = {
-  networkId: string;
-  logs: Readonly<Record<string, string>>;
-  resume: Pick<Resume, 'keyId' | 'logs'>;
-};
+type Content = { networkId: string; logs: Readonly<Record<string, string>>; resume?: Resume | undefined };
 
-function macOf({ networkId, logs, resume }: Bound, { secret }: ResumeKey): string {
-  const { keyId, logs: left } = resume;
-  return createHmac('sha256', secret).update(canonicalJson({ networkId, logs, keyId, left })).digest('hex');
+function macOf({ networkId, logs, resume }: Content, { id, secret }: StateKey): string {
+  const bound = canonicalJson({ networkId, logs, keyId: id, resume: resume ?? null });
+  return createHmac('sha256', secret).update(bound).digest('hex');
 }
 
-/**
- * What the last audit left open, beside the tree of each log.
- *
- * @returns null where it was bound under another key: then everything is read anew
- * @throws PhtError `input.malformed` when it is not what an audit of this home wrote
- */
+/** Binds all of it: a checkpoint that is left out, or an older one, is signed by its member as well as the newest. */
+export function bindState(content: Content, key: StateKey): { keyId: string; mac: string } {
+  return { keyId: key.id, mac: macOf(content, key) };
+}
+
+/** @throws PhtError `input.malformed` when an audit of this home did not write it */
+export function assertBound(
+  content: Content & { keyId: string; mac: string },
+  path: string,
+  key: StateKey | null,
+): void {
+  if (key === null || content.keyId !== key.id)
+    throw new PhtError('input.malformed', `${path} is bound by another key than this home has`);
+  const mac = Buffer.from(macOf(content, key), 'hex');
+  if (!timingSafeEqual(mac, Buffer.from(content.mac, 'hex')))
+    throw new PhtError('input.malformed', `${path} is not what the last audit wrote`);
+}
+
+/** What the last audit left open, beside the tree of each log. */
 export function openResume(
-  state: { networkId: string; logs: Readonly<Record<string, string>>; resume: Resume },
+  resume: Resume,
   anchors: ReadonlyMap<string, Anchor>,
-  key: ResumeKey | null,
-): { anchors: Map<string, Anchor>; open: Map<string, LeftOpen> } | null {
-  const { resume } = state;
-  if (key === null || resume.keyId !== key.id) return null;
-  const mac = Buffer.from(macOf(state, key), 'hex');
-  if (!timingSafeEqual(mac, Buffer.from(resume.mac, 'hex')))
-    throw new PhtError('input.malformed', 'what it says was left open is not what the last audit wrote');
+): { anchors: Map<string, Anchor>; open: Map<string, LeftOpen> } {
   const known = new Map(anchors);
   const open = new Map<string, LeftOpen>();
-  for (const [member, { peaks, newestMs, left }] of Object.entries(resume.logs)) {
+  for (const [member, { peaks, newestMs, left }] of Object.entries(resume)) {
     const anchor = anchors.get(member);
     if (anchor === undefined) continue;
     const range = { size: anchor.size, peaks: peaks.map((peak) => Buffer.from(peak, 'hex')) };
@@ -127,19 +128,14 @@ export function openResume(
 }
 
 /** @returns undefined where there is nothing to go on from: an audit that found something wrong finds it again */
-export function resumeOf(
-  report: AuditReport,
-  state: { networkId: string; logs: Readonly<Record<string, string>> },
-  key: ResumeKey | null,
-): Resume | undefined {
-  if (report.failed || key === null) return undefined;
-  const logs: Resume['logs'] = {};
+export function resumeOf(report: AuditReport): Resume | undefined {
+  if (report.failed) return undefined;
+  const logs: Resume = {};
   for (const { member, head } of report.logs) {
     const left = report.left.get(member);
     if (head?.range == null || left === undefined) continue;
     const peaks = head.range.peaks.map((peak) => Buffer.from(peak).toString('hex'));
     logs[member] = { peaks, newestMs: head.newestMs, left: Left.parse(left) };
   }
-  const resume = { keyId: key.id, logs };
-  return { ...resume, mac: macOf({ ...state, resume }, key) };
+  return logs;
 }

@@ -5,7 +5,7 @@ import { openLogFolder } from '../adapters/ledger/reader.ts';
 import { type AuditReport, audit } from '../journey/auditor/audit.ts';
 import type { AuditScope } from '../journey/auditor/scope.ts';
 import type { LogSource } from '../ports/log-source.ts';
-import { resumeKeyOf } from './audit-resume.ts';
+import { stateKeyOf } from './audit-resume.ts';
 import { type Audited, progressOf } from './audit-source.ts';
 import { archiveDir, auditDir, type Memory, readMemory, writeMemory } from './audit-state.ts';
 import type { Frame } from './frame.ts';
@@ -34,7 +34,7 @@ async function live(frame: Frame, audited: Audited, { onlyNew, ...more }: Kept):
   mkdirSync(auditDir(home.dir), { recursive: true, mode: 0o700 });
   const unlock = lockHome(auditDir(home.dir));
   try {
-    const key = await resumeKeyOf(home);
+    const key = await stateKeyOf(home);
     const memory = readMemory(home.dir, network, key);
     const archive = createLogArchive(archiveDir(home.dir));
     const report = await audit(
@@ -45,7 +45,7 @@ async function live(frame: Frame, audited: Audited, { onlyNew, ...more }: Kept):
         ...(onlyNew === true ? { open: memory.open } : {}),
       },
     );
-    if (memory.checkpoints !== null) writeMemory(home.dir, network, { memory, report, key });
+    if (memory.checkpoints !== null && key !== null) writeMemory(home.dir, network, { memory, report, key });
     return { report, memory, kept: await openLogFolder(archiveDir(home.dir)) };
   } finally {
     unlock();
@@ -57,7 +57,7 @@ async function looked(
   { home, network, source, live: present }: Audited,
   { onlyNew: _, ...more }: Kept,
 ): Promise<Ran> {
-  const memory = readMemory(home.dir, network, await resumeKeyOf(home));
+  const memory = readMemory(home.dir, network, await stateKeyOf(home));
   const report = await audit(
     { source, archive: null, progress: progressOf(frame) },
     {

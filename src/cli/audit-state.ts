@@ -11,19 +11,21 @@ import { openCheckpoint } from '../model/ledger/checkpoint.ts';
 import { ledgerOrigin, logKey } from '../model/ledger/origin.ts';
 import type { Network } from '../model/network.ts';
 import { parseWith, Sha256Hex, Slug } from '../model/schema.ts';
-import { openResume, Resume, type ResumeKey, resumeOf } from './audit-resume.ts';
+import { assertBound, bindState, openResume, Resume, resumeOf, type StateKey } from './audit-resume.ts';
 
 /**
- * `audit/state.json`: the signed checkpoint of each log that the last audit verified. Every one carries its member's
- * signature, so that whoever alters the file is found out by the next audit.
+ * `audit/state.json`: the signed checkpoint of each log that the last audit verified, and what it left open, bound by a
+ * key of this home, so that whoever alters the file is found out by the next audit.
  */
 
 const STATE_BYTES_MAX = 64 * 1024 * 1024;
 
 const State = z.strictObject({
-  v: z.literal(1),
+  v: z.literal(2),
   networkId: Sha256Hex,
   logs: z.record(Slug, z.string().min(1).max(10_000)),
+  keyId: Sha256Hex,
+  mac: Sha256Hex,
   resume: Resume.optional(),
 });
 type State = z.infer<typeof State>;
@@ -41,7 +43,7 @@ export const auditDir = (home: string): string => join(home, 'audit');
 export const archiveDir = (home: string): string => join(auditDir(home), 'logs');
 const statePath = (home: string): string => join(auditDir(home), 'state.json');
 
-export function readMemory(home: string, network: Network, key: ResumeKey | null): Memory {
+export function readMemory(home: string, network: Network, key: StateKey | null): Memory {
   const path = statePath(home);
   if (!existsSync(path)) {
     const lost = existsSync(archiveDir(home));
@@ -54,7 +56,11 @@ export function readMemory(home: string, network: Network, key: ResumeKey | null
       bytesMax: STATE_BYTES_MAX,
       what: path,
     });
-    return resumed(remembered(state, path, network), state, path, key);
+    const memory = remembered(state, path, network);
+    // What a member's own signature contradicts is named first.
+    if (memory.checkpoints === null) return memory;
+    assertBound(state, path, key);
+    return state.resume === undefined ? memory : { ...memory, ...openResume(state.resume, memory.anchors) };
   } catch (thrown) {
     if (!(thrown instanceof PhtError)) throw thrown;
     return { anchors: new Map(), findings: [damaged(thrown.message)], checkpoints: null, open: null };
@@ -82,18 +88,6 @@ function remembered({ networkId, logs }: State, path: string, network: Network):
   return { anchors, findings, checkpoints, open: null };
 }
 
-function resumed(memory: Memory, state: State, path: string, key: ResumeKey | null): Memory {
-  const { resume } = state;
-  if (resume === undefined || memory.checkpoints === null) return memory;
-  try {
-    const { networkId, logs } = state;
-    return { ...memory, ...openResume({ networkId, logs, resume }, memory.anchors, key) };
-  } catch (thrown) {
-    if (!(thrown instanceof PhtError)) throw thrown;
-    return { ...memory, findings: [damaged(`${path}: ${thrown.message}`)], checkpoints: null };
-  }
-}
-
 function damaged(text: string, member: string | null = null): Finding {
   return finding('error', 'state.damaged', { log: member }, text);
 }
@@ -102,16 +96,21 @@ function damaged(text: string, member: string | null = null): Finding {
 export function writeMemory(
   home: string,
   network: Network,
-  { memory, report, key }: { memory: Memory; report: AuditReport; key: ResumeKey | null },
+  { memory, report, key }: { memory: Memory; report: AuditReport; key: StateKey },
 ): void {
   const checkpoints = new Map(memory.checkpoints);
   for (const { member, head } of report.logs) {
     if (head?.sound === true) checkpoints.set(member, Buffer.from(head.signed).toString('utf8'));
   }
-  const state: State = { v: 1, networkId: network.id, logs: Object.fromEntries(checkpoints) };
-  const resume = resumeOf(report, state, key);
-  const whole = `${JSON.stringify({ ...state, ...(resume === undefined ? {} : { resume }) }, null, 1)}\n`;
-  // Without it the next audit reads everything, which is always right.
+  const content = { networkId: network.id, logs: Object.fromEntries(checkpoints) };
+  const resume = resumeOf(report);
+  const whole = textOf({ ...content, ...(resume === undefined ? {} : { resume }) }, key);
+  // Without what is open the next audit reads everything, which is always right.
   const fits = Buffer.byteLength(whole) <= STATE_BYTES_MAX;
-  writeAtomic(statePath(home), fits ? whole : `${JSON.stringify(state, null, 1)}\n`);
+  writeAtomic(statePath(home), fits ? whole : textOf(content, key));
+}
+
+function textOf(content: Pick<State, 'networkId' | 'logs' | 'resume'>, key: StateKey): string {
+  const state: State = { v: 2, ...content, ...bindState(content, key) };
+  return `${JSON.stringify(state, null, 1)}\n`;
 }

@@ -9,7 +9,14 @@ import { clean, table, wrap } from './text.ts';
 /** An audit as a program reads it and as a person prints it. */
 
 /** `name` is the dispatcher that serves the logs, or where a copy lies. */
-type Context = { network: Network; live: boolean; name: string; compared: boolean };
+type Context = {
+  network: Network;
+  live: boolean;
+  name: string;
+  compared: boolean;
+  /** Of a bundle, which holds some entries of each log only. */
+  proved?: number;
+};
 
 const OPEN_SHOWN = 20;
 
@@ -137,7 +144,7 @@ export function findingLines(
   ];
 }
 
-function conclusion(report: AuditReport, { live, compared }: Context): string {
+function conclusion(report: AuditReport, { live, compared, proved }: Context): string {
   const { logs, findings } = report;
   const entries = logs.reduce((sum, { head }) => sum + (head?.sound === true ? head.checkpoint.size : 0), 0);
   const verified = logs.filter(({ head }) => head?.sound === true).length;
@@ -145,5 +152,6 @@ function conclusion(report: AuditReport, { live, compared }: Context): string {
   if (report.failed) return `NOT SOUND: ${bad} findings. ${verified} of ${logs.length} logs verified.`;
   const first = compared ? '' : live ? ' This is the first audit here; the next one compares with it.' : '';
   const warnings = findings.length === 0 ? '' : ` ${findings.length} warnings.`;
-  return `SOUND: ${entries} entries in ${verified} of ${logs.length} logs verified.${warnings}${first}`;
+  const what = proved === undefined ? `${entries} entries in` : `${proved} entries proved, and the heads of`;
+  return `SOUND: ${what} ${verified} of ${logs.length} logs${proved === undefined ? ' verified' : ''}.${warnings}${first}`;
 }

@@ -5,6 +5,7 @@ import { createLedger } from '../adapters/ledger/files.ts';
 import { createWitnesses, type Witnesses } from '../journey/dispatcher/witnesses.ts';
 import { createGatherer } from '../journey/witness/gather.ts';
 import { createStartCheck } from '../journey/witness/start.ts';
+import { createVouched, onceVouched } from '../journey/witness/vouched.ts';
 import { createWitness, type Witness } from '../journey/witness/witness.ts';
 import { ledgerOrigin } from '../model/ledger/origin.ts';
 import type { DispatcherStore } from '../ports/dispatcher-store.ts';
@@ -30,21 +31,29 @@ export async function composeDispatcherLedger(
   const { id } = home.member;
   const network = () => currentNetwork(home);
   const logSigner = await signerOf(home, 'log');
-  const witnesses = createWitnesses({ id, network, own: await ownWitness(home, store, note) });
+  const own = await ownWitness(home, store, note);
+  const vouched = createVouched({
+    // Without a quorum there is nobody to ask: a dispatcher has no mirror.
+    check: (tree) => startCheck(tree),
+    own: () => ({ ...ledger.tree, size: ledger.checkpoint()?.size ?? 0 }),
+    note,
+  });
+  const witnesses = createWitnesses({ id, network, own: own === null ? null : onceVouched(own, vouched) });
   const relay = witnesses.relayFor(id);
+  const startCheck = createStartCheck({
+    ...{ member: id, network, relay, publicJwk: logSigner.publicJwk, signal, note },
+  });
   const ledger = createLedger({
     rows: store.ledgerRows,
     dir: join(home.dir, 'ledger'),
     origin: ledgerOrigin(network().id, id),
     signer: logSigner,
     publishAtOnce: () => network().witnessing.quorum === 'none',
-    // Without a quorum there is nobody to ask: a dispatcher has no mirror.
-    beforeSigning: createStartCheck({
-      ...{ member: id, network, relay, publicJwk: logSigner.publicJwk, signal, note },
-    }),
+    beforeSigning: vouched.beforeSigning,
+    isVouchedFor: vouched.is,
     warn: (line) => note(line, {}),
   });
-  const gatherer = createGatherer({ member: id, network, ledger, relay, note });
+  const gatherer = createGatherer({ member: id, network, ledger, relay, note, contradicted: vouched.doubt });
   return { ledger, witnesses, gather: gatherer.round };
 }
 

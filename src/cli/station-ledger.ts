@@ -11,6 +11,7 @@ import { createWitnessing } from '../journey/station/witnessing.ts';
 import { createGatherer } from '../journey/witness/gather.ts';
 import { listenAsWitness, remoteRelay } from '../journey/witness/remote.ts';
 import { createStartCheck } from '../journey/witness/start.ts';
+import { createVouched, onceVouched } from '../journey/witness/vouched.ts';
 import { createWitness } from '../journey/witness/witness.ts';
 import { asPhtError } from '../model/error.ts';
 import { ledgerOrigin } from '../model/ledger/origin.ts';
@@ -53,13 +54,8 @@ export async function composeLedger(
       throw thrown;
     }
   };
-  const ledger = createLedger({
-    rows: store.ledgerRows,
-    dir: join(home.dir, 'ledger'),
-    origin: ledgerOrigin(network().id, id),
-    signer: logSigner,
-    publishAtOnce: () => network().witnessing.quorum === 'none',
-    beforeSigning: createStartCheck({
+  const vouched = createVouched({
+    check: createStartCheck({
       member: id,
       network,
       relay,
@@ -68,9 +64,20 @@ export async function composeLedger(
       signal: closed.signal,
       note,
     }),
+    own: () => ({ ...ledger.tree, size: ledger.checkpoint()?.size ?? 0 }),
+    note,
+  });
+  const ledger = createLedger({
+    rows: store.ledgerRows,
+    dir: join(home.dir, 'ledger'),
+    origin: ledgerOrigin(network().id, id),
+    signer: logSigner,
+    publishAtOnce: () => network().witnessing.quorum === 'none',
+    beforeSigning: vouched.beforeSigning,
+    isVouchedFor: vouched.is,
     warn: (line) => note(line, {}),
   });
-  const gatherer = createGatherer({ member: id, network, ledger, relay, note });
+  const gatherer = createGatherer({ member: id, network, ledger, relay, note, contradicted: vouched.doubt });
   const witness = createWitness({
     id,
     network,
@@ -93,7 +100,10 @@ export async function composeLedger(
       },
       closed.signal,
     ),
-    listenAsWitness: (signal) => listenAsWitness(witnesses, witness, signal),
+    listenAsWitness: (signal) => {
+      vouched.look();
+      return listenAsWitness(witnesses, onceVouched(witness, vouched), signal);
+    },
     close: () => closed.abort(),
   };
 }

@@ -39,8 +39,11 @@ export function provenOrder(bytes: Uint8Array, order: VerifiedOrder, network: Ne
   const dispatcher = order.predicate.issuer;
   const proven = openEntryProof(bytes, trustIn(network, dispatcher, 'dispatcher'));
   assertEntry(proven.entry, 'order.issued', dispatcher);
-  const { hopId, body } = proven.entry;
+  const { hopId, manifestDigest, body } = proven.entry;
   if (hopId !== order.hopId || body['orderDigest'] !== order.digest) throw invalid('it is of another order');
+  // Who takes on an order that is on record otherwise would be convicted by it.
+  if (manifestDigest !== order.subject || body['station'] !== order.predicate.audience)
+    throw invalid('it is on record for another train or another station');
   return proven;
 }
 

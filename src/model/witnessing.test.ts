@@ -1,10 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { makeLog } from '../../test/fakes/dispatcher-log.ts';
 import { type FakeNetwork, makeNetwork } from '../../test/fakes/network.ts';
 import { parseVkey } from './ledger/vkey.ts';
 import type { Witnessing } from './network.ts';
-import { defaultWitnessing, formatTlogPolicy, witnessPolicy } from './witnessing.ts';
+import { defaultWitnessing, formatTlogPolicy, isWitnessed, witnessPolicy } from './witnessing.ts';
 
+const NOTHING = { trainId: null, hopId: null, attempt: null, epoch: null, manifestDigest: null, prev: null };
+const ENTRY = { v: 1, ts: 1, type: 'log.started', ...NOTHING, actor: 'north', body: {} } as const;
 const STATIONS = ['north', 'south', 'east', 'west'];
 const ALL = ['dispatcher', ...STATIONS];
 const of = (witnessing: Witnessing): Promise<FakeNetwork> =>
@@ -72,6 +75,19 @@ describe('the quorum of a network', () => {
       ),
       { numRuns: 40 },
     );
+  });
+
+  it('is not met by a head that was signed with a log key that the network does not name any more', async () => {
+    const made = await of({ quorum: 3, faulty: 1, witnesses: ALL });
+    const text = Buffer.from(makeLog(made, 'north').prove(ENTRY)).toString().split('\n\n');
+    const head = Buffer.from(text.slice(1).join('\n\n'));
+    expect(isWitnessed(made.network, 'north', head)).toBe(false);
+    const north = made.network.members.get('north');
+    const south = made.network.members.get('south');
+    if (north === undefined || south === undefined) throw new Error('no such members');
+    const keys = { ...north.keys, log: south.keys.log };
+    const members = new Map(made.network.members).set('north', { ...north, keys });
+    expect(isWitnessed({ ...made.network, members }, 'north', head)).toBe(false);
   });
 
   it('is told to other verifiers as C2SP tlog-policy', async () => {

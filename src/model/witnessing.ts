@@ -1,3 +1,4 @@
+import { type ErrorCode, PhtError } from './error.ts';
 import { openCheckpoint } from './ledger/checkpoint.ts';
 import { ledgerOrigin, logKey, witnessKey } from './ledger/origin.ts';
 import { sameBytes } from './ledger/strict.ts';
@@ -32,9 +33,17 @@ export function isWitnessed(network: Network, operator: string, text: Uint8Array
   if (jwk === undefined) return false;
   const origin = ledgerOrigin(network.id, operator);
   const witnessKeys = policy.witnesses.map(({ key }) => key);
-  const { cosignatures } = openCheckpoint(text, { origin, logKeys: [logKey(origin, jwk)], witnessKeys });
-  return cosignatures.length >= policy.quorum;
+  try {
+    const { cosignatures } = openCheckpoint(text, { origin, logKeys: [logKey(origin, jwk)], witnessKeys });
+    return cosignatures.length >= policy.quorum;
+  } catch (thrown) {
+    // Signed with a log key that the network does not name any more.
+    if (thrown instanceof PhtError && NOT_OF_IT.has(thrown.code)) return false;
+    throw thrown;
+  }
 }
+
+const NOT_OF_IT: ReadonlySet<ErrorCode> = new Set(['signer.unknown', 'signature.invalid', 'ledger.invalid']);
 
 /** `isWitnessed` for one ledger, which remembers its last answer. */
 export function witnessedCheck(network: () => Network, operator: string): (text: Uint8Array) => boolean {

@@ -227,8 +227,16 @@ describe('a release that waits for witnesses', () => {
   const withdrawn = line('release.withdrawn', { code: 'witness.unreachable' });
   const receipt = (outcome: string): Line =>
     line('receipt.issued', { ...hop.at(-1)?.entry.body, outcome, code: outcome });
-  const northIs = (north: Line[], more: Lines = {}): Served =>
-    serve(fake, { ...honestLines(), ...more, north });
+  /** The dispatcher has on record what the receipt says. */
+  const northIs = (north: Line[], more: Lines = {}): Served => {
+    const { outcome, code } = north.find(({ entry }) => entry.type === 'receipt.issued')?.entry.body ?? {};
+    const dispatcher = (honestLines()['dispatcher'] ?? []).map((each) =>
+      each.entry.body['station'] === 'north' && outcome !== undefined && code !== undefined
+        ? { ...each, entry: { ...each.entry, body: { ...each.entry.body, outcome, code } } }
+        : each,
+    );
+    return serve(fake, { ...honestLines(), dispatcher, ...more, north });
+  };
 
   it('may be withdrawn, and made again', async () => {
     const { manifestDigest } = headOf('t', 'north');

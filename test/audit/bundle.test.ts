@@ -11,12 +11,13 @@ import { type Bundle, bundleIn, filesOf } from '../../src/journey/auditor/bundle
 import type { FindingCode } from '../../src/journey/auditor/findings.ts';
 import { checkProof, proofOf } from '../../src/journey/auditor/prove.ts';
 import { verifyBundle } from '../../src/journey/auditor/verify-bundle.ts';
-import { parseEnvelope, payloadOf } from '../../src/model/dsse.ts';
+import { encodeEnvelope, parseEnvelope, payloadOf } from '../../src/model/dsse.ts';
 import { PhtError } from '../../src/model/error.ts';
 import { digestOf } from '../../src/model/id.ts';
-import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
+import { signStatement } from '../../src/model/statement.ts';
+import { type FakeNetwork, makeNetwork, memberIn } from '../fakes/network.ts';
 import { type SignedStory, signedStory } from './signed-story.ts';
-import { AFTER_MS, filler, type Lines, START_MS, serve, servedSource, WITNESSING } from './story.ts';
+import { AFTER_MS, filler, headOf, START_MS, serve, servedSource, WITNESSING } from './story.ts';
 
 /** Proofs of entries, and the one archive with all that proves what happened to a train. */
 
@@ -37,12 +38,12 @@ const names = { statement: statementName, disclosure: () => 'south' };
 
 let made = 0;
 /** What `pht audit bundle` puts together from logs of these lines. */
-async function bundleOf(lines: Lines = story.lines): Promise<Bundle> {
+async function bundleOf(lines = story.lines, of = fake, told = story): Promise<Bundle> {
   const dir = join(home, `logs-${made++}`);
-  const watched = watchTrain(story.trainId);
+  const watched = watchTrain(told.trainId);
   const report = await audit(
-    { source: servedSource(serve(fake, lines)), archive: createLogArchive(dir), progress: () => undefined },
-    { network: fake.network, anchors: new Map(), nowMs: AFTER_MS, onEntry: watched.onEntry },
+    { source: servedSource(serve(of, lines)), archive: createLogArchive(dir), progress: () => undefined },
+    { network: of.network, anchors: new Map(), nowMs: AFTER_MS, onEntry: watched.onEntry },
   );
   const source = await openLogFolder(dir);
   const logs: Bundle['logs'] = new Map();
@@ -52,10 +53,27 @@ async function bundleOf(lines: Lines = story.lines): Promise<Bundle> {
     const log = logs.get(member.id) ?? { checkpoint: signed, proofs: new Map() };
     logs.set(member.id, log);
     const placed = { member: member.id, index, entry };
-    log.proofs.set(index, await proofOf(placed, signed, { source, network: fake.network }));
+    log.proofs.set(index, await proofOf(placed, signed, { source, network: of.network }));
   }
-  const statements = [story.manifest, ...story.orders, ...story.receipts];
-  return { network: Buffer.from(JSON.stringify(fake.files)), logs, statements, disclosures: [] };
+  const statements = [told.manifest, ...told.orders, ...told.receipts];
+  return { network: Buffer.from(JSON.stringify(of.files)), logs, statements, disclosures: [] };
+}
+
+const NO_HOP_BODY = { hopId: '', trainId: '', body: {} as Record<string, unknown> };
+
+/** What an honest station has opened of another train, to somebody who mixes it in. */
+function otherTrains(of: FakeNetwork): Uint8Array {
+  const { trainId, hopId, manifestDigest } = headOf('other', 'south');
+  const opening = { index: 3, name: 'byCommitment', commitment: digestOf('x'), erased: true };
+  const predicate = {
+    ...{ networkId: of.network.id, networkVersion: 1, issuer: 'south', issuedAtMs: AFTER_MS },
+    ...{ trainId, to: 'olga', ledgerSize: 20, policies: [] },
+    hops: [{ hopId, decisions: [], openings: [opening], clearances: [] }],
+  };
+  const subject = { name: 'manifest', digest: manifestDigest };
+  return encodeEnvelope(
+    signStatement('disclosure', subject, predicate, memberIn(of, 'south').signer).envelope,
+  );
 }
 
 const verified = (bundle: Bundle): AuditReport => verifyBundle(bundle, fake.network, unasked);
@@ -199,6 +217,96 @@ describe('a bundle', () => {
     expect(report.failed).toBe(code !== 'bundle.incomplete');
     // Whoever made the bundle may have left it out: that is no proof of misconduct.
     expect(report.findings.filter(({ severity }) => severity === 'misconduct')).toEqual([]);
+  });
+
+  const THIN: [string, (bundle: Bundle) => void][] = [
+    ['with nothing in it', (bundle) => bundle.logs.clear()],
+    [
+      'with heads and no proofs',
+      (bundle) => {
+        for (const { proofs } of bundle.logs.values()) proofs.clear();
+        bundle.statements = [];
+      },
+    ],
+    ['without the log of a station that gave a receipt', (bundle) => void bundle.logs.delete('north')],
+    ['without the log of the dispatcher', (bundle) => void bundle.logs.delete('dispatcher')],
+    [
+      "without the dispatcher's log, and without the statements",
+      (bundle) => {
+        bundle.logs.delete('dispatcher');
+        bundle.statements = [];
+      },
+    ],
+  ];
+  it.each(THIN)('%s is not sound, and convicts nobody', async (_, change) => {
+    const bundle = await bundleOf();
+    change(bundle);
+    const report = verified(bundle);
+    expect(codes(report)).toContain('bundle.incomplete');
+    expect(report.failed).toBe(true);
+    expect(report.findings.filter(({ severity }) => severity === 'misconduct')).toEqual([]);
+  });
+
+  it('with an older network file than its entries and statements speak of', async () => {
+    const fakes = await makeNetwork({ admins: { adam: 'south' }, witnessing: WITNESSING, nowMs: START_MS });
+    const later = { ...fakes, network: { ...fakes.network, version: 7 } };
+    const told = signedStory(later);
+    const north = (told.lines['north'] ?? []).map((line) =>
+      line.entry.type === 'manifest.verified'
+        ? { ...line, entry: { ...line.entry, body: { networkVersion: 7 } } }
+        : line,
+    );
+    const bundle = await bundleOf({ ...told.lines, north }, fakes, told);
+    const about = verifyBundle(bundle, fakes.network, unasked).findings.map(({ code, log }) => [code, log]);
+    expect(about).toEqual([...Array(5).fill(['bundle.incomplete', null]), ['bundle.incomplete', 'north']]);
+    expect(verifyBundle(bundle, later.network, unasked).findings).toEqual([]);
+  });
+
+  describe('with disclosures', () => {
+    /** What south opens of its decision, honestly. */
+    const disclosure = (more: object = {}): Uint8Array => {
+      const south = story.lines['south'] ?? [];
+      const index = south.findIndex(({ entry }) => entry.type === 'run.ended');
+      const { hopId, trainId, body } = south[index]?.entry ?? NO_HOP_BODY;
+      const opening = { index, name: 'commitment', commitment: body['commitment'], erased: true };
+      const { envelope } = signStatement(
+        'disclosure',
+        { name: 'manifest', digest: digestOf(payloadOf(parseEnvelope(story.manifest, 'it'))) },
+        {
+          ...{ networkId: fake.network.id, networkVersion: 1, issuer: 'south', issuedAtMs: AFTER_MS },
+          ...{ trainId, to: 'olga', ledgerSize: south.length, policies: [] },
+          hops: [{ hopId, decisions: [], openings: [opening], clearances: [] }],
+          ...more,
+        },
+        memberIn(fake, 'south').signer,
+      );
+      return encodeEnvelope(envelope);
+    };
+
+    it('an entry that was left out does not convict the station that opened it', async () => {
+      const bundle = await bundleOf();
+      bundle.disclosures.push(disclosure());
+      const whole = verified(bundle).findings;
+      expect(whole.map(({ severity }) => severity)).toEqual(whole.map(() => 'warning'));
+      const index = (story.lines['south'] ?? []).findIndex(({ entry }) => entry.type === 'run.ended');
+      logIn(bundle, 'south').proofs.delete(index);
+      const report = verified(bundle);
+      expect(report.findings).toContainEqual(
+        expect.objectContaining({ code: 'bundle.incomplete', severity: 'error', log: 'south', index }),
+      );
+      expect(report.findings.filter(({ severity }) => severity === 'misconduct')).toEqual([]);
+    });
+
+    it('one twice counts once, and one of another train not at all', async () => {
+      for (const extra of [disclosure(), otherTrains(fake)]) {
+        const bundle = await bundleOf();
+        bundle.disclosures.push(disclosure(), extra);
+        const report = verified(bundle);
+        expect(codes(report)).toContain('disclosure.invalid');
+        expect(report.opened).toHaveLength(1);
+        expect(report.findings.filter(({ severity }) => severity === 'misconduct')).toEqual([]);
+      }
+    });
   });
 
   it('with a receipt that says something else than the log', async () => {

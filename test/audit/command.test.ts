@@ -212,6 +212,23 @@ describe('pht audit verify', () => {
     ['with a smaller size', (text) => text.replace('\\n110\\n', '\\n100\\n')],
     ['with the log of another', (text) => text.replaceAll('"north"', '"x"').replaceAll('"south"', '"north"')],
     ['empty', () => ''],
+    [
+      'with a log left out, and what it left open',
+      (text) => {
+        const { resume: _, ...state } = JSON.parse(text) as { logs: Record<string, string>; resume: object };
+        const { north: __, ...logs } = state.logs;
+        return JSON.stringify({ ...state, logs });
+      },
+    ],
+    [
+      'with an older head of a log, which its member has signed, too',
+      (text) => {
+        const { resume: _, ...state } = JSON.parse(text) as { logs: Record<string, string>; resume: object };
+        const older = Buffer.from(serve(fake, grown(5)).get('north')?.checkpoint ?? '').toString();
+        return JSON.stringify({ ...state, logs: { ...state.logs, north: older } });
+      },
+    ],
+    ['bound by another key', (text) => text.replace(/("keyId": ")[0-9a-f]{4}/, '$10000')],
   ];
   it.each(TAMPERED)('finds a memory that was tampered with: %s', async (_, tamper) => {
     served = serve(fake, grown(100));
@@ -274,7 +291,7 @@ describe('pht audit show', () => {
     expect(status).toBe(0);
     const told = json.events.map(({ member, text }) => `${member}: ${text}`);
     expect(told[0]).toBe('dispatcher: admitted the train');
-    expect(told).toContain('south: policy says ask (r1); not replayed');
+    expect(told).toContain('south: policy says ask, not replayed (r1)');
     expect(told).toContain('south: cleared in person by (not disclosed)');
     expect(told).toContain('north: cleared by policy');
     expect(told.at(-1)).toBe('dispatcher: took the receipt of south: released');
@@ -431,6 +448,24 @@ describe('pht audit verify --against', () => {
   const theirs = join(home, 'theirs');
   afterEach(() => rmSync(theirs, { recursive: true, force: true }));
   const against = (): Promise<Ran> => run((frame) => verifyLogs(frame, { against: theirs }));
+  it('says where there was nothing to compare with, and that a log was withheld', async () => {
+    served = serve(fake, grown(1));
+    mkdirSync(theirs, { recursive: true });
+    const nothing = await against();
+    expect([nothing.status, codes(nothing)]).toEqual([0, Array(3).fill('copy.unusable')]);
+    rmSync(join(home, 'audit'), { recursive: true });
+    rmSync(theirs, { recursive: true });
+    const alone: Lines = { north: recent({ north: filler(3) })['north'] ?? [], south: [], dispatcher: [] };
+    served = serve(fake, alone);
+    expect((await verify()).status).toBe(0);
+    cpSync(join(home, 'audit/logs'), theirs, { recursive: true });
+    rmSync(join(home, 'audit'), { recursive: true });
+    served.delete('north');
+    const hidden = await against();
+    expect(hidden.status).toBe(4);
+    expect(codes(hidden)).toEqual(expect.arrayContaining(['log.withheld', 'log.missing']));
+  });
+
   /** What another reader was shown, and kept. */
   const shown = async (lines: Lines): Promise<void> => {
     served = serve(fake, lines);

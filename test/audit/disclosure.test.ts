@@ -171,7 +171,7 @@ describe('a disclosure', () => {
     }
     const told = lifeOf(watched.entries, report.opened).map(({ text }) => text);
     expect(told).toContain('cleared in person by erased');
-    expect(told).toContain('policy says ask (r1); not replayed: erased');
+    expect(told).toContain('policy says ask, not replayed: erased (r1)');
     expect(namesIn(TRAIN.trainId, report.opened).researcher).toBe('erased');
   });
 });

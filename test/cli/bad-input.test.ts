@@ -64,6 +64,93 @@ describe('a damaged file', () => {
   });
 });
 
+describe('a file that an auditor is given', () => {
+  const NETWORK_ID = 'a'.repeat(64);
+  const TAKING: [string, string[]][] = [
+    ['a proof of misconduct', ['audit', 'misconduct', 'given']],
+    ['a ledger proof', ['audit', 'proof', '--check', 'given']],
+    ['a bundle', ['audit', 'verify', '--network-id', NETWORK_ID, '--bundle', 'given']],
+    // Looked at before anything is asked of a dispatcher, whom nobody reaches here.
+    ['a disclosure', ['audit', 'verify', '--disclosure', 'given']],
+    ['evidence', ['audit', 'verify', '--evidence', 'given']],
+  ];
+  const SHAPES: [Damage, string[], number][] = [
+    ['absent', ['config.missing'], 2],
+    ['empty', ['input.malformed', 'ledger.invalid', 'proof.invalid'], 0],
+    ['of another type', ['input.malformed', 'ledger.invalid', 'proof.invalid', 'envelope.invalid'], 0],
+    ['too large', ['input.too-large'], 2],
+    ['with NUL bytes', ['input.malformed', 'ledger.invalid', 'proof.invalid'], 0],
+    ['a folder', ['input.malformed'], 2],
+    ['a link to itself', ['config.invalid', 'input.malformed'], 2],
+    ['a pipe', ['input.malformed'], 2],
+  ];
+  const cases = TAKING.flatMap(([what, args]) => SHAPES.map((shape) => [what, args, ...shape] as const));
+  test.concurrent.each(cases)('%s: %j, %s', async (_what, args, damage, codes, status) => {
+    await inCopy(homes, async (copy) => {
+      writeFileSync(join(copy, 'given'), '{"of": "nothing"}\n');
+      DAMAGES[damage](join(copy, 'given'));
+      const ran = told(await run(copy, ['--home', 'dpo', ...args, '--json']));
+      expect(codes).toContain(ran.code);
+      // What no bytes can be read of is wrong use; what says nothing that verifies is not verified.
+      expect(status === 0 ? [2, 4] : [status]).toContain(ran.status);
+    });
+  });
+});
+
+describe('a folder of logs', () => {
+  const asked = (copy: string, dir: string): Promise<Ran> =>
+    run(copy, ['--home', 'dpo', 'audit', 'verify', '--logs', dir, '--json']);
+
+  test('with more names than any network has members is not read in part', async () => {
+    await inCopy(homes, async (copy) => {
+      mkdirSync(join(copy, 'logs'));
+      for (let at = 0; at < 2001; at++) writeFileSync(join(copy, `logs/${at}`), '');
+      expect(told(await asked(copy, 'logs'))).toMatchObject({ code: 'input.too-large', status: 2 });
+    });
+  });
+
+  test.concurrent.each(['pipe', 'link', 'file'])('that is a %s', async (what) => {
+    await inCopy(homes, async (copy) => {
+      writeFileSync(join(copy, 'logs'), '');
+      if (what === 'pipe') DAMAGES['a pipe'](join(copy, 'logs'));
+      if (what === 'link') DAMAGES['a link to itself'](join(copy, 'logs'));
+      expect(told(await asked(copy, 'logs'))).toMatchObject({ code: 'usage.invalid', status: 2 });
+    });
+  });
+});
+
+describe('a command in the home of somebody else, or of nobody', () => {
+  const TRAINS = [TRAIN, '--out', 'x'];
+  test.concurrent.each([
+    ['ams', ['audit', 'verify'], 'usage.invalid'],
+    ['adm', ['audit', 'show', TRAIN], 'usage.invalid'],
+    ['disp', ['audit', 'bundle', ...TRAINS], 'usage.invalid'],
+    ['lee', ['audit', 'witness'], 'usage.invalid'],
+    ['dpo', ['station', 'disclose', TRAIN, '--to', 'dpo'], 'usage.invalid'],
+    ['dpo', ['station', 'forget', 'lee', '--reason', 'r'], 'usage.invalid'],
+    ['dpo', ['station', 'restore', '--yes'], 'usage.invalid'],
+    ['lee', ['network', 'witnesses', '--none'], 'usage.invalid'],
+    ['ams', ['dispatcher', 'forget', 'lee'], 'usage.invalid'],
+    ['nobody', ['audit', 'verify'], 'home.missing'],
+    ['nobody', ['audit', 'misconduct', 'net/network.json'], 'home.missing'],
+  ] as [string, string[], string][])('%s: %j', async (home, args, code) => {
+    expect(told(await run(homes, ['--home', home, ...args, '--json']))).toMatchObject({ code, status: 2 });
+  });
+
+  test.concurrent.each([
+    [['audit', 'verify']],
+    [['audit', 'verify', '--new']],
+    [['audit', 'show', TRAIN]],
+    [['audit', 'proof', TRAIN]],
+    [['audit', 'bundle', ...TRAINS]],
+  ])('without a network: %j', async (args) => {
+    await inCopy(homes, async (copy) => {
+      const ran = told(await run(copy, ['--home', 'dpo', ...args, '--json']));
+      expect(ran).toMatchObject({ code: 'unreachable', status: 5 });
+    });
+  });
+});
+
 describe('an enrolment', () => {
   const refusals = new Map<Damage, string[]>([
     ['of another type', ['statement.malformed']],

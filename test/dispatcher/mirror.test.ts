@@ -7,6 +7,7 @@ import { createMirrorFiles } from '../../src/adapters/ledger/mirror-files.ts';
 import { openDispatcherStore } from '../../src/adapters/store/dispatcher-store.ts';
 import type { Desk } from '../../src/journey/dispatcher/desk.ts';
 import { createMirroring, type Mirroring, type MirrorLimits } from '../../src/journey/dispatcher/mirror.ts';
+import { mirror } from '../../src/journey/station/mirror.ts';
 import { cosignCheckpoint, signCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import { encodeEntry } from '../../src/model/ledger/entry.ts';
 import { leafHash, rootOfLeaves } from '../../src/model/ledger/merkle.ts';
@@ -111,6 +112,39 @@ function expectFolder(folder: string, size: number, signed: Uint8Array): void {
   }
   expect(entries.map(Buffer.from)).toEqual(ENTRIES.slice(0, size).map(Buffer.from));
 }
+
+describe('what a station had sent and not signed, before it came back from a backup', () => {
+  it.each([
+    ['more than its ledger has now', 300, 200],
+    ['as much', 200, 200],
+  ])('does not keep the mirror from following: %s', async (_name, sent, size) => {
+    const place = openPlace();
+    await push(place, 100);
+    await place.mirroring.take('north', {
+      first: 100,
+      entries: ENTRIES.slice(500, 400 + sent),
+      checkpoint: null,
+    });
+    const client = {
+      publish: async ({ firstIndex = 0n, entries = [], checkpoint: text = new Uint8Array() }) => {
+        const publication = {
+          first: Number(firstIndex),
+          entries,
+          checkpoint: text.length === 0 ? null : text,
+        };
+        return { size: BigInt(await place.mirroring.take('north', publication)) };
+      },
+    } as unknown as Parameters<typeof mirror>[0];
+    const ports = {
+      rows: { read: (first: number, end: number) => ENTRIES.slice(first, end) },
+      ledger: { published: () => ({ size, text: checkpoint(size) }) },
+    } as unknown as Parameters<typeof mirror>[1];
+    const signal = new AbortController().signal;
+    await expect(mirror(client, ports, signal)).rejects.toMatchObject({ code: 'ledger.invalid' });
+    await mirror(client, ports, signal);
+    expectFolder(place.folder, size, checkpoint(size));
+  });
+});
 
 describe('the folder of a mirror', () => {
   it('has the whole layout, and grows', async () => {

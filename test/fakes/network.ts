@@ -50,6 +50,8 @@ export type FakeNetwork = {
 
 export type FakePlan = {
   dispatcher?: string;
+  /** Further ones. */
+  dispatchers?: readonly string[];
   stations?: readonly string[];
   /** An admin of a station, by id. */
   admins?: Readonly<Record<string, string>>;
@@ -197,6 +199,7 @@ function planned(plan: FakePlan): { id: string; role: Role; station?: string }[]
   const ofRole = (role: Role, ids: readonly string[] = []) => ids.map((id) => ({ id, role }));
   return [
     { id: plan.dispatcher ?? 'dispatcher', role: 'dispatcher' },
+    ...(plan.dispatchers ?? []).map((id) => ({ id, role: 'dispatcher' as const })),
     ...ofRole('station', plan.stations ?? ['north', 'south']),
     ...Object.entries(plan.admins ?? {}).map(([id, station]) => ({ id, role: 'admin' as const, station })),
     ...ofRole('researcher', plan.researchers ?? ['rosa']),

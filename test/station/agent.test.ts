@@ -236,8 +236,16 @@ test('a lost track is dialled again, and everything announced anew', async () =>
     text: 'no track to the dispatcher',
     detail: { code: 'unreachable' },
   });
+  // It may last a weekend: one line is enough.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const lines = () => rig.notes.filter(({ text }) => text === 'no track to the dispatcher');
+  expect(lines()).toHaveLength(1);
   track.fail = {};
   await until(agent, () => agent.connected() && track.announced === 2);
+  track.fail = { announce: lost, wake: lost };
+  track.wakeUp();
+  await until(agent, () => !agent.connected());
+  expect(lines()).toHaveLength(2);
 });
 
 describe('cancelling', () => {

@@ -1,9 +1,15 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { hopIdOf } from '../../src/model/id.ts';
+import { parseEnvelope, payloadOf } from '../../src/model/dsse.ts';
+import { type Digest, digestOf, hopIdOf } from '../../src/model/id.ts';
+import { parseCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import type { LedgerEntry } from '../../src/model/ledger/entry.ts';
-import { ledgerOrigin } from '../../src/model/ledger/origin.ts';
+import { addSignatures, formatNote, parseNote, signNote } from '../../src/model/ledger/note.ts';
+import { ledgerOrigin, logKey } from '../../src/model/ledger/origin.ts';
+import { formatTlogProof, parseTlogProof } from '../../src/model/ledger/proof.ts';
 import { logOf, makeLog } from '../fakes/dispatcher-log.ts';
-import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
+import { type FakeNetwork, makeNetwork, memberIn, signerOf } from '../fakes/network.ts';
 import { makeStation, type Process, type Rig } from '../fakes/station.ts';
 import { makeOrder, makeTrain } from '../fakes/trains.ts';
 
@@ -24,6 +30,15 @@ beforeEach(() => {
 });
 afterEach(() => rig.close());
 
+function heads(): Record<string, unknown>[] {
+  const database = new DatabaseSync(join(rig.dir, 'state.db'), { readOnly: true });
+  try {
+    return database.prepare('SELECT note FROM witness_heads').all();
+  } finally {
+    database.close();
+  }
+}
+
 type Pulled = ReturnType<typeof makeOrder> & { manifest: Uint8Array };
 
 function ordered(title = 'Hello'): Pulled {
@@ -31,9 +46,10 @@ function ordered(title = 'Hello'): Pulled {
   return { ...makeOrder(fake, digest, NOW), manifest };
 }
 
-const entryOf = ({ digest }: Pulled): LedgerEntry => ({
+const digestIn = (envelope: Uint8Array): Digest => digestOf(payloadOf(parseEnvelope(envelope, 'manifest')));
+const entryOf = ({ digest, manifest }: Pulled): LedgerEntry => ({
   ...{ v: 1, ts: NOW, type: 'order.issued', trainId: null, hopId: hopIdOf(digest), attempt: 1, epoch: 1 },
-  ...{ manifestDigest: null, actor: 'dispatcher', prev: null },
+  ...{ manifestDigest: digestIn(manifest), actor: 'dispatcher', prev: null },
   body: { station: 'north', orderDigest: digest },
 });
 
@@ -63,6 +79,17 @@ describe('an order that stands in no ledger is counted, and gets no receipt', ()
     ['the proof of another order', () => ordered('Another').proof],
     ['an entry of another kind', (pulled) => log().prove({ ...entryOf(pulled), type: 'hop.unheard' })],
     ['an entry of somebody else', (pulled) => log().prove({ ...entryOf(pulled), actor: 'south' })],
+    [
+      'an entry that names another station',
+      (pulled) => {
+        const entry = entryOf(pulled);
+        return log().prove({ ...entry, body: { ...entry.body, station: 'south' } });
+      },
+    ],
+    [
+      'an entry about another train',
+      (pulled) => log().prove({ ...entryOf(pulled), manifestDigest: digestOf('other') }),
+    ],
     ["another member's ledger", (pulled) => logOf(fake, 'south').prove(entryOf(pulled))],
     ['an entry that was changed', ({ proof }) => changed(proof, '"epoch":1', '"epoch":2')],
   ])('%s', (_name, proof) => {
@@ -73,6 +100,40 @@ describe('an order that stands in no ledger is counted, and gets no receipt', ()
     ]);
     expect(station.store.hops.list({ newest: 10 })).toEqual([]);
     expect(station.accept(pulled)).not.toBeNull();
+  });
+});
+
+describe('what a dispatcher can have a station keep of its heads is bounded', () => {
+  const head = (extensions: string[]) => {
+    const origin = ledgerOrigin(fake.network.id, 'dispatcher');
+    const { publicJwk, sign } = signerOf(memberIn(fake, 'dispatcher').keys.log);
+    const signer = { key: logKey(origin, publicJwk), sign };
+    return (pulled: Pulled): Uint8Array => {
+      const proof = parseTlogProof(pulled.proof);
+      const { size, root } = parseCheckpoint(parseNote(proof.checkpoint).text);
+      const note = parseNote(
+        signNote([origin, size, Buffer.from(root).toString('base64'), ...extensions, ''].join('\n'), signer),
+      );
+      const stranger = { name: 'stranger', keyId: 1, signature: Buffer.alloc(2000) };
+      return Buffer.from(
+        formatTlogProof({ ...proof, checkpoint: formatNote(addSignatures(note, [stranger])) }),
+      );
+    };
+  };
+
+  test('lines of strangers are not kept', () => {
+    const pulled = ordered();
+    expect(station.accept({ ...pulled, proof: head([])(pulled) })).not.toBeNull();
+    const kept = heads();
+    expect(kept).toHaveLength(1);
+    for (const { note } of kept) expect(String(note).length).toBeLessThan(500);
+  });
+
+  test('and a head with many lines of its own is none', () => {
+    const pulled = ordered();
+    const proof = head(Array.from({ length: 400 }, (_, at) => `line ${at} ${'x'.repeat(20)}`))(pulled);
+    expect(station.accept({ ...pulled, proof })).toBeNull();
+    expect(heads()).toEqual([]);
   });
 });
 

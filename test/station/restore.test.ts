@@ -369,8 +369,10 @@ describe('what happened after the backup', () => {
 test('what the old copy did with an ended hop, before it was restored, is forgotten', async () => {
   const { late, lateId, waitingId } = await life();
   restart();
+  rig.policy('// nothing\n');
   // Nothing of this can be signed, so nothing of it has left.
   expect(await took(late)).toBe(lateId);
+  rig.policy(PERMIT);
   await station.visit(waitingId);
   expect(stateOf(lateId)?.sealed).not.toBeNull();
   await expect(station.post()).rejects.toMatchObject({ code: 'ledger.inconsistent' });
@@ -378,6 +380,17 @@ test('what the old copy did with an ended hop, before it was restored, is forgot
   expect(typesOf(lateId).filter((type) => type === 'receipt.issued')).toHaveLength(1);
   expect(stateOf(lateId)?.sealed).toMatchObject({ outcome: 'released', jwe: null });
   expect(stateOf(waitingId)?.sealed).toMatchObject({ outcome: 'released', jwe: null });
+  await showWorld();
+  expect(misconduct()).toEqual([]);
+});
+
+test('what the old copy holds for its witnesses waits for the restoration, and is forgotten then', async () => {
+  const { late, lateId } = await life();
+  restart();
+  expect(await took(late)).toBe(lateId);
+  expect(stateOf(lateId)).toMatchObject({ state: 'awaiting-witness', sealed: null });
+  await restored();
+  expect(stateOf(lateId)?.sealed).toMatchObject({ outcome: 'released', jwe: null });
   await showWorld();
   expect(misconduct()).toEqual([]);
 });

@@ -44,10 +44,14 @@ function ordered(): Pulled {
 }
 
 /** The dispatcher's keys over another history. */
-function forkedProof({ digest }: Pulled, size: number): Uint8Array {
+function forkedProof({ digest, manifest }: Pulled, size: number): Uint8Array {
   const entry: LedgerEntry = {
     ...{ v: 1, ts: NOW, type: 'order.issued', trainId: null, hopId: hopIdOf(digest), attempt: 1, epoch: 1 },
-    ...{ manifestDigest: null, actor: 'dispatcher', prev: null },
+    ...{
+      manifestDigest: digestOf(payloadOf(parseEnvelope(manifest, 'manifest'))),
+      actor: 'dispatcher',
+      prev: null,
+    },
     body: { station: 'north', orderDigest: digest },
   };
   const log = makeLog(fake, 'dispatcher');

@@ -99,6 +99,25 @@ describe('while the witnesses cannot be reached', () => {
     expect(receiptsOf(rig, released)).toMatchObject([{ outcome: 'released' }]);
   });
 
+  test('however many wait in the outbox, the witnesses are asked once for all of them', async () => {
+    rig.cosign = unreachable;
+    const hops = ['One', 'Two', 'Three'].map((title) => station.accept(ordered(title)) ?? '');
+    for (const hopId of hops) await station.visit(hopId);
+    rig.cosign = cosignedBy(() => rig, 'dispatcher', 'south');
+    for (const hopId of hops) expect(await station.visit(hopId)).toMatchObject({ is: 'sealed' });
+    let rounds = 0;
+    rig.cosign = async () => {
+      rounds += 1;
+      throw new PhtError('witness.unreachable', 'each round takes ten seconds');
+    };
+    await expect(station.post()).rejects.toMatchObject({ code: 'witness.unreachable' });
+    expect(receiptsOf(rig)).toEqual([]);
+    expect(rounds).toBe(1);
+    rig.cosign = cosignedBy(() => rig, 'dispatcher', 'south');
+    await station.post();
+    expect(receiptsOf(rig)).toHaveLength(3);
+  });
+
   test('until the order expires: then it is withheld, withdrawn on record, and says why', async () => {
     rig.cosign = unreachable;
     const hopId = station.accept(ordered()) ?? '';
@@ -158,6 +177,61 @@ test('a case that changes while the result waits is decided anew, and what was h
   await station.post();
   expect(receiptsOf(rig, hopId)).toMatchObject([{ outcome: 'released' }]);
   expect(rig.executor.runs).toHaveLength(2);
+});
+
+describe('a result that is held outlives what is wrong with this station itself', () => {
+  test.each<[string, () => Error, string]>([
+    [
+      'a full disk',
+      () => Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }),
+      'internal',
+    ],
+    [
+      'a ledger that may not sign',
+      () => new PhtError('ledger.inconsistent', 'an old copy'),
+      'ledger.inconsistent',
+    ],
+    ['a tile that is gone', () => new PhtError('ledger.invalid', 'missing'), 'ledger.invalid'],
+  ])('%s', async (_name, failure, code) => {
+    rig.cosign = async () => {
+      throw failure();
+    };
+    const hopId = station.accept(ordered()) ?? '';
+    expect(await station.visit(hopId)).toMatchObject({ is: 'later', error: { code } });
+    rig.cosign = cosignedBy(() => rig, 'dispatcher', 'south');
+    expect(await station.visit(hopId)).toMatchObject({ is: 'sealed' });
+    await station.post();
+    expect(receiptsOf(rig, hopId)).toMatchObject([{ outcome: 'released' }]);
+    expect(rig.executor.runs).toHaveLength(1);
+  });
+
+  test('a network file with another log key, until the right one is back', async () => {
+    rig.cosign = cosignedBy(() => rig, 'dispatcher', 'south');
+    await station.visit(station.accept(ordered()) ?? '');
+    await station.post();
+    const north = fake.network.members.get('north');
+    const south = fake.network.members.get('south');
+    if (north === undefined || south === undefined) throw new Error('no such members');
+    const keys = { ...north.keys, log: south.keys.log };
+    const members = new Map(fake.network.members).set('north', { ...north, keys });
+    const other = {
+      ...fake.network,
+      members,
+      version: 2,
+      digest: 'f'.repeat(64) as typeof fake.network.digest,
+    };
+    rig.cosign = async () => {
+      rig.settings.network = other;
+      throw new PhtError('witness.unreachable', 'they know another key');
+    };
+    const hopId = station.accept(ordered('Second')) ?? '';
+    await station.visit(hopId);
+    expect(stateOf(hopId)).toBe('awaiting-witness');
+    expect(await station.visit(hopId)).toMatchObject({ is: 'later' });
+    rig.settings.network = fake.network;
+    rig.cosign = cosignedBy(() => rig, 'dispatcher', 'south');
+    expect(await station.visit(hopId)).toMatchObject({ is: 'sealed' });
+  });
 });
 
 test('cosignatures of too few release nothing', async () => {

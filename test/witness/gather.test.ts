@@ -129,6 +129,19 @@ describe('a round', () => {
     expect(asked).toEqual([]);
   });
 
+  test('publishes what waited for a quorum that the network has given up', async () => {
+    let { network } = rig;
+    const gather = gatherer(Object.fromEntries(OTHERS.map((id) => [id, unreachable])), {
+      network: () => network,
+    });
+    await north.grow(3);
+    await failure(gather.round(never));
+    expect(north.ledger.published()).toBeNull();
+    network = { ...network, witnessing: { quorum: 'none' } };
+    await gather.round(never);
+    expect(north.ledger.published()?.size).toBe(3);
+  });
+
   test('for a published checkpoint brings younger cosignatures, and says when it could not', async () => {
     await north.grow(1);
     let down = false;

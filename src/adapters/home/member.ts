@@ -33,7 +33,7 @@ export function openHome(dir: string, roles?: readonly Role[]): Home {
   if (roles !== undefined && !roles.includes(member.role)) {
     throw new PhtError(
       'usage.invalid',
-      `${dir} is the home of a ${member.role}; this needs one of: ${roles.join(', ')}`,
+      `${dir} is the home of another role, ${member.role}; this needs one of: ${roles.join(', ')}`,
     );
   }
   return { dir, member };

@@ -358,6 +358,31 @@ describe('proofs about a ledger', () => {
   });
 });
 
+describe('a proof that is made while the ledger grows', () => {
+  it('finds the tiles that took the place of those it looked for', async () => {
+    let grown = false;
+    const disk: Disk = {
+      ...DISK,
+      read: async (path) => {
+        if (!grown && path.endsWith('tile/0/000.p/255')) {
+          grown = true;
+          await log.covered(append(1));
+        }
+        return DISK.read(path);
+      },
+    };
+    const log = ledger({ disk });
+    await log.covered(append(255));
+    const { entry } = openEntryProof(await log.tree.prove(7), {
+      origin: ORIGIN,
+      logKeys: [key],
+      witnessKeys: [],
+    });
+    expect(grown).toBe(true);
+    expect(entry.type).toBe('rejects.counted');
+  });
+});
+
 describe('a ledger that witnesses have to cosign', () => {
   const cosigner = signerOf(ed25519());
   const witness = witnessKey('a'.repeat(64), 'south', cosigner.publicJwk);

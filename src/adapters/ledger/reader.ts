@@ -66,7 +66,12 @@ async function names(dir: string): Promise<string[]> {
   const found: string[] = [];
   for await (const { name } of await opened(dir)) {
     found.push(name);
-    if (found.length === NAMES_MAX) break;
+    // To read some of them would be to leave out others, and nobody would know which.
+    if (found.length > NAMES_MAX)
+      throw new PhtError(
+        'input.too-large',
+        `${dir} holds more than ${NAMES_MAX} names, which no folder of logs does`,
+      );
   }
   return found.toSorted();
 }

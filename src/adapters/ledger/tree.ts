@@ -16,9 +16,27 @@ import type { Tile } from '../../model/ledger/tile.ts';
 import type { LedgerRows, LedgerTree } from '../../ports/ledger.ts';
 import type { TreeFiles } from './tree-files.ts';
 
+/** Looks that are worth it: each finds that the ledger has grown meanwhile, and took partial tiles away. */
+const LOOKS_MAX = 4;
+
 /** Proofs about a ledger from its tiles. A smaller tree's partial tiles are the beginnings of those that stand now. */
 export function createTree(rows: LedgerRows, reader: TreeFiles['reader']): LedgerTree {
-  const read = (tiles: readonly Tile[]): Promise<ReadTile> => reader(tiles, rows.checkpoint()?.size ?? 0);
+  const sizeNow = (): number => rows.checkpoint()?.size ?? 0;
+
+  /** A tile that was replaced by a wider one while it was looked for is found by looking again. */
+  const read = async (tiles: readonly Tile[]): Promise<ReadTile> => {
+    for (let looks = 1; ; looks++) {
+      const size = sizeNow();
+      try {
+        const found = await reader(tiles, size);
+        // Only its use tells that one is missing.
+        for (const tile of tiles) found(tile);
+        return found;
+      } catch (thrown) {
+        if (looks === LOOKS_MAX || sizeNow() === size) throw thrown;
+      }
+    }
+  };
 
   return {
     prove: async (index) => {

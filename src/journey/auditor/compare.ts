@@ -1,6 +1,6 @@
 import { PhtError } from '../../model/error.ts';
 import type { ReadTile } from '../../model/ledger/append.ts';
-import { type Checkpoint, openCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { type Checkpoint, type OpenedCheckpoint, openCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { EMPTY_ROOT, HASH_BYTES } from '../../model/ledger/merkle.ts';
 import { verifyConsistency } from '../../model/ledger/proof.ts';
 import {
@@ -31,11 +31,19 @@ export async function compareReaders(
   { ours, theirs, network }: { ours: LogSource; theirs: LogSource; network: Network },
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const { member, head } of logs) {
-    if (head?.sound !== true) continue;
+  for (const { member, head, missing } of logs) {
     try {
       const signed = await theirs.checkpoint(member);
-      if (signed === null) continue;
+      if (signed === null) {
+        if (!missing) findings.push(uncompared(member, 'the other reader has no copy of it'));
+        continue;
+      }
+      if (missing)
+        findings.push(
+          withheld(member, openCheckpoint(signed, { ...trustOf(network, member), witnessKeys: [] })),
+        );
+      // What does not verify is a finding of its own.
+      if (head?.sound !== true) continue;
       const other = openCheckpoint(signed, { ...trustOf(network, member), witnessKeys: [] }).checkpoint;
       const mine: View = { source: ours, member, head: head.checkpoint };
       const his: View = { source: theirs, member, head: other };
@@ -50,6 +58,15 @@ export async function compareReaders(
     }
   }
   return findings;
+}
+
+function uncompared(member: string, why: string): Finding {
+  return finding('warning', 'copy.unusable', { log: member }, `nothing was compared: ${why}`);
+}
+
+function withheld(member: string, { checkpoint }: Pick<OpenedCheckpoint, 'checkpoint'>): Finding {
+  const text = `another reader was shown ${checkpoint.size} entries of it, and this auditor none`;
+  return finding('error', 'log.withheld', { log: member }, text);
 }
 
 /**

@@ -28,6 +28,8 @@ export type DisclosedLog = {
   /** What the station's log, found sound, holds of the train. */
   entries: ReadonlyMap<number, LedgerEntry>;
   size: number;
+  /** False for a bundle: what is not among `entries` may have been left out by whoever made it. */
+  whole: boolean;
   network: Network;
   replay: ReplayDecision;
 };
@@ -77,11 +79,11 @@ export function judgeDisclosure(disclosure: VerifiedDisclosure, log: DisclosedLo
 function judgeOpening(
   { index, name, commitment }: Opening,
   hopId: string,
-  { entries, size }: DisclosedLog,
+  log: DisclosedLog,
   wrong: Wrong,
 ): void {
-  if (index >= size) return;
-  const entry = entries.get(index);
+  if (index >= log.size || isLeftOut(index, log, wrong)) return;
+  const entry = log.entries.get(index);
   if (entry?.hopId === hopId && entry.body[name] === commitment) return;
   wrong(
     'misconduct',
@@ -91,17 +93,24 @@ function judgeOpening(
   );
 }
 
+/** Nobody is convicted by what somebody else did not hand over. */
+function isLeftOut(index: number, { entries, whole }: DisclosedLog, wrong: Wrong): boolean {
+  if (whole || entries.has(index)) return false;
+  wrong('error', 'bundle.incomplete', index, 'an entry that the station opened is not in it');
+  return true;
+}
+
 function judgeDecisions(
   { predicate }: VerifiedDisclosure,
-  { entries, size, replay }: DisclosedLog,
+  log: DisclosedLog,
   wrong: Wrong,
 ): { decisions: Map<number, 'replayed' | 'erased' | 'contradicted'>; researcher: Person } {
   const decisions = new Map<number, 'replayed' | 'erased' | 'contradicted'>();
   let researcher: Person = { is: 'undisclosed' };
   for (const decision of decisionsIn(predicate)) {
     const { index, hopId, request } = decision;
-    if (index >= size) continue;
-    const entry = entries.get(index);
+    if (index >= log.size || isLeftOut(index, log, wrong)) continue;
+    const entry = log.entries.get(index);
     const same =
       entry?.type === 'policy.decided' &&
       entry.hopId === hopId &&
@@ -117,7 +126,7 @@ function judgeDecisions(
       );
       continue;
     }
-    const judged = judgeDecision(decision, entry, predicate.issuer, replay);
+    const judged = judgeDecision(decision, entry, predicate.issuer, log.replay);
     decisions.set(index, judged.is);
     if (judged.is === 'contradicted') wrong('misconduct', 'decision.contradicted', index, judged.why);
     const id = request === null ? null : (factsIn(request)?.researcher ?? null);

@@ -23,9 +23,23 @@ export function textIn(body: Readonly<Record<string, BodyValue>>, name: string):
   return typeof value === 'string' ? value : null;
 }
 
-/** Whether a clearance is a person's; who it was stands there as a commitment only. */
+/** How a receipt says that its hop ended. */
+export function outcomeIn(body: LedgerEntry['body']): string {
+  return `${textIn(body, 'outcome') ?? 'no outcome'} (${textIn(body, 'code') ?? 'no code'})`;
+}
+
+/** Whether a person has cleared it; who it was stands there as a commitment only. */
 export function clearedByPerson(body: LedgerEntry['body']): boolean {
-  return textIn(body, 'by') === 'person' && textIn(body, 'byCommitment') !== null;
+  const rejected = textIn(body, 'verdict') === 'reject';
+  return !rejected && textIn(body, 'by') === 'person' && textIn(body, 'byCommitment') !== null;
+}
+
+/** Entries of one hop speak of one train, or what is said of the one is said of another. @returns what does not fit */
+export function otherTrain(entry: LedgerEntry, before: { manifestDigest: Digest | null }): string | null {
+  const { hopId, manifestDigest } = entry;
+  if (manifestDigest === before.manifestDigest) return null;
+  const [first, now] = [before.manifestDigest, manifestDigest].map((each) => each?.slice(0, 16) ?? 'none');
+  return `${hopId} was a hop of the manifest ${first}, and is one of ${now} here`;
 }
 
 const OF_A_HOP: ReadonlySet<EntryType> = new Set([

@@ -10,7 +10,7 @@ const MEANS = {
   // one log
   'log.missing': 'What this member did cannot be checked.',
   'log.unknown': 'It was not read: no dispatcher or station of the network file has this name.',
-  'log.withheld': 'The log was announced but not handed over; nothing in it could be checked.',
+  'log.withheld': 'The log exists but was not handed over; nothing in it could be checked.',
   'log.rolled-back': 'Entries that were there at an earlier audit are gone.',
   'log.forked':
     'The member signed two histories that cannot both be true. Keep both checkpoints: they prove it.',
@@ -41,7 +41,7 @@ const MEANS = {
   'entry.foreign': 'The member put an entry on record in the name of somebody else.',
   'entry.contradictory': 'The entry contradicts itself: its ids or digests do not belong together.',
   'file.damaged': 'The copy is damaged or was altered there.',
-  'copy.unusable': "The other reader's copy is damaged there, so that it proves nothing.",
+  'copy.unusable': "The other reader's copy is missing or damaged there, so that it proves nothing.",
   'file.unknown': 'The file is no part of a log and was ignored.',
   'clock.backwards': "The member's clock was set back, or entries were written later than they claim.",
   'clock.ahead': "The member's clock runs ahead, or the entry was dated later than it was written.",

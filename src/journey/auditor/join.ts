@@ -35,17 +35,18 @@ export type OpenHop = {
 
 /** Every receive has its send and quotes it, and every receipt stands in the log of who signed it. */
 export function* joinLogs(logs: JoinedLogs): Generator<Finding> {
-  const orders = new Map<string, { order: OrderTrace; origin: string }>();
+  const orders = new Map<string, Issued[]>();
   for (const [dispatcher, { trace, origin }] of logs.dispatchers) {
     for (const [hopId, order] of trace.orders) {
-      orders.set(hopId, { order, origin });
+      orders.set(hopId, [...(orders.get(hopId) ?? []), { order, origin }]);
       yield* receiptFindings({ dispatcher, hopId, order }, logs);
     }
   }
   const { witnessed, asOfMs } = logs;
   for (const [station, { trace }] of logs.stations) {
     yield* unreceipted(station, trace, { witnessed, asOfMs, lagMs: MIRROR_LAG_MS });
-    for (const hop of trace.hops.values()) yield* orderFindings(station, hop, orders.get(hop.hopId), logs);
+    for (const hop of trace.hops.values())
+      yield* orderFindings(station, hop, orders.get(hop.hopId) ?? [], logs);
   }
 }
 
@@ -54,19 +55,26 @@ type Issued = { order: OrderTrace; origin: string };
 function* orderFindings(
   station: string,
   hop: HopTrace,
-  issued: Issued | undefined,
+  candidates: readonly Issued[],
   logs: JoinedLogs,
 ): Generator<Finding> {
   const { hopId, received, quote } = hop;
   if (received === null) return;
   const place = { log: station, index: received };
   if (quote === null) yield missingQuote(place, `${hopId}: the order came without its dispatcher's entry`);
+  // Anybody can copy an order's digest into his own log: which log counts is for the quote to say.
+  const issued = candidates.find(({ origin }) => quote === null || quote.origin === origin);
   if (issued === undefined) {
     if (!logs.dispatchersComplete) return;
     const behind = quote === null ? null : behindQuote(quote, hop.receivedAtMs, logs);
     if (behind !== null) {
       const text = `${hopId}: the served log of ${behind.member} ends before entry ${quote?.index}, the order`;
       yield finding(behind.late ? 'error' : 'warning', 'mirror.behind', place, text);
+      return;
+    }
+    const [other] = candidates;
+    if (other !== undefined && quote !== null) {
+      yield unmatchedQuote(place, `${hopId}: the order stands at entry ${other.order.issued}`, quote);
       return;
     }
     const text = `the order of ${hopId} is in no dispatcher's log`;
@@ -77,6 +85,10 @@ function* orderFindings(
   if (order.station !== station) {
     const text = `${hopId} was ordered from ${order.station ?? 'nobody'} at entry ${order.issued}`;
     yield finding('misconduct', 'order.unissued', place, text);
+  }
+  if (order.manifestDigest !== hop.manifestDigest) {
+    const text = `${hopId} was ordered at entry ${order.issued} of ${origin} for another train`;
+    yield finding('error', 'entry.contradictory', place, text);
   }
   if (quote !== null && !isQuote(quote, origin, order.issued, order.leaf)) {
     yield unmatchedQuote(place, `${hopId}: the order stands at entry ${order.issued}`, quote);
@@ -102,7 +114,7 @@ function* receiptFindings(
 ): Generator<Finding> {
   const { station, receipt } = order;
   if (receipt === null) return;
-  const { index, digest, atMs, quote } = receipt;
+  const { index, digest, outcome, atMs, quote } = receipt;
   const place = { log: dispatcher, index };
   if (quote === null) yield missingQuote(place, `${hopId}: the receipt came without its station's entry`);
   const log = station === null ? undefined : logs.stations.get(station);
@@ -115,6 +127,11 @@ function* receiptFindings(
       yield finding('misconduct', 'receipt.unmatched', place, text);
     } else if (quote !== null && !isQuote(quote, log.origin, hop.receipt, hop.receiptLeaf)) {
       yield unmatchedQuote(place, `${hopId}: the receipt stands at entry ${hop.receipt}`, quote);
+    }
+    if (hop.receiptDigest === digest && hop.outcome !== outcome) {
+      // The receipt itself would tell which of them is right.
+      const text = `${hopId}: ${outcome} is on record here, and ${hop.outcome} at ${station}, of one receipt`;
+      yield finding('error', 'receipt.unmatched', place, text);
     }
     return;
   }

@@ -1,5 +1,5 @@
 import type { JoinedLogs } from './join.ts';
-import type { DispatcherOpen, OrderTrace } from './trace-dispatcher.ts';
+import type { DispatcherOpen } from './trace-dispatcher.ts';
 import type { StationOpen } from './trace-station.ts';
 
 /** What an audit of only what is new has to know of one log's past. */
@@ -10,14 +10,14 @@ export type LeftOpen = { station?: StationOpen; dispatcher?: DispatcherOpen };
  * finding without knowing what it was. Trains that were admitted or released stay known.
  */
 export function leftOpen({ stations, dispatchers }: JoinedLogs): ReadonlyMap<string, LeftOpen> {
-  const orders = new Map<string, OrderTrace>();
+  const taken = new Set<string>();
   for (const { trace } of dispatchers.values())
-    for (const [hopId, order] of trace.orders) orders.set(hopId, order);
+    for (const [hopId, { receipt }] of trace.orders)
+      if (receipt !== null) taken.add(`${hopId} ${receipt.digest}`);
   const ended = new Set<string>();
   for (const { trace } of stations.values()) {
     for (const { hopId, receiptDigest } of trace.hops.values()) {
-      const told = orders.get(hopId)?.receipt?.digest;
-      if (receiptDigest !== null && told === receiptDigest) ended.add(hopId);
+      if (receiptDigest !== null && taken.has(`${hopId} ${receiptDigest}`)) ended.add(hopId);
     }
   }
   const left = new Map<string, LeftOpen>();

@@ -31,7 +31,8 @@ const TELL: Partial<Record<EntryType, Tell>> = {
   'policy.decided': (text, { body }, { replayed }) => {
     const rules = body['rules'];
     const why = Array.isArray(rules) && rules.length > 0 ? ` (${rules.join(', ')})` : '';
-    return `policy says ${text('verdict')}${why}; ${replayed}`;
+    // What a narrow table cuts off must be the least of it.
+    return `policy says ${text('verdict')}, ${replayed}${why}`;
   },
   'clearance.recorded': (text, _, { person }) => {
     if (text('verdict') === 'reject') return 'a person rejected the train';

@@ -9,11 +9,17 @@ import { Order, verifyOrder } from '../../model/order.ts';
 import { Receipt, verifyReceipt } from '../../model/receipt.ts';
 import { PREDICATE_TYPES, readStatement } from '../../model/statement.ts';
 import { verifyWhenIssued } from '../../model/train.ts';
+import { olderNetwork } from './bundle-gaps.ts';
 import { textIn } from './entry.ts';
 import { type Finding, finding } from './findings.ts';
 
 type Placed = { member: { id: string }; index: number; entry: LedgerEntry };
-type Read = { kind: 'manifest' | 'order' | 'receipt' | 'cancellation'; digest: Digest; receipt?: Receipt };
+type Read = {
+  kind: 'manifest' | 'order' | 'receipt' | 'cancellation';
+  digest: Digest;
+  networkVersion: number;
+  receipt?: Receipt;
+};
 
 /** Holds the signed statements of one train against their signers' keys, and against the entries that name them. */
 export function* judgeStatements(
@@ -27,6 +33,10 @@ export function* judgeStatements(
     try {
       const statement = readOne(parseEnvelope(bytes, 'statement'), network, manifest);
       read.set(statement.digest, statement);
+      if (statement.networkVersion > network.version) {
+        const text = `${statement.kind}: ${olderNetwork(statement.networkVersion, network)}`;
+        yield finding('error', 'bundle.incomplete', { log: null }, text);
+      }
     } catch (thrown) {
       if (!(thrown instanceof PhtError)) throw thrown;
       yield finding('error', 'statement.invalid', { log: null }, thrown.message);
@@ -102,21 +112,25 @@ function manifestAmong(statements: readonly Uint8Array[], network: Network): Tra
 /** @throws PhtError what is wrong with it */
 function readOne(envelope: Envelope, network: Network, train: Train | null): Read {
   switch (typeOf(envelope)) {
-    case PREDICATE_TYPES.manifest:
-      return { kind: 'manifest', digest: verifyWhenIssued(envelope, network).digest };
+    case PREDICATE_TYPES.manifest: {
+      const { digest, predicate } = verifyWhenIssued(envelope, network);
+      return { kind: 'manifest', digest, networkVersion: predicate.networkVersion };
+    }
     case PREDICATE_TYPES.order: {
       const { audience } = readStatement('order', Order, payloadOf(envelope)).predicate;
-      return { kind: 'order', digest: verifyOrder(envelope, network, audience).digest };
+      const { digest, predicate } = verifyOrder(envelope, network, audience);
+      return { kind: 'order', digest, networkVersion: predicate.networkVersion };
     }
     case PREDICATE_TYPES.receipt: {
       const { issuer } = readStatement('receipt', Receipt, payloadOf(envelope)).predicate;
       const { digest, predicate } = verifyReceipt(envelope, network, issuer);
-      return { kind: 'receipt', digest, receipt: predicate };
+      return { kind: 'receipt', digest, networkVersion: predicate.networkVersion, receipt: predicate };
     }
     case PREDICATE_TYPES.cancellation: {
       if (train === null)
         throw new PhtError('statement.malformed', 'a cancellation of no train in the bundle');
-      return { kind: 'cancellation', digest: verifyCancellation(envelope, network, train).digest };
+      const { digest, predicate } = verifyCancellation(envelope, network, train);
+      return { kind: 'cancellation', digest, networkVersion: predicate.networkVersion };
     }
     default: {
       const digest = digestOf(payloadOf(envelope)).slice(0, 16);

@@ -1,15 +1,23 @@
 import type { Digest } from '../../model/id.ts';
 import type { EntryQuote, LedgerEntry } from '../../model/ledger/entry.ts';
-import { contradictionIn, type LeafOf, textIn } from './entry.ts';
+import { contradictionIn, type LeafOf, otherTrain, outcomeIn, textIn } from './entry.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
 
 /** One order as its dispatcher put it on record, and the receipt that came back. */
 export type OrderTrace = {
   readonly station: string | null;
+  readonly manifestDigest: Digest | null;
   readonly issued: number;
   readonly leaf: Digest;
   /** `quote` names the station's entry that the receipt came with. */
-  receipt: { index: number; digest: string; atMs: number; quote: EntryQuote | null } | null;
+  receipt: {
+    index: number;
+    digest: string;
+    /** Outcome and code of the receipt. */
+    outcome: string;
+    atMs: number;
+    quote: EntryQuote | null;
+  } | null;
 };
 
 export type DispatcherTrace = {
@@ -37,8 +45,11 @@ export function traceDispatcher(dispatcher: string, open?: DispatcherOpen): Disp
     if (found.length < FINDINGS_MAX) found.push(finding(severity, code, { log: dispatcher, index }, text));
   };
 
-  const receive = (hopId: string, index: number, { body, ts, prev }: LedgerEntry): void => {
+  const receive = (hopId: string, index: number, entry: LedgerEntry): void => {
+    const { body, ts, prev } = entry;
     const order = orders.get(hopId);
+    const mixed = order === undefined ? null : otherTrain(entry, order);
+    if (mixed !== null) wrong('error', 'entry.contradictory', index, mixed);
     const digest = textIn(body, 'receiptDigest');
     if (digest === null)
       wrong('error', 'entry.contradictory', index, `${hopId}: a receipt without its digest`);
@@ -51,7 +62,7 @@ export function traceDispatcher(dispatcher: string, open?: DispatcherOpen): Disp
         index,
         `${hopId} has a receipt already, at entry ${order.receipt.index}`,
       );
-    } else order.receipt = { index, digest, atMs: ts, quote: prev };
+    } else order.receipt = { index, digest, outcome: outcomeIn(body), atMs: ts, quote: prev };
   };
 
   return {
@@ -75,7 +86,8 @@ export function traceDispatcher(dispatcher: string, open?: DispatcherOpen): Disp
         }
         if (!orders.has(hopId)) {
           const station = textIn(entry.body, 'station');
-          orders.set(hopId, { station, issued: index, leaf: leafOf(), receipt: null });
+          const { manifestDigest } = entry;
+          orders.set(hopId, { station, manifestDigest, issued: index, leaf: leafOf(), receipt: null });
         }
       } else if (type === 'receipt.received') receive(hopId, index, entry);
     },

@@ -25,6 +25,8 @@ export type HopTrace = {
   releasedAtMs: number | null;
   receipt: number | null;
   receiptDigest: string | null;
+  /** Outcome and code of the receipt. */
+  outcome: string | null;
   receiptLeaf: Digest | null;
 };
 
@@ -33,7 +35,8 @@ export function newTrace(hopId: HopId, { trainId, manifestDigest }: LedgerEntry)
     ...{ hopId, trainId, manifestDigest },
     ...{ receivedAtMs: null, received: null, quote: null, verified: null, decided: null, verdict: null },
     ...{ cleared: null, byPerson: false, started: null, ended: null, screened: null },
-    ...{ released: null, releasedAtMs: null, receipt: null, receiptDigest: null, receiptLeaf: null },
+    ...{ released: null, releasedAtMs: null, receipt: null, receiptDigest: null },
+    ...{ outcome: null, receiptLeaf: null },
   };
 }
 

@@ -1,5 +1,5 @@
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
-import { contradictionIn, HOP_TYPES, type LeafOf, textIn } from './entry.ts';
+import { contradictionIn, HOP_TYPES, type LeafOf, otherTrain, outcomeIn, textIn } from './entry.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
 import { at, brokenSteps, type HopTrace, newTrace, note } from './trace-hop.ts';
 
@@ -41,6 +41,8 @@ export function traceStation(station: string, open?: StationOpen): StationTrace 
       if (!HOP_TYPES.has(type) || hopId === null) return;
       const hop = hops.get(hopId) ?? newTrace(hopId, entry);
       hops.set(hopId, hop);
+      const mixed = otherTrain(entry, hop);
+      if (mixed !== null) wrong('error', 'entry.contradictory', index, mixed);
       if (type === 'policy.decided') counts.decisions++;
       if (type === 'result.released') release(hop, index, entry, releases, wrong);
       else if (type === 'release.withdrawn') withdraw(hop, index, releases, wrong);
@@ -100,6 +102,7 @@ function receipt(hop: HopTrace, index: number, { body }: LedgerEntry, leafOf: Le
   }
   hop.receipt = index;
   hop.receiptDigest = textIn(body, 'receiptDigest');
+  hop.outcome = outcomeIn(body);
   hop.receiptLeaf = leafOf();
   if (hop.receiptDigest === null) {
     wrong('error', 'entry.contradictory', index, `${hop.hopId}: a receipt without its digest`);

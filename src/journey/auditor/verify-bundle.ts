@@ -10,6 +10,7 @@ import type { Member, Network } from '../../model/network.ts';
 import type { ReplayDecision } from '../../ports/replay.ts';
 import { type AuditReport, judged } from './audit.ts';
 import type { Bundle, BundledLog } from './bundle.ts';
+import { gapsIn } from './bundle-gaps.ts';
 import { judgeCosigned } from './cosigned.ts';
 import type { VerifiedDisclosure } from './disclosed.ts';
 import { collectFindings, type Finding, type FindingCode, type Findings, finding } from './findings.ts';
@@ -61,9 +62,9 @@ export function verifyBundle(bundle: Bundle, network: Network, replay: ReplayDec
     logs.set(name, audited);
     proven.push(...entries);
   }
-  const disclosures = disclosuresIn(bundle, network, findings);
   const trainId = trainOf(proven, findings);
-  const watch = watchLogs(disclosures);
+  const disclosures = disclosuresIn(bundle, trainId, network, findings);
+  const watch = watchLogs(disclosures, false);
   const traces: Traces = { dispatchers: new Map(), stations: new Map() };
   for (const [member] of bundle.logs) {
     const of = proven.filter((each) => each.member.id === member && each.entry.trainId === trainId);
@@ -77,6 +78,7 @@ export function verifyBundle(bundle: Bundle, network: Network, replay: ReplayDec
     }
   }
   for (const each of judgeStatements(bundle.statements, proven, network)) findings.add(each);
+  for (const each of gapsIn(traces, proven, network)) findings.add(each);
   const scope = { network, anchors: new Map(), nowMs: null, disclosed: { disclosures, replay } };
   const report = judged({ logs, traces, scope, findings, watch });
   return { ...report, trainId, entries: proven };
@@ -147,13 +149,27 @@ function trainOf(proven: readonly Proven[], findings: Findings): TrainId | null 
     const place = { log: stray?.member.id ?? null, ...(stray === undefined ? {} : { index: stray.index }) };
     findings.add(finding('error', 'proof.invalid', place, 'the bundle speaks of more than one train'));
   }
+  if (trainId === null)
+    findings.add(finding('error', 'bundle.incomplete', { log: null }, 'it proves nothing about any train'));
   return trainId;
 }
 
-function disclosuresIn({ disclosures }: Bundle, network: Network, findings: Findings): VerifiedDisclosure[] {
+/** Those of this train, one of each station: a second one would be counted twice. */
+function disclosuresIn(
+  { disclosures }: Bundle,
+  trainId: TrainId | null,
+  network: Network,
+  findings: Findings,
+): VerifiedDisclosure[] {
+  const stations = new Set<string>();
   return disclosures.flatMap((bytes) => {
     try {
-      return [verifyDisclosure(parseEnvelope(bytes, 'disclosure'), network)];
+      const disclosure = verifyDisclosure(parseEnvelope(bytes, 'disclosure'), network);
+      const { issuer, trainId: of } = disclosure.predicate;
+      if (of !== trainId) throw new PhtError('proof.invalid', `it is about ${of}, not about this train`);
+      if (stations.has(issuer)) throw new PhtError('proof.invalid', `it is a second one of ${issuer}`);
+      stations.add(issuer);
+      return [disclosure];
     } catch (thrown) {
       if (!(thrown instanceof PhtError)) throw thrown;
       findings.add(finding('error', 'disclosure.invalid', { log: null }, thrown.message));

@@ -10,10 +10,14 @@ import type { Watch } from './read-log.ts';
 export type Notice = { log: string; index: number; atMs: number; type: LedgerEntry['type']; text: string };
 
 const NOTICES_MAX = 200;
+/** Of one audit; findings beyond twenty of a kind are only counted anyway. */
+const CONFLICTS_MAX = 1000;
 
 const TELL: Partial<Record<LedgerEntry['type'], (entry: LedgerEntry) => string>> = {
-  'log.restored': ({ body }) =>
-    `the log was taken up again from a copy: entries ${String(body['from'] ?? '?')} to ${String(body['to'] ?? '?')}`,
+  'log.restored': ({ body: { from, to } }) => {
+    const last = typeof to === 'number' ? to - 1 : '?';
+    return `entries ${typeof from === 'number' ? from : '?'} to ${last} came back from a copy`;
+  },
   'trust.decided': ({ body }) =>
     `an admin decided about ${textIn(body, 'member') ?? 'a member'} after a conflict: ${textIn(body, 'verdict') ?? '?'}`,
   'disclosure.made': ({ trainId }) => `disclosed ${trainId ?? 'a train'} to an auditor`,
@@ -30,9 +34,11 @@ export type Watching = Watch & {
 };
 
 /** Keeps of the entries that pass by what the report needs besides the hops. */
-export function watchLogs(disclosures: readonly VerifiedDisclosure[]): Watching {
+/** @param whole whether every entry of each log passes by */
+export function watchLogs(disclosures: readonly VerifiedDisclosure[], whole = true): Watching {
   const notices = new Map<string, Notice[]>();
   const conflicts: { log: string; index: number; origin: string }[] = [];
+  const restored: { log: string; index: number; text: string }[] = [];
   const entries = new Map<string, Map<number, LedgerEntry>>();
   const keyOf = (station: string, trainId: string | null): string => `${station} ${trainId ?? ''}`;
   for (const { predicate } of disclosures) entries.set(keyOf(predicate.issuer, predicate.trainId), new Map());
@@ -45,22 +51,27 @@ export function watchLogs(disclosures: readonly VerifiedDisclosure[]): Watching 
       if (tell === undefined) return;
       const of = notices.get(id) ?? [];
       notices.set(id, of);
-      if (of.length === NOTICES_MAX) return;
-      of.push({ log: id, index, atMs: entry.ts, type: entry.type, text: tell(entry) });
       const origin = textIn(entry.body, 'origin');
-      if (entry.type === 'witness.conflict' && origin !== null) conflicts.push({ log: id, index, origin });
+      if (entry.type === 'witness.conflict' && origin !== null && conflicts.length < CONFLICTS_MAX)
+        conflicts.push({ log: id, index, origin });
+      const text = tell(entry);
+      if (entry.type === 'log.restored' && restored.length < CONFLICTS_MAX)
+        restored.push({ log: id, index, text });
+      of.push({ log: id, index, atMs: entry.ts, type: entry.type, text });
+      // The newest are shown, so that many of one kind hide nothing that came after them.
+      if (of.length > NOTICES_MAX) of.shift();
     },
     forget: ({ id }) => {
       notices.delete(id);
       for (const [key, of] of entries) if (key.startsWith(`${id} `)) of.clear();
       conflicts.splice(0, conflicts.length, ...conflicts.filter(({ log }) => log !== id));
+      restored.splice(0, restored.length, ...restored.filter(({ log }) => log !== id));
     },
     notices: (sound) => [...notices].flatMap(([log, of]) => (sound.has(log) ? of : [])),
     findings: (sound, network) => [
-      ...[...notices.values()].flat().flatMap(({ type, log, index, text }) => {
-        if (type !== 'log.restored' || !sound.has(log)) return [];
-        return [finding('warning', 'log.restored', { log, index }, text)];
-      }),
+      ...restored.flatMap(({ log, index, text }) =>
+        sound.has(log) ? [finding('warning', 'log.restored', { log, index }, text)] : [],
+      ),
       ...conflicts.flatMap(({ log, index, origin }) =>
         sound.has(log) ? [conflictFinding(log, index, origin, network)] : [],
       ),
@@ -71,7 +82,7 @@ export function watchLogs(disclosures: readonly VerifiedDisclosure[]): Watching 
         const size = heads.get(issuer);
         const of = entries.get(keyOf(issuer, trainId));
         if (size === undefined || of === undefined) return [];
-        return [judgeDisclosure(disclosure, { entries: of, size, network, replay })];
+        return [judgeDisclosure(disclosure, { entries: of, size, whole, network, replay })];
       }),
   };
 }

@@ -1,6 +1,6 @@
 import type { LedgerService } from '../../gen/pht/v1/ledger_pb.ts';
 import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
-import { asPhtError, PhtError } from '../../model/error.ts';
+import { asPhtError, type ErrorCode, PhtError } from '../../model/error.ts';
 import { isSealed, progressOf } from '../../model/hop.ts';
 import type { Datasets } from '../../ports/datasets.ts';
 import type { EngineReport, Executor } from '../../ports/executor.ts';
@@ -20,6 +20,9 @@ import type { Visits } from './visits.ts';
 const PULL_ORDERS_MAX = 16;
 const TICK_MS = 15_000;
 const CALL_DEADLINE_MS = 15_000;
+
+const NO_TRACK = 'no track to the dispatcher';
+const NOT_TAKEN = 'the dispatcher does not take messages';
 
 export type AgentPorts = {
   track: Client<typeof TrackService>;
@@ -58,6 +61,14 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
   const publish = createBell();
   let seenVersion = station.network().version;
   const rejects = createRejects(station, ports.log);
+  const told = new Map<string, ErrorCode>();
+
+  /** A trouble that lasts a weekend is one line, not one for each attempt; anything else in its place is another. */
+  const complain = (text: string, thrown: unknown): void => {
+    const { code } = asPhtError(thrown);
+    if (told.get(text) !== code) station.note(text, { code });
+    told.set(text, code);
+  };
 
   /** What a crash left in the engine goes before anything new is started there, however long the engine takes. */
   const recover = async (signal: AbortSignal): Promise<void> => {
@@ -72,7 +83,7 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
         // Proving the sandbox takes a second: done before the first train needs it.
         return noteProofs(await ports.executor.probe());
       } catch (thrown) {
-        station.note('the container engine does not answer', { code: asPhtError(thrown).code });
+        complain('the container engine does not answer', thrown);
         await ports.pause(failures, signal);
       }
     }
@@ -130,11 +141,12 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
         await announce(station, ports, signal);
         connected = true;
         failures = 0;
+        told.delete(NO_TRACK);
         post.ring();
         await followWakes(signal);
       } catch (thrown) {
         if (signal.aborted) return;
-        station.note('no track to the dispatcher', { code: asPhtError(thrown).code });
+        complain(NO_TRACK, thrown);
       }
       connected = false;
       await ports.pause(failures++, signal);
@@ -148,10 +160,11 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
         await deliver(ports.track, station, ports, signal);
         publish.ring();
         failures = 0;
+        told.delete(NOT_TAKEN);
         await post.wait(signal);
       } catch (thrown) {
         if (signal.aborted) return;
-        station.note('the dispatcher does not take messages', { code: asPhtError(thrown).code });
+        complain(NOT_TAKEN, thrown);
         await ports.pause(failures++, signal);
       }
     }

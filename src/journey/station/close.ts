@@ -33,6 +33,21 @@ export function isPassing(code: ErrorCode): boolean {
   return PASSING.has(code);
 }
 
+/** Besides, what keeps a result that is held from being shown: it is there already, and it costs nothing to wait on. */
+const PASSING_WHILE_HELD: ReadonlySet<ErrorCode> = new Set([
+  'internal',
+  'dataset.unreadable',
+  'config.invalid',
+  'config.missing',
+  'policy.missing',
+  'ledger.inconsistent',
+  'ledger.invalid',
+]);
+
+export function isPassingWhileHeld(code: ErrorCode): boolean {
+  return isPassing(code) || PASSING_WHILE_HELD.has(code);
+}
+
 const OUTCOME_OF: Partial<Record<ErrorCode, Exclude<Outcome, 'released'>>> = {
   'deadline.passed': 'expired',
   'clearance.expired': 'expired',

@@ -24,6 +24,12 @@ const FINAL: ReadonlySet<ErrorCode> = new Set([
   'replayed',
 ]);
 
+/**
+ * One release that waits must not hold up the refusals behind it: for witnesses, or for a network file that both sides
+ * have, where the dispatcher asks for more of them than this station knows of.
+ */
+const STUCK: ReadonlySet<ErrorCode> = new Set(['witness.unreachable', 'proof.invalid']);
+
 const BATCH_MAX = 16;
 const REPORT_DEADLINE_MS = 30_000;
 
@@ -42,6 +48,7 @@ export async function deliver(
 ): Promise<void> {
   const { outbox } = ports;
   const stuck = new Map<string, unknown>();
+  let inVain: unknown;
   for (;;) {
     const messages = outbox.waiting(BATCH_MAX + stuck.size).filter(({ key }) => !stuck.has(key));
     if (messages.length === 0) break;
@@ -53,21 +60,39 @@ export async function deliver(
         if (!overtaken)
           await report(track, message, { case: 'progress', value: message.progress }, station, signal);
       } else {
-        const proof = await provenBefore(message, ports, signal).catch((thrown: unknown) => {
-          // One release that waits for witnesses must not hold up the refusals behind it.
-          if (asPhtError(thrown).code !== 'witness.unreachable') throw thrown;
+        try {
+          // Each round costs as long as the slowest witness: what another one has just waited for in vain is not tried.
+          if (message.releases && inVain !== undefined && !isShown(message, ports)) throw inVain;
+          await sendReceipt(track, message, station, ports, signal);
+        } catch (thrown) {
+          const { code } = asPhtError(thrown);
+          if (!STUCK.has(code)) throw thrown;
+          if (code === 'witness.unreachable') inVain = thrown;
           stuck.set(message.key, thrown);
-          return null;
-        });
-        if (proof === null) continue;
-        const { receipt, jwe } = message;
-        const value = { receipt, jwe: jwe ?? new Uint8Array(), proof };
-        await report(track, message, { case: 'receipt', value }, station, signal);
+          continue;
+        }
       }
       outbox.done(message.key, station.clock.nowMs());
     }
   }
   for (const thrown of stuck.values()) throw thrown;
+}
+
+async function sendReceipt(
+  track: Client<typeof TrackService>,
+  message: Message & { kind: 'receipt' },
+  station: Station,
+  ports: DeliverPorts,
+  signal: AbortSignal,
+): Promise<void> {
+  const proof = await provenBefore(message, ports, signal);
+  const { receipt, jwe } = message;
+  const value = { receipt, jwe: jwe ?? new Uint8Array(), proof };
+  await report(track, message, { case: 'receipt', value }, station, signal);
+}
+
+function isShown({ ledgerSize }: Message, { ledger }: DeliverPorts): boolean {
+  return (ledger.published()?.size ?? -1) >= ledgerSize;
 }
 
 /** The receipt's own entry is the last one of the transaction that posted it. */

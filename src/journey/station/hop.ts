@@ -1,7 +1,7 @@
 import { asPhtError, PhtError } from '../../model/error.ts';
 import { type HopState, hopEntryHead, isSealed } from '../../model/hop.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
-import { isPassing, withdrawal } from './close.ts';
+import { isPassing, isPassingWhileHeld, withdrawal } from './close.ts';
 import type { Cleared, Collected, Decided, Inspected, Loaded, Screened, Station } from './stages.ts';
 import type { Turn } from './turns.ts';
 
@@ -73,7 +73,7 @@ async function end(
   const error = asPhtError(thrown);
   const hop = hops.find(hopId);
   if (hop === null || isSealed(hop.state)) throw error;
-  const passing = isPassing(error.code);
+  const passing = hop.held === null ? isPassing(error.code) : isPassingWhileHeld(error.code);
   if (!passing) {
     station.note(`a hop ends: ${error.code}`, { hopId, error });
     return { is: 'sealed', hop: await steps.close(hop, error) };
@@ -88,7 +88,10 @@ async function end(
     return { is: 'later', problem: error.message, error };
   }
   if (hop.held !== null) {
-    const text = 'the witnesses of the ledger could not be reached before the order expired';
+    const text =
+      error.code === 'witness.unreachable'
+        ? 'the witnesses of the ledger could not be reached before the order expired'
+        : `the release could not be shown to the witnesses before the order expired (${error.code})`;
     const withheld = new PhtError('witness.unreachable', text, { cause: error });
     return { is: 'sealed', hop: await steps.close(hop, withheld) };
   }

@@ -18,7 +18,11 @@ export async function mirror(
   if (head === null) return;
   const options = { deadlineMs: 30_000, signal };
   let { size } = await client.publish({ firstIndex: 0n, entries: [], checkpoint: new Uint8Array() }, options);
-  // A mirror that claims to hold more than there is gets nothing.
+  // It holds what this ledger does not have, as after a restored backup: the checkpoint has it forget what nobody signed.
+  if (size > BigInt(head.size)) {
+    await client.publish({ firstIndex: size, entries: [], checkpoint: head.text }, options);
+    return;
+  }
   for (let first = Number(size); first <= head.size; first = Number(size)) {
     const end = Math.min(head.size, first + BATCH_ENTRIES_MAX);
     const last = end === head.size;

@@ -1,8 +1,10 @@
 import { PhtError } from '../../model/error.ts';
 import type { EntryQuote } from '../../model/ledger/entry.ts';
+import { openEntryProof } from '../../model/ledger/entry-proof.ts';
+import { onlySignedBy } from '../../model/ledger/misconduct.ts';
 import type { Network } from '../../model/network.ts';
 import type { VerifiedOrder } from '../../model/order.ts';
-import { provenOrder } from '../../model/proven.ts';
+import { provenOrder, trustIn } from '../../model/proven.ts';
 import type { WitnessStore } from '../../ports/witness.ts';
 
 /**
@@ -19,9 +21,15 @@ export function quoteOf(
   witness: Pick<WitnessStore, 'noteHead' | 'unresolved'>,
   nowMs: number,
 ): EntryQuote {
-  const { quote, opened, note } = provenOrder(bytes, order, network);
   const dispatcher = order.predicate.issuer;
-  witness.noteHead(dispatcher, quote.origin, { ...opened.checkpoint, note }, nowMs);
+  const trust = trustIn(network, dispatcher, 'dispatcher');
+  // Whatever else the proof shows: its dispatcher has signed the head in it, and evidence stays.
+  const { opened, note } = openEntryProof(bytes, trust);
+  for (const key of trust.logKeys) {
+    const head = { ...opened.checkpoint, note: onlySignedBy(note, key) };
+    witness.noteHead(dispatcher, trust.origin, head, nowMs);
+  }
+  const { quote } = provenOrder(bytes, order, network);
   assertTrusted(dispatcher, witness);
   return quote;
 }

@@ -28,7 +28,9 @@ export function createWitnessing(
     const head = ledger.published();
     return head !== null && head.size >= size && ports.isWitnessed(head.text);
   };
-  const renew: Witnessing['renew'] = (signal) => {
+  const renew: Witnessing['renew'] = async (signal) => {
+    // A round that is begun for nobody would fail unheard.
+    signal.throwIfAborted();
     running ??= ports
       .round(closed)
       .then(() => {
@@ -38,7 +40,7 @@ export function createWitnessing(
       .finally(() => {
         running = null;
       });
-    return unlessAborted(running, signal);
+    await unlessAborted(running, signal);
   };
   return {
     covered: async (size, signal) => {
@@ -54,7 +56,6 @@ export function createWitnessing(
 }
 
 async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
   let leave = (): void => undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
     leave = () => reject(signal.reason);

@@ -33,6 +33,8 @@ export type GathererOptions = {
   relay: WitnessRelay;
   /** A line for whoever runs this, with details. */
   note: (text: string, details: Readonly<Record<string, unknown>>) => void;
+  /** Told whenever a witness contradicts this ledger. */
+  contradicted?: () => void;
   /** How long one call may take, in milliseconds; 10 s. */
   callMs?: number;
 };
@@ -66,13 +68,15 @@ export function createGatherer(options: GathererOptions): Gatherer {
     note(text, { witness, ...details });
   };
 
-  /** Loud, but no more than that: whether it is true shows at the next start, where it takes our own signature. */
-  const contradicted = (witness: string, said: Asked): void =>
+  /** Loud, but no more than that: whether it is true is for whoever asks anew, where it takes our own signature. */
+  const contradicted = (witness: string, said: Asked): void => {
+    options.contradicted?.();
     complain(
       witness,
       'a witness says that this ledger is not what it has cosigned: an old copy was restored, it runs twice, or the witness lies',
       { code: 'ledger.inconsistent', said },
     );
+  };
 
   const judge = (witness: string, { head, lines }: Collected, said: Asked): Missing => {
     switch (said.kind) {
@@ -131,7 +135,10 @@ export function createGatherer(options: GathererOptions): Gatherer {
   const round = async (signal: AbortSignal): Promise<void> => {
     const policy = witnessPolicy(options.network(), member);
     const head = ledger.checkpoint();
-    if (policy === null || head === null) return;
+    if (head === null) return;
+    // What waited for a quorum that the network has given up since waits for nobody any more.
+    if (policy === null)
+      return (ledger.published()?.size ?? -1) < head.size ? ledger.publish(head.size, []) : undefined;
     const collected = collectedFor(head);
     keepOnly(collected.lines, policy);
     const complete = collected.lines.size >= policy.quorum;

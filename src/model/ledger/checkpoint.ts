@@ -2,7 +2,6 @@ import { PhtError } from '../error.ts';
 import { EMPTY_ROOT, HASH_BYTES } from './merkle.ts';
 import {
   cosignText,
-  NOTE_BYTES_MAX,
   type NoteSignature,
   type NoteSigner,
   openNote,
@@ -11,6 +10,9 @@ import {
 } from './note.ts';
 import { assertCount, invalid, sameBytes, strictBase64, strictDecimal, strictText } from './strict.ts';
 import { type NoteKey, TYPE_COSIGNATURE, TYPE_LOG } from './vkey.ts';
+
+/** Heads are kept as evidence: extension lines of a liar must not fill a disk, nor make the proof of his lie too large. */
+const CHECKPOINT_BYTES_MAX = 8192;
 
 /** The head of a ledger (C2SP tlog-checkpoint). `root` is a SHA-256 hash of 32 bytes. */
 export interface Checkpoint {
@@ -56,7 +58,7 @@ export function formatCheckpoint(checkpoint: Checkpoint): string {
  * @throws PhtError `ledger.invalid`
  */
 export function parseCheckpoint(input: Uint8Array | string): Checkpoint {
-  const text = strictText(input, NOTE_BYTES_MAX, 'a checkpoint');
+  const text = strictText(input, CHECKPOINT_BYTES_MAX, 'a checkpoint');
   if (!text.endsWith('\n')) throw invalid('a checkpoint does not end in a newline');
   const lines = text.slice(0, -1).split('\n');
   if (!lines.every(isLine)) throw invalid('a checkpoint line is empty or holds a control character');

@@ -5,6 +5,9 @@ import { decodeEntry, type EntryQuote, type LedgerEntry } from './entry.ts';
 import { leafHash } from './merkle.ts';
 import { formatTlogProof, parseTlogProof, type TlogProof, verifyTlogProof } from './proof.ts';
 
+/** Far above an entry of 4 KiB, 64 hashes and a note with sixteen lines. */
+const ENTRY_PROOF_BYTES_MAX = 65_536;
+
 /** What a valid proof shows: this entry stands at `quote.index` of the ledger `quote.origin`. */
 export type ProvenEntry = {
   readonly entry: LedgerEntry;
@@ -27,6 +30,8 @@ export function formatEntryProof(entry: Uint8Array, proof: Omit<TlogProof, 'extr
  */
 export function openEntryProof(bytes: Uint8Array, trust: CheckpointTrust): ProvenEntry {
   try {
+    if (bytes.length > ENTRY_PROOF_BYTES_MAX)
+      throw new PhtError('proof.invalid', `it has more than ${ENTRY_PROOF_BYTES_MAX} bytes`);
     const proof = parseTlogProof(bytes);
     if (proof.extra === null) throw new PhtError('proof.invalid', 'the entry is not in it');
     const hash = leafHash(proof.extra);
