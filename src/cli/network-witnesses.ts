@@ -11,7 +11,7 @@ import type { Network, Witnessing } from '../model/network.ts';
 import { defaultWitnessing, formatTlogPolicy } from '../model/witnessing.ts';
 import { type Frame, signerOf } from './frame.ts';
 import { signMembers } from './network-sign.ts';
-import { table } from './text.ts';
+import { table, wrap } from './text.ts';
 
 /** `pht network witnesses`: who has to have seen a ledger before anything leaves on the strength of it. */
 
@@ -127,8 +127,10 @@ function tell(frame: Frame, network: Network, next: readonly string[]): void {
     return [id, member?.role ?? '-', member?.organisation ?? '-'];
   });
   frame.output.result(head, [
-    `${network.title}: ${quorum} witnesses must have cosigned a ledger, its own member not counted;`,
-    `that holds with ${faulty} of them lying`,
+    ...wrap(
+      `${network.title}: ${quorum} witnesses must have cosigned a ledger, its own member not counted; that holds with ` +
+        `${faulty} of them lying`,
+    ),
     '',
     ...table(['WITNESS', 'ROLE', 'ORGANISATION'], rows),
     ...next,

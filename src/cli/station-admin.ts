@@ -20,6 +20,9 @@ export async function inbox(frame: Frame, options: Socket & { all?: boolean }): 
     const lines = [
       ...(entries.length === 0 ? [NOTHING[options.all === true ? 'all' : 'waiting']] : inboxLines(entries)),
       ...(status.connected ? [] : [`The station has no connection to its dispatcher: ${status.problem}`]),
+      ...(status.connected && status.ledgerProblem !== ''
+        ? wrap(`The station's ledger is not published: ${status.ledgerProblem}`)
+        : []),
       ...(status.distrusted.length === 0 ? [] : [distrustLine(status.distrusted)]),
     ];
     frame.output.result(
@@ -27,6 +30,7 @@ export async function inbox(frame: Frame, options: Socket & { all?: boolean }): 
         station: status.station,
         connected: status.connected,
         distrusted: status.distrusted,
+        ledgerProblem: status.ledgerProblem,
         hops: entries.map(plain),
       },
       lines,

@@ -150,6 +150,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     datasets,
     policy,
     connected: agent.connected,
+    ledgerProblem: agent.ledgerProblem,
     problem: () => (agent.connected() ? '' : problem),
     waitsFor: visits.waitsFor,
     readLog: runLogs.read,

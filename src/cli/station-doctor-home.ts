@@ -203,6 +203,8 @@ export async function lookAtAgent(home: Home, config: StationConfig): Promise<Fi
   try {
     const status = await channel.client(AdminService).status({}, { deadlineMs: STATUS_DEADLINE_MS });
     const running = `runs as ${status.station}, ${status.openHops} open hops`;
+    if (status.ledgerProblem !== '')
+      findings.push(warn('ledger', `not published: ${status.ledgerProblem}`, 'pht station inbox'));
     if (status.distrusted.length > 0) {
       const text = `not believed, with two signed histories: ${status.distrusted.join(', ')}`;
       findings.push(warn('ledgers of others', text, 'pht station conflicts'));

@@ -201,7 +201,7 @@ describe("what each log quotes of the other's", () => {
       });
       const report = await audited(served);
       expect(codes(report)).toEqual(['quote.unmatched']);
-      expect(report.findings[0]).toMatchObject({ severity: 'misconduct', log: member });
+      expect(report.findings[0]).toMatchObject({ severity: 'error', log: member });
     },
   );
 

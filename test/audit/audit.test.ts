@@ -387,7 +387,7 @@ describe('logs against one another', () => {
   it('an order that no dispatcher has on record', async () => {
     const report = await auditedLines({ ...honestLines(), dispatcher: dispatched('t', ['south']) });
     expect(report.findings).toMatchObject([
-      { code: 'order.unissued', severity: 'misconduct', log: 'north', index: 0 },
+      { code: 'order.unissued', severity: 'error', log: 'north', index: 0 },
     ]);
   });
 

@@ -231,6 +231,7 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     recorded: () => undefined,
     policy,
     connected: () => true,
+    ledgerProblem: () => '',
     problem: () => '',
     readLog: async () => new Uint8Array(),
     decided: () => undefined,

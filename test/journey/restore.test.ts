@@ -73,6 +73,12 @@ test('a home from an old backup is refused its signature, restored, and signs on
   await until('the refusal in the log', async () =>
     journey.servers.get('amsterdam')?.log().includes('ledger.inconsistent'),
   );
+  // Nobody has to read a log to learn it.
+  await until('the inbox to say so', async () => {
+    const { value } = await pht<{ ledgerProblem?: string }>(home, ['station', 'inbox']);
+    return value.ledgerProblem?.includes('ledger.inconsistent');
+  });
+  expect((await pht(home, ['station', 'doctor'])).stdout).toContain('ledger.inconsistent');
   expect(signed()).toBe(old);
   await journey.servers.get('amsterdam')?.stop();
 

@@ -69,13 +69,15 @@ const MEANS = {
     'The clearance that the station shows is not the one that its log speaks of, or allowed something else.',
   // across logs
   'order.unadmitted': 'The dispatcher ordered hops of a train that it had not admitted.',
-  'order.unissued': 'A station took on an order that is not in the log of any dispatcher.',
+  'order.unissued':
+    "A station took on an order that is in no dispatcher's log: it made the order up, or was shown another log than this one.",
   'receipt.unmatched': "The dispatcher's record of a receipt and the station's log contradict each other.",
   'mirror.behind':
     'The log as it is served ends before an entry that another log speaks of: it is late, or it is held back.',
   'quote.missing':
     "What one member took from another came without the other's entry: nothing ties the two logs together there.",
-  'quote.unmatched': "One log quotes another's entry as something that the other log does not hold there.",
+  'quote.unmatched':
+    'One log quotes an entry that the other does not hold there: one of the two members did not show everybody the same.',
   'witness.conflict':
     'A witness says that this log was shown in two versions. Ask the witness for the file and check it with: pht audit misconduct',
   // what stations disclose to an auditor

@@ -78,13 +78,14 @@ function* orderFindings(
       return;
     }
     const text = `the order of ${hopId} is in no dispatcher's log`;
-    yield finding('misconduct', 'order.unissued', place, text);
+    // The station may have made it up, or have been shown another history than we are.
+    yield finding('error', 'order.unissued', place, text);
     return;
   }
   const { order, origin } = issued;
   if (order.station !== station) {
     const text = `${hopId} was ordered from ${order.station ?? 'nobody'} at entry ${order.issued}`;
-    yield finding('misconduct', 'order.unissued', place, text);
+    yield finding('error', 'order.unissued', place, text);
   }
   if (order.manifestDigest !== hop.manifestDigest) {
     const text = `${hopId} was ordered at entry ${order.issued} of ${origin} for another train`;
@@ -157,7 +158,7 @@ function missingQuote(place: Place, text: string): Finding {
 
 function unmatchedQuote(place: Place, fact: string, { origin, index, leafHash }: EntryQuote): Finding {
   const text = `${fact}, which is not entry ${index} of ${origin} with hash ${leafHash.slice(0, 16)}`;
-  return finding('misconduct', 'quote.unmatched', place, text);
+  return finding('error', 'quote.unmatched', place, text);
 }
 
 export function* openHops(stations: JoinedLogs['stations']): Generator<OpenHop> {

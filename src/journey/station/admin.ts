@@ -27,6 +27,8 @@ export type AdminPorts = DisclosePorts &
     policy: () => Policy;
     connected: () => boolean;
     problem: () => string;
+    /** Why the ledger is not signed or published, in words; empty when it is. */
+    ledgerProblem: () => string;
     /** What a hop waits for that may pass by itself, in words; empty when it does not. */
     waitsFor: (hopId: string) => string;
     /** What the train printed, for the admin alone. */
@@ -51,6 +53,7 @@ export function createAdminService(station: Station, ports: AdminPorts): Service
       openHops: ports.hops.list('open').length,
       problem: ports.problem(),
       distrusted: distrusted(ports.witness),
+      ledgerProblem: ports.ledgerProblem(),
     }),
     inbox: async ({ all }) => {
       const hops = ports.hops.list(all ? { newest: NEWEST } : 'open');

@@ -49,6 +49,8 @@ export type Agent = {
   /** Something may have to be sent. */
   nudge(): void;
   connected(): boolean;
+  /** Why the ledger is not signed or published, in words; empty when it is. */
+  ledgerProblem(): string;
 };
 
 /**
@@ -57,11 +59,16 @@ export type Agent = {
  */
 export function createAgent(station: Station, ports: AgentPorts): Agent {
   let connected = false;
+  let ledgerProblem = '';
   const post = createBell();
   const publish = createBell();
   let seenVersion = station.network().version;
   const rejects = createRejects(station, ports.log);
   const told = new Map<string, ErrorCode>();
+
+  const troubled = (problem: string): void => {
+    ledgerProblem = problem;
+  };
 
   /** A trouble that lasts a weekend is one line, not one for each attempt; anything else in its place is another. */
   const complain = (text: string, thrown: unknown): void => {
@@ -179,7 +186,7 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
           recover(signal),
           keepTrack(signal),
           keepPosting(signal),
-          keepPublished(station, ports, publish, signal),
+          keepPublished(station, { ...ports, troubled }, publish, signal),
           keepWitnessing(station, ports, signal),
         ]);
       } finally {
@@ -189,6 +196,7 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
     },
     nudge: post.ring,
     connected: () => connected,
+    ledgerProblem: () => ledgerProblem,
   };
 }
 

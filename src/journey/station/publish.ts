@@ -20,6 +20,8 @@ export type PublishPorts = {
   ledgerRows: LedgerRows;
   witnessing: Witnessing;
   pause: Pause;
+  /** Why the ledger is not published now, in words; empty once it is. */
+  troubled(problem: string): void;
 };
 
 /** Every entry is cosigned and mirrored before long, and an idle ledger is shown to be alive. */
@@ -41,12 +43,14 @@ export async function keepPublished(
       }
       await mirror(ports.ledgerClient, { rows, ledger }, signal);
       failures = 0;
+      ports.troubled('');
       await bell.wait(AbortSignal.any([signal, AbortSignal.timeout(RENEW_MS)]));
     } catch (thrown) {
       if (signal.aborted) return;
+      const { code, message } = asPhtError(thrown);
       // Once: it may take a weekend.
-      if (failures === 0)
-        station.note('the ledger is not published', { code: asPhtError(thrown).code, error: thrown });
+      if (failures === 0) station.note('the ledger is not published', { code, error: thrown });
+      ports.troubled(`${message} [${code}]`);
       await ports.pause(failures++, signal);
     }
   }
