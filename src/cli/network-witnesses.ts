@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import type { Home } from '../adapters/home/member.ts';
 import {
   currentNetwork,
   importNetwork,
   networkPath,
   readNetworkFile,
 } from '../adapters/home/network-file.ts';
+import type { Envelope } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
 import type { Network, Witnessing } from '../model/network.ts';
 import { defaultWitnessing, formatTlogPolicy } from '../model/witnessing.ts';
@@ -72,22 +74,39 @@ async function witnesses(frame: Frame, options: Options): Promise<void> {
   const home = frame.openHome(['authority']);
   const network = currentNetwork(home);
   const witnessing = wanted(network, options);
-  const envelope = signMembers(
-    {
-      networkId: network.id,
-      version: network.version + 1,
-      issuer: home.member.id,
-      members: [...network.members.values()],
-      witnessing,
-      issuedAtMs: frame.nowMs(),
-      expiresMs: network.expiresMs,
-    },
-    await signerOf(home, 'root'),
+  const members = [...network.members.values()];
+  const root = await signerOf(home, 'root');
+  const { version } = imported(home, () =>
+    signMembers(
+      {
+        networkId: network.id,
+        version: network.version + 1,
+        issuer: home.member.id,
+        members,
+        witnessing,
+        issuedAtMs: frame.nowMs(),
+        expiresMs: network.expiresMs,
+      },
+      root,
+    ),
   );
-  const imported = importNetwork(home, { root: readNetworkFile(networkPath(home)).root, members: envelope });
   const path = networkPath(home);
-  const next = `Next: give ${path} (version ${imported.network.version}) to every member: pht network import FILE`;
-  tell(frame, imported.network, ['', next]);
+  const next = `Next: give ${path} (version ${version}) to every member: pht network import FILE`;
+  tell(frame, currentNetwork(home), ['', next]);
+}
+
+/** A quorum that does not hold is the authority's own wrong input, and nothing was signed with it. */
+function imported(home: Home, sign: () => Envelope): Network {
+  try {
+    const files = { root: readNetworkFile(networkPath(home)).root, members: sign() };
+    return importNetwork(home, files).network;
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError) || thrown.code !== 'network.invalid') throw thrown;
+    throw new PhtError('usage.invalid', thrown.message, {
+      cause: thrown,
+      hint: 'see docs/network-authority.md, Witnesses, for which quorums hold',
+    });
+  }
 }
 
 /** @throws PhtError `usage.invalid`; whether the quorum holds is the network file's own check */

@@ -272,7 +272,8 @@ test('the authority says who has to cosign the ledgers, and admitting keeps what
   expect(admit('aud')).toBe(0);
   expect(witnessing()).toEqual({ quorum: 'none' });
   const four = ['hub', 'one', 'two', 'aud'].flatMap((id) => ['--witness', id]);
-  expect(errorCode(set('--quorum', '2', ...four))).toBe('network.invalid');
+  expect(errorCode(set('--quorum', '2', ...four))).toBe('usage.invalid');
+  expect(errorCode(set('--quorum', '99', ...four))).toBe('usage.invalid');
   expect(errorCode(set('--quorum', '3'))).toBe('usage.invalid');
   expect(errorCode(set('--quorum', 'most', ...four))).toBe('usage.invalid');
   expect(set('--quorum', '3', ...four).status).toBe(0);

@@ -176,7 +176,8 @@ function assertWitnessing(witnessing: Witnessing, members: readonly Member[]): v
 export function memberOf(network: Network, id: string, role: Role): Member {
   const member = network.members.get(id);
   if (member === undefined || member.role !== role) {
-    throw new PhtError('signer.unknown', `${id} is not a ${role} of this network`);
+    const article = /^[aeiou]/.test(role) ? 'an' : 'a';
+    throw new PhtError('signer.unknown', `${id} is not ${article} ${role} of this network`);
   }
   return member;
 }
