@@ -19,8 +19,13 @@ export interface LedgerRows {
   checkpoint(): SignedHead | null;
   /** What was signed for one size. */
   signedAt(size: number): SignedHead | null;
-  /** Compare-and-set on the size: a second root for one size cannot be stored. @throws PhtError `conflict` */
-  saveCheckpoint(previousSize: number, next: SignedHead): void;
+  /**
+   * Compare-and-set on the size: a second root for one size cannot be stored. With `published` it becomes the published
+   * head in the same step.
+   *
+   * @throws PhtError `conflict`
+   */
+  saveCheckpoint(previousSize: number, next: SignedHead, published: boolean): void;
   /** The last checkpoint that was published, with the cosignatures it was published with; null before the first. */
   published(): SignedHead | null;
   /** Never goes back to a smaller size. */

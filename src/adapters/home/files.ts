@@ -23,21 +23,38 @@ const OPEN_TO_OTHERS = 0o077;
  * files are small and a caller must not observe the state between.
  */
 export function writeAtomic(path: string, bytes: Uint8Array | string, mode = 0o600): void {
-  const folder = dirname(path);
-  const draft = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}.new`);
+  writeAtomicAll([{ path, bytes }], mode);
+}
+
+/** The same for several files of one folder, which then needs to be made durable once only. Each by itself is atomic. */
+export function writeAtomicAll(
+  files: readonly { path: string; bytes: Uint8Array | string }[],
+  mode = 0o600,
+): void {
+  const drafts = files.map(({ path, bytes }) => {
+    const draft = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.new`);
+    return { path, draft, bytes: typeof bytes === 'string' ? Buffer.from(bytes) : bytes };
+  });
+  let at = files[0]?.path ?? '';
   try {
-    const file = openSync(draft, 'wx', mode);
-    try {
-      writeAll(file, typeof bytes === 'string' ? Buffer.from(bytes) : bytes);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
+    for (const { path, draft, bytes } of drafts) {
+      at = path;
+      const file = openSync(draft, 'wx', mode);
+      try {
+        writeAll(file, bytes);
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
     }
-    renameSync(draft, path);
-    syncFolder(folder);
+    for (const { path, draft } of drafts) {
+      at = path;
+      renameSync(draft, path);
+    }
+    for (const folder of new Set(files.map(({ path }) => dirname(path)))) syncFolder(folder);
   } catch (cause) {
-    rmSync(draft, { force: true });
-    throw fileError(cause, path, 'could not be written');
+    for (const { draft } of drafts) rmSync(draft, { force: true });
+    throw fileError(cause, at, 'could not be written');
   }
 }
 

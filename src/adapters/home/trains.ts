@@ -7,7 +7,7 @@ import { type TrainId, TrainIdText } from '../../model/id.ts';
 import { canonicalJson } from '../../model/result/canonical.ts';
 import { parseWith, X25519PublicJwk } from '../../model/schema.ts';
 import type { Arrivals, Departure, PackedTrain, PackedTrains } from '../../ports/researcher-trains.ts';
-import { errnoOf, fileError, readBounded, syncFolder, writeAtomic } from './files.ts';
+import { errnoOf, fileError, readBounded, syncFolder, writeAtomic, writeAtomicAll } from './files.ts';
 
 /**
  * A researcher's packed trains: `trains/<trainId>/` with `manifest.dsse.json`, `key.jwk` until the train has arrived,
@@ -102,9 +102,12 @@ export function createArrivals(homeDir: string): Arrivals {
       readOptional(Arrival, join(folderOf(trainId), 'arrival.json'), ARRIVAL_BYTES_MAX, 'the arrival'),
     keepProofs: (trainId, station, proofs) => {
       resultsIn(folderOf(trainId));
-      for (const proof of HOP_PROOFS) {
-        writeAtomic(join(homeDir, proofFileOf(trainId, station, proof)), proofs[proof]);
-      }
+      writeAtomicAll(
+        HOP_PROOFS.map((proof) => ({
+          path: join(homeDir, proofFileOf(trainId, station, proof)),
+          bytes: proofs[proof],
+        })),
+      );
     },
     keep: (arrival) => keepArrival(folderOf(arrival.trainId), arrival),
   };
@@ -123,9 +126,13 @@ function resultsIn(folder: string): string {
 /** The key goes last: until then the whole can be done again. */
 function keepArrival(folder: string, arrival: Arrival): void {
   const results = resultsIn(folder);
-  for (const { station, result } of arrival.stations) {
-    if (result !== null) writeAtomic(join(results, `${station}.json`), `${canonicalJson(result)}\n`);
-  }
+  writeAtomicAll(
+    arrival.stations.flatMap(({ station, result }) =>
+      result === null
+        ? []
+        : [{ path: join(results, `${station}.json`), bytes: `${canonicalJson(result)}\n` }],
+    ),
+  );
   writeAtomic(join(folder, 'arrival.json'), `${JSON.stringify(arrival)}\n`);
   rmSync(join(folder, 'key.jwk'), { force: true });
   syncFolder(folder);

@@ -170,9 +170,9 @@ describe('a ledger after a crash', () => {
       disk,
       rows: {
         ...rows,
-        saveCheckpoint: (previous, next) => {
+        saveCheckpoint: (previous, next, published) => {
           step();
-          rows.saveCheckpoint(previous, next);
+          rows.saveCheckpoint(previous, next, published);
         },
       },
       died: () => count > at,

@@ -155,8 +155,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     const { edge, written } = await grow(from.edge, size);
     const root = rangeRoot(edge.range);
     const text = Buffer.from(signCheckpoint({ origin, size, root, extensions: [] }, noteSigner));
-    rows.saveCheckpoint(from.saved, { size, text });
-    if (publishAtOnce()) rows.savePublished({ size, text });
+    rows.saveCheckpoint(from.saved, { size, text }, publishAtOnce());
     await shown();
     await files.prune(written);
     head = { edge, saved: size };

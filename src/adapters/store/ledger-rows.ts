@@ -29,6 +29,13 @@ export function createLedgerRows(database: Database): LedgerRows {
     row === undefined ? null : { size: integer(row, 'size'), text: blob(row, 'text') };
   const last = (): SignedHead | null =>
     headOf(database.get('SELECT size, text FROM ledger_checkpoints ORDER BY size DESC LIMIT 1'));
+  const savePublished = ({ size, text }: SignedHead): void => {
+    database.run(
+      `INSERT INTO ledger_published (one, size, text) VALUES (1, ?, ?)
+       ON CONFLICT DO UPDATE SET size = excluded.size, text = excluded.text WHERE excluded.size >= size`,
+      ...[size, text],
+    );
+  };
   return {
     size: () => ledgerSize(database),
     read: (first, end) =>
@@ -38,21 +45,16 @@ export function createLedgerRows(database: Database): LedgerRows {
     checkpoint: last,
     signedAt: (size) =>
       headOf(database.get('SELECT size, text FROM ledger_checkpoints WHERE size = ?', size)),
-    saveCheckpoint: (previousSize, next) =>
+    saveCheckpoint: (previousSize, next, published) =>
       database.transaction(() => {
         if ((last()?.size ?? -1) !== previousSize || next.size <= previousSize) {
           throw new PhtError('conflict', 'the ledger has another checkpoint than the one this builds on');
         }
         database.run('INSERT INTO ledger_checkpoints (size, text) VALUES (?, ?)', next.size, next.text);
+        if (published) savePublished(next);
       }),
     published: () => headOf(database.get('SELECT size, text FROM ledger_published')),
-    savePublished: ({ size, text }) => {
-      database.run(
-        `INSERT INTO ledger_published (one, size, text) VALUES (1, ?, ?)
-         ON CONFLICT DO UPDATE SET size = excluded.size, text = excluded.text WHERE excluded.size >= size`,
-        ...[size, text],
-      );
-    },
+    savePublished,
   };
 }
 
