@@ -145,6 +145,21 @@ describe('while the witnesses cannot be reached', () => {
     expect(receiptsOf(rig, hopId)).toMatchObject([{ outcome: 'withheld', code: 'witness.unreachable' }]);
   });
 
+  test('an order that expires while the case is looked at once more releases nothing', async () => {
+    rig.cosign = unreachable;
+    const hopId = station.accept(ordered()) ?? '';
+    await station.visit(hopId);
+    rig.cosign = cosignedBy(() => rig, 'dispatcher', 'south');
+    const open = rig.datasets.open.bind(rig.datasets);
+    rig.datasets.open = async (dataset) => {
+      rig.clock.ms = NOW + 7 * DAY_MS;
+      return open(dataset);
+    };
+    await station.visit(hopId);
+    await station.post();
+    expect(receiptsOf(rig, hopId)).toMatchObject([{ outcome: 'withheld', code: 'witness.unreachable' }]);
+  });
+
   test('a cancellation ends it, and the visit may be ordered again', async () => {
     rig.cosign = unreachable;
     const train = makeTrain(fake, rig.image.image, NOW);
