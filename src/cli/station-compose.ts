@@ -40,7 +40,7 @@ import { dialDispatcher } from './dial.ts';
 import { signerOf } from './frame.ts';
 import { createLog } from './log.ts';
 import { openDatasets, policyReader } from './station-files.ts';
-import { composeLedger } from './station-ledger.ts';
+import { composeStationLedger } from './station-ledger.ts';
 import { adminSocketPath } from './station-paths.ts';
 import { shareSocket } from './station-socket.ts';
 
@@ -55,7 +55,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
   const sealer = createSealer();
   const { channel } = await dialDispatcher(home, config);
   const note = (text: string, detail: Record<string, unknown>): void => log.info(detail, text);
-  const { ledger, witnessing, ...ownLedger } = await composeLedger(home, { store, channel, note });
+  const { ledger, witnessing, ...ownLedger } = await composeStationLedger(home, { store, channel, note });
   // A store and files that do not belong together, or cannot be written, are told at the start and not in a log.
   await ledger.open();
   const executor = createDockerExecutor({

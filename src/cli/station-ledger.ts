@@ -32,7 +32,7 @@ const MIRROR_DEADLINE_MS = 15_000;
 
 type Note = (text: string, detail: Record<string, unknown>) => void;
 
-export async function composeLedger(
+export async function composeStationLedger(
   home: Home,
   { store, channel, note }: { store: StationStore; channel: Channel; note: Note },
 ): Promise<StationLedger> {

@@ -94,6 +94,8 @@ async function assertHeld({ by, size, root }: SeenHead, tree: OwnTree): Promise<
   throw new PhtError(
     'ledger.inconsistent',
     `${what}: an old copy of this home was restored, or it runs twice; nothing is signed`,
-    { hint: 'stop the other copy, or rebuild this one from its verified mirror with: pht station restore' },
+    {
+      hint: 'stop the other copy, or restore the newest one; a station can take its ledger up from the mirror: pht station restore',
+    },
   );
 }
