@@ -39,7 +39,7 @@ import { createVisits } from '../journey/station/visits.ts';
 import { dialDispatcher } from './dial.ts';
 import { signerOf } from './frame.ts';
 import { createLog } from './log.ts';
-import { openDatasets, policyReader } from './station-files.ts';
+import { listsReader, openDatasets, policyReader } from './station-files.ts';
 import { composeStationLedger } from './station-ledger.ts';
 import { adminSocketPath } from './station-paths.ts';
 import { shareSocket } from './station-socket.ts';
@@ -82,6 +82,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     blobCacheBytesMax: config.blobCacheBytesMax,
     explanations: config.explanations,
     disclosure: () => config.disclosure,
+    lists: listsReader(home.dir),
     highestMs: store.log.highestMs,
     commitments: createCommitments(store.archive.keepSalt),
     note: (text, detail) => {

@@ -1,16 +1,20 @@
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { listDatasets, readDataset } from '../adapters/home/datasets.ts';
 import { readBounded } from '../adapters/home/files.ts';
 import { createSnapshot } from '../adapters/home/snapshot.ts';
+import { readYaml } from '../adapters/home/yaml.ts';
 import { openPolicy } from '../adapters/policy/cedar.ts';
 import { asPhtError, PhtError } from '../model/error.ts';
 import { digestOf } from '../model/id.ts';
+import { NO_LISTS, StationLists } from '../model/lists.ts';
 import { canonicalJson } from '../model/result/canonical.ts';
 import type { Datasets } from '../ports/datasets.ts';
 import type { Policy } from '../ports/policy.ts';
 import { policyPath } from './station-paths.ts';
 
 const POLICY_BYTES_MAX = 256 * 1024;
+const LISTS_FILE = 'lists.yaml';
 
 /** The policy in force: parsed again only when its file has changed. */
 export function policyReader(dir: string): () => Policy {
@@ -21,6 +25,23 @@ export function policyReader(dir: string): () => Policy {
     if (known?.stamp === stamp) return known.policy;
     known = { stamp, policy: usablePolicy(path) };
     return known.policy;
+  };
+}
+
+/**
+ * `lists.yaml`, read again only when it has changed; a station without one has no lists. A broken one stops every train,
+ * since a rule that forbids may speak of it.
+ */
+export function listsReader(dir: string): () => StationLists {
+  let known: { stamp: string; lists: StationLists } | null = null;
+  return () => {
+    const path = join(dir, LISTS_FILE);
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+    if (stat === undefined) return NO_LISTS;
+    const stamp = `${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
+    if (known?.stamp === stamp) return known.lists;
+    known = { stamp, lists: readYaml(StationLists, path, "the station's lists") };
+    return known.lists;
   };
 }
 

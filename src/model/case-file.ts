@@ -1,7 +1,15 @@
+import { z } from 'zod';
 import { type Digest, digestOf } from './id.ts';
 import type { Member, Network } from './network.ts';
 import { memberOf } from './network.ts';
+import { Slug } from './schema.ts';
 import { type Manifest, recipientKeys, type VerifiedManifest } from './train.ts';
+
+export const CaseLists = z.strictObject({
+  researcher: z.array(Slug).max(1000),
+  image: z.array(Slug).max(1000),
+});
+export type CaseLists = z.infer<typeof CaseLists>;
 
 /**
  * Everything that a person sees before approving, as one canonical document whose digest the clearance signs
@@ -18,6 +26,8 @@ export type CaseFile = {
   dataset: { id: string; snapshotDigest: string };
   policyDigest: string;
   disclosureDigest: string;
+  /** Of the station's own lists, those that name the researcher and the image: a policy may speak of them. */
+  lists: CaseLists;
   researcher: Member;
   dispatcher: Member;
   recipients: { member: string; key: string }[];
@@ -31,6 +41,7 @@ export type CaseFacts = {
   snapshotDigest: string;
   policyDigest: string;
   disclosureDigest: string;
+  lists: CaseLists;
   network: Network;
 };
 
@@ -47,6 +58,7 @@ export function caseFile(facts: CaseFacts): { bytes: Uint8Array; digest: Digest 
     dataset: { id: manifest.dataset, snapshotDigest: facts.snapshotDigest },
     policyDigest: facts.policyDigest,
     disclosureDigest: facts.disclosureDigest,
+    lists: { researcher: [...facts.lists.researcher], image: [...facts.lists.image] },
     researcher: memberOf(facts.network, manifest.issuer, 'researcher'),
     dispatcher: memberOf(facts.network, facts.dispatcher, 'dispatcher'),
     recipients: recipientKeys(manifest, facts.network).map(({ member, jwk }) => ({ member, key: jwk.x })),

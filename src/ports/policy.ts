@@ -12,12 +12,17 @@ export interface Policy {
 export type PolicyFacts = {
   nowMs: number;
   station: string;
-  researcher: { id: string; organisation: string };
+  /** `lists`: those of this station's own `lists.yaml` that name the member. */
+  researcher: { id: string; organisation: string; lists: string[] };
   dispatcher: string;
   dataset: string;
   train: {
     manifestDigest: string;
     imageConfigDigest: string;
+    /** Those of this station's own lists that name the image. */
+    imageLists: string[];
+    /** A person approved a train with this very image here before, and nobody has withdrawn that. */
+    imageApprovedHere: boolean;
     title: string;
     purpose: string;
     duo: string[];
@@ -37,11 +42,13 @@ export type PolicyFacts = {
 
 /**
  * `rules` are the ids of the rules that decided, none for a default deny. `reasons` are for people: those rules, or each
- * clause that was not met, in words. `error` says that something could not be evaluated, which always denies.
+ * clause that was not met, in words. `approvals`: how many persons must approve, 0 unless the verdict is `ask`. `error`
+ * says that something could not be evaluated, which always denies.
  */
 export type PolicyAnswer = {
   verdict: 'permit' | 'ask' | 'deny';
   rules: string[];
   reasons: string[];
+  approvals: 0 | 1 | 2;
   error: boolean;
 };

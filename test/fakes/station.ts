@@ -35,6 +35,7 @@ import { decodeEntry, type LedgerEntry } from '../../src/model/ledger/entry.ts';
 import { openEntryProof } from '../../src/model/ledger/entry-proof.ts';
 import { parseNote } from '../../src/model/ledger/note.ts';
 import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.ts';
+import { NO_LISTS, type StationLists } from '../../src/model/lists.ts';
 import type { Network } from '../../src/model/network.ts';
 import { type Receipt, verifyReceipt } from '../../src/model/receipt.ts';
 import { type DisclosureSettings, PRESETS } from '../../src/model/result/settings.ts';
@@ -80,6 +81,7 @@ export type Rig = {
     network: Network;
     lifetimeMsMax: number;
     disclosure: DisclosureSettings;
+    lists: StationLists;
     acceptEngineRisks: string[];
   };
   /** null removes the file. */
@@ -130,6 +132,7 @@ export function makeStation(fake: FakeNetwork, nowMs: number): Rig {
       network: fake.network,
       lifetimeMsMax: 30 * 86_400_000,
       disclosure: PRESETS.sacro,
+      lists: NO_LISTS,
       acceptEngineRisks: [],
     },
     policy: (text) => {
@@ -281,6 +284,7 @@ function stationOf(rig: Rig, store: StationStore): Station {
     blobCacheBytesMax: 1024 ** 3,
     explanations: 'full',
     disclosure: () => rig.settings.disclosure,
+    lists: () => rig.settings.lists,
     highestMs: store.log.highestMs,
     commitments: createCommitments(store.archive.keepSalt),
     note: (text, detail) => void rig.notes.push({ text, detail }),

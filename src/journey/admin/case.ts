@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type CaseFile, caseFile } from '../../model/case-file.ts';
+import { type CaseFile, CaseLists, caseFile } from '../../model/case-file.ts';
 import type { ClearancePredicate } from '../../model/clearance.ts';
 import { encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { type Digest, digestOf } from '../../model/id.ts';
 import { type JsonObject, parseStrictJson } from '../../model/json.ts';
 import type { Network } from '../../model/network.ts';
+import { check } from '../../model/schema.ts';
 import { signStatement } from '../../model/statement.ts';
 import { type VerifiedManifest, verifyManifest, verifyWhenIssued } from '../../model/train.ts';
 import type { Signer } from '../../ports/signer.ts';
@@ -40,6 +41,7 @@ export function openCase(
     what: 'case file',
   }) as JsonObject;
   const { policyDigest, disclosureDigest, dataset, dispatcher } = claimed;
+  const lists = check(CaseLists, claimed['lists'], 'the lists of the case', 'clearance.invalid');
   const derived = caseFile({
     station: admin.station,
     dispatcher: textOf(dispatcher, 'id'),
@@ -47,6 +49,7 @@ export function openCase(
     snapshotDigest: textOf(dataset, 'snapshotDigest'),
     policyDigest: String(policyDigest),
     disclosureDigest: String(disclosureDigest),
+    lists,
     network: admin.network,
   });
   if (!isDeepStrictEqual(Buffer.from(derived.bytes), Buffer.from(shown.caseFile))) {

@@ -6,12 +6,12 @@ import { PhtError } from '../../model/error.ts';
 import { isSealed } from '../../model/hop.ts';
 import type { Network } from '../../model/network.ts';
 import { verifyOrder } from '../../model/order.ts';
-import { disclosureDigest, tighten } from '../../model/result/settings.ts';
 import { verifyManifest, verifyWhenIssued } from '../../model/train.ts';
 import type { Datasets } from '../../ports/datasets.ts';
 import type { Policy } from '../../ports/policy.ts';
 import type { ClearanceStore, HopRecord, HopStore } from '../../ports/station-store.ts';
 import type { Service } from '../../ports/wire.ts';
+import { currentCase } from './case.ts';
 import { decisionProof, type ProofPorts } from './decision-proof.ts';
 import { type DisclosePorts, disclose } from './disclose.ts';
 import { forget } from './forget.ts';
@@ -143,17 +143,12 @@ async function caseOf(
   const order = verifyOrder(parseEnvelope(hop.order, 'order'), network, station.id);
   const manifest = verifyManifest(parseEnvelope(hop.manifest, 'manifest'), network, station.clock.nowMs());
   const dataset = await ports.datasets.open(manifest.predicate.dataset);
-  return caseFile({
-    station: station.id,
-    dispatcher: order.predicate.issuer,
-    manifest,
-    snapshotDigest: dataset.snapshotDigest,
-    policyDigest: ports.policy().digest,
-    disclosureDigest: disclosureDigest(
-      tighten(station.disclosure(), manifest.predicate.outputs.minCellCount),
-    ),
-    network,
-  });
+  const { snapshotDigest } = dataset;
+  return currentCase(
+    { manifest, dispatcher: order.predicate.issuer, snapshotDigest },
+    station,
+    ports.policy(),
+  );
 }
 
 /** Who and why, for looking back: the dataset and the policy of today are not those that it met. */
@@ -167,6 +162,7 @@ function endedCase(hop: HopRecord, station: Station): ReturnType<typeof caseFile
     snapshotDigest: '',
     policyDigest: '',
     disclosureDigest: '',
+    lists: { researcher: [], image: [] },
     network,
   });
 }

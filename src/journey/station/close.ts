@@ -22,6 +22,8 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'engine.unsafe',
   'clock.untrusted',
   'network.expired',
+  'network.stale',
+  'network.behind',
   'clearance.invalid',
   'conflict',
   'ledger.unchecked',

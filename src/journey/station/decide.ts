@@ -1,12 +1,11 @@
-import { caseFile } from '../../model/case-file.ts';
 import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
-import { memberOf, type Network } from '../../model/network.ts';
+import { memberOf } from '../../model/network.ts';
 import { canonicalJson } from '../../model/result/canonical.ts';
-import { disclosureDigest, tighten } from '../../model/result/settings.ts';
 import type { Policy, PolicyAnswer, PolicyFacts } from '../../ports/policy.ts';
 import type { StationArchive } from '../../ports/station-archive.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import { currentCase, listsOf } from './case.ts';
 import { type Decided, type Inspected, type Station, stage } from './stages.ts';
 
 /**
@@ -20,18 +19,17 @@ export function createDecide(
   return async (inspected) => {
     const nowMs = station.clock.nowMs();
     const policy = ports.policy();
-    const facts = factsOf(inspected, station.id, station.network(), nowMs);
+    const facts = factsOf(inspected, station, nowMs);
     const answer = policy.decide(facts);
-    const disclosure = tighten(station.disclosure(), inspected.manifest.predicate.outputs.minCellCount);
-    const { digest: caseDigest } = caseFile({
-      station: station.id,
-      dispatcher: inspected.order.predicate.issuer,
-      manifest: inspected.manifest,
-      snapshotDigest: inspected.dataset.snapshotDigest,
-      policyDigest: policy.digest,
-      disclosureDigest: disclosureDigest(disclosure),
-      network: station.network(),
-    });
+    const { digest: caseDigest, disclosure } = currentCase(
+      {
+        manifest: inspected.manifest,
+        dispatcher: inspected.order.predicate.issuer,
+        snapshotDigest: inspected.dataset.snapshotDigest,
+      },
+      station,
+      policy,
+    );
     const hop = record(inspected.hop, { facts, answer, policy, caseDigest, nowMs }, station, ports);
     if (answer.verdict === 'deny') {
       const code = answer.error ? 'policy.error' : 'policy.denied';
@@ -83,25 +81,24 @@ function record(
   });
 }
 
-function factsOf(
-  { manifest, order }: Inspected,
-  station: string,
-  network: Network,
-  nowMs: number,
-): PolicyFacts {
+function factsOf({ manifest, order }: Inspected, station: Station, nowMs: number): PolicyFacts {
   const { predicate } = manifest;
+  const lists = listsOf(predicate, station);
   return {
     nowMs,
-    station,
+    station: station.id,
     researcher: {
       id: predicate.issuer,
-      organisation: memberOf(network, predicate.issuer, 'researcher').organisation,
+      organisation: memberOf(station.network(), predicate.issuer, 'researcher').organisation,
+      lists: lists.researcher,
     },
     dispatcher: order.predicate.issuer,
     dataset: predicate.dataset,
     train: {
       manifestDigest: manifest.digest,
       imageConfigDigest: predicate.image.configDigest,
+      imageLists: lists.image,
+      imageApprovedHere: false,
       title: predicate.title,
       purpose: predicate.purpose.text,
       duo: predicate.purpose.duo,

@@ -1,4 +1,3 @@
-import { caseFile } from '../../model/case-file.ts';
 import { encodeEnvelope, keyIdOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
@@ -6,7 +5,7 @@ import { digestOf } from '../../model/id.ts';
 import type { JsonValue } from '../../model/json.ts';
 import { assertCurrent } from '../../model/network.ts';
 import type { Receipt } from '../../model/receipt.ts';
-import { disclosureDigest, tighten } from '../../model/result/settings.ts';
+import { disclosureDigest } from '../../model/result/settings.ts';
 import { signStatement } from '../../model/statement.ts';
 import { recipientKeys } from '../../model/train.ts';
 import { witnessPolicy } from '../../model/witnessing.ts';
@@ -14,6 +13,7 @@ import type { NewEntry } from '../../ports/ledger.ts';
 import type { Policy } from '../../ports/policy.ts';
 import type { Sealer, Signer } from '../../ports/signer.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import { currentCase } from './case.ts';
 import { assertClock } from './clock.ts';
 import type { Inspected, Screened, Station } from './stages.ts';
 import { visitOf } from './visit.ts';
@@ -115,16 +115,15 @@ export function assertSameCase(
   station: Station,
   policy: Policy,
 ): void {
-  const disclosure = tighten(station.disclosure(), inspected.manifest.predicate.outputs.minCellCount);
-  const now = caseFile({
-    station: station.id,
-    dispatcher: inspected.order.predicate.issuer,
-    manifest: inspected.manifest,
-    snapshotDigest: inspected.dataset.snapshotDigest,
-    policyDigest: policy.digest,
-    disclosureDigest: disclosureDigest(disclosure),
-    network: station.network(),
-  });
+  const now = currentCase(
+    {
+      manifest: inspected.manifest,
+      dispatcher: inspected.order.predicate.issuer,
+      snapshotDigest: inspected.dataset.snapshotDigest,
+    },
+    station,
+    policy,
+  );
   if (now.digest === caseDigest) return;
   throw new PhtError(
     'clearance.invalid',

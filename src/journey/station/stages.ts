@@ -1,4 +1,5 @@
 import type { Digest } from '../../model/id.ts';
+import type { StationLists } from '../../model/lists.ts';
 import type { Network } from '../../model/network.ts';
 import type { VerifiedOrder } from '../../model/order.ts';
 import type { DisclosureSettings } from '../../model/result/settings.ts';
@@ -80,6 +81,8 @@ export type Station = {
   readonly blobCacheBytesMax: number;
   readonly explanations: 'full' | 'code';
   disclosure(): DisclosureSettings;
+  /** This station's own lists of researchers and images, which its policy may speak of. */
+  lists(): StationLists;
   /** The highest time ever seen here. */
   highestMs(): number;
   readonly commitments: Commitments;

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pht/v1/admin.proto.
  */
 export const file_pht_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChJwaHQvdjEvYWRtaW4ucHJvdG8SBnBodC52MSIPCg1TdGF0dXNSZXF1ZXN0IoQBCg5TdGF0dXNSZXNwb25zZRIPCgdzdGF0aW9uGAEgASgJEhEKCWNvbm5lY3RlZBgCIAEoCBIRCglvcGVuX2hvcHMYAyABKA0SDwoHcHJvYmxlbRgEIAEoCRISCgpkaXN0cnVzdGVkGAUgAygJEhYKDmxlZGdlcl9wcm9ibGVtGAYgASgJIhsKDEluYm94UmVxdWVzdBILCgNhbGwYASABKAgiNAoNSW5ib3hSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIucGh0LnYxLkluYm94RW50cnkiuQEKCkluYm94RW50cnkSDgoGaG9wX2lkGAEgASgJEhAKCHRyYWluX2lkGAIgASgJEg0KBXRpdGxlGAMgASgJEhIKCnJlc2VhcmNoZXIYBCABKAkSDwoHZGF0YXNldBgFIAEoCRINCgVzdGF0ZRgGIAEoCRIPCgdvdXRjb21lGAcgASgJEgwKBGNvZGUYCCABKAkSFgoOcmVjZWl2ZWRfYXRfbXMYCSABKAQSDwoHcHJvYmxlbRgKIAEoCSIdCgtTaG93UmVxdWVzdBIOCgZob3BfaWQYASABKAkiYAoMU2hvd1Jlc3BvbnNlEhEKCWNhc2VfZmlsZRgBIAEoDBIQCghtYW5pZmVzdBgCIAEoDBINCgVzdGF0ZRgDIAEoCRIPCgdyZWFzb25zGAQgAygJEgsKA2xvZxgFIAEoDCIyCg1EZWNpZGVSZXF1ZXN0Eg4KBmhvcF9pZBgBIAEoCRIRCgljbGVhcmFuY2UYAiABKAwiHwoORGVjaWRlUmVzcG9uc2USDQoFc3RhdGUYASABKAkiIgoPRGlzY2xvc2VSZXF1ZXN0Eg8KB3JlcXVlc3QYASABKAwiPQoQRGlzY2xvc2VSZXNwb25zZRILCgNqd2UYASABKAwSDAoEaG9wcxgCIAEoDRIOCgZlcmFzZWQYAyABKA0iIAoNRm9yZ2V0UmVxdWVzdBIPCgdlcmFzdXJlGAEgASgMIlMKDkZvcmdldFJlc3BvbnNlEg0KBXNhbHRzGAEgASgNEhIKCmNsZWFyYW5jZXMYAiABKA0SEAoIcmVkYWN0ZWQYAyABKA0SDAoEb3BlbhgEIAEoDSIeCgxQcm9vZlJlcXVlc3QSDgoGaG9wX2lkGAEgASgJIi0KDVByb29mUmVzcG9uc2USDQoFcHJvb2YYASABKAwSDQoFc3RhdGUYAiABKAkiEgoQQ29uZmxpY3RzUmVxdWVzdCI4ChFDb25mbGljdHNSZXNwb25zZRIjCgljb25mbGljdHMYASADKAsyEC5waHQudjEuQ29uZmxpY3QinQEKCENvbmZsaWN0Eg4KBm1lbWJlchgBIAEoCRIOCgZvcmlnaW4YAiABKAkSDAoEc2l6ZRgDIAEoBBIXCg9jb25mbGljdF9kaWdlc3QYBCABKAkSEwoLZm91bmRfYXRfbXMYBSABKAQSDQoFbm90ZXMYBiADKAkSDwoHdmVyZGljdBgHIAEoCRIVCg1kZWNpZGVkX2F0X21zGAggASgEIiEKDFRydXN0UmVxdWVzdBIRCglzdGF0ZW1lbnQYASABKAwiMQoNVHJ1c3RSZXNwb25zZRISCgp1bnJlc29sdmVkGAEgASgNEgwKBGhvcHMYAiABKA0yjwQKDEFkbWluU2VydmljZRI3CgZTdGF0dXMSFS5waHQudjEuU3RhdHVzUmVxdWVzdBoWLnBodC52MS5TdGF0dXNSZXNwb25zZRI0CgVJbmJveBIULnBodC52MS5JbmJveFJlcXVlc3QaFS5waHQudjEuSW5ib3hSZXNwb25zZRIxCgRTaG93EhMucGh0LnYxLlNob3dSZXF1ZXN0GhQucGh0LnYxLlNob3dSZXNwb25zZRI3CgZEZWNpZGUSFS5waHQudjEuRGVjaWRlUmVxdWVzdBoWLnBodC52MS5EZWNpZGVSZXNwb25zZRI9CghEaXNjbG9zZRIXLnBodC52MS5EaXNjbG9zZVJlcXVlc3QaGC5waHQudjEuRGlzY2xvc2VSZXNwb25zZRI3CgZGb3JnZXQSFS5waHQudjEuRm9yZ2V0UmVxdWVzdBoWLnBodC52MS5Gb3JnZXRSZXNwb25zZRI0CgVQcm9vZhIULnBodC52MS5Qcm9vZlJlcXVlc3QaFS5waHQudjEuUHJvb2ZSZXNwb25zZRJACglDb25mbGljdHMSGC5waHQudjEuQ29uZmxpY3RzUmVxdWVzdBoZLnBodC52MS5Db25mbGljdHNSZXNwb25zZRI0CgVUcnVzdBIULnBodC52MS5UcnVzdFJlcXVlc3QaFS5waHQudjEuVHJ1c3RSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChJwaHQvdjEvYWRtaW4ucHJvdG8SBnBodC52MSIPCg1TdGF0dXNSZXF1ZXN0IoQBCg5TdGF0dXNSZXNwb25zZRIPCgdzdGF0aW9uGAEgASgJEhEKCWNvbm5lY3RlZBgCIAEoCBIRCglvcGVuX2hvcHMYAyABKA0SDwoHcHJvYmxlbRgEIAEoCRISCgpkaXN0cnVzdGVkGAUgAygJEhYKDmxlZGdlcl9wcm9ibGVtGAYgASgJIhsKDEluYm94UmVxdWVzdBILCgNhbGwYASABKAgiNAoNSW5ib3hSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIucGh0LnYxLkluYm94RW50cnkiggIKCkluYm94RW50cnkSDgoGaG9wX2lkGAEgASgJEhAKCHRyYWluX2lkGAIgASgJEg0KBXRpdGxlGAMgASgJEhIKCnJlc2VhcmNoZXIYBCABKAkSDwoHZGF0YXNldBgFIAEoCRINCgVzdGF0ZRgGIAEoCRIPCgdvdXRjb21lGAcgASgJEgwKBGNvZGUYCCABKAkSFgoOcmVjZWl2ZWRfYXRfbXMYCSABKAQSDwoHcHJvYmxlbRgKIAEoCRIYChBhcHByb3ZhbHNfbmVlZGVkGAsgASgNEhMKC2FwcHJvdmVkX2J5GAwgAygJEhgKEHdhaXRpbmdfc2luY2VfbXMYDSABKAQiHQoLU2hvd1JlcXVlc3QSDgoGaG9wX2lkGAEgASgJIrQBCgxTaG93UmVzcG9uc2USEQoJY2FzZV9maWxlGAEgASgMEhAKCG1hbmlmZXN0GAIgASgMEg0KBXN0YXRlGAMgASgJEg8KB3JlYXNvbnMYBCADKAkSCwoDbG9nGAUgASgMEiMKBWltYWdlGAYgASgLMhQucGh0LnYxLkltYWdlSGlzdG9yeRIYChBhcHByb3ZhbHNfbmVlZGVkGAcgASgNEhMKC2FwcHJvdmVkX2J5GAggAygJIooBCgxJbWFnZUhpc3RvcnkSDAoEaG9wcxgBIAEoDRIQCghyZWxlYXNlZBgCIAEoDRIPCgdyZWZ1c2VkGAMgASgNEhUKDWZpcnN0X3NlZW5fbXMYBCABKAQSGAoQbGFzdF9hcHByb3ZlZF9tcxgFIAEoBBIYChBsYXN0X2FwcHJvdmVkX2J5GAYgASgJIh8KDURyeVJ1blJlcXVlc3QSDgoGaG9wX2lkGAEgASgJIi0KDkRyeVJ1blJlc3BvbnNlEhsKBWdhdGVzGAEgAygLMgwucGh0LnYxLkdhdGUiPwoER2F0ZRIMCgRuYW1lGAEgASgJEg0KBXN0YXRlGAIgASgJEgwKBGNvZGUYAyABKAkSDAoEdGV4dBgEIAEoCSIjChFEaWZmZXJlbmNlUmVxdWVzdBIOCgZob3BfaWQYASABKAkiUQoSRGlmZmVyZW5jZVJlc3BvbnNlEhIKCmRvbmVfYnl0ZXMYASABKAQSEwoLdG90YWxfYnl0ZXMYAiABKAQSEgoKZGlmZmVyZW5jZRgDIAEoDCIyCg1EZWNpZGVSZXF1ZXN0Eg4KBmhvcF9pZBgBIAEoCRIRCgljbGVhcmFuY2UYAiABKAwiTgoORGVjaWRlUmVzcG9uc2USDQoFc3RhdGUYASABKAkSGAoQYXBwcm92YWxzX25lZWRlZBgCIAEoDRITCgthcHByb3ZlZF9ieRgDIAMoCSIRCg9TdGFuZGluZ1JlcXVlc3QiQQoQU3RhbmRpbmdSZXNwb25zZRItCgpjbGVhcmFuY2VzGAEgAygLMhkucGh0LnYxLlN0YW5kaW5nQ2xlYXJhbmNlIkgKEVN0YW5kaW5nQ2xlYXJhbmNlEhEKCXN0YXRlbWVudBgBIAEoDBIRCglydW5zX3VzZWQYAiABKA0SDQoFc3RhdGUYAyABKAkiJAoPV2l0aGRyYXdSZXF1ZXN0EhEKCXN0YXRlbWVudBgBIAEoDCIgChBXaXRoZHJhd1Jlc3BvbnNlEgwKBGhvcHMYASABKA0iOQoQRGVjaXNpb25zUmVxdWVzdBIOCgZob3BfaWQYASABKAkSFQoNZGVjaXNpb25zX21heBgCIAEoDSKUAQoRRGVjaXNpb25zUmVzcG9uc2USDgoGaG9wX2lkGAEgASgJEhAKCHRyYWluX2lkGAIgASgJEhUKDWRlY2lkZWRfYXRfbXMYAyABKAQSDwoHcmVxdWVzdBgEIAEoDBIOCgZhbnN3ZXIYBSABKAwSFQoNcG9saWN5X2RpZ2VzdBgGIAEoCRIOCgZwb2xpY3kYByABKAkiIgoPRGlzY2xvc2VSZXF1ZXN0Eg8KB3JlcXVlc3QYASABKAwiPQoQRGlzY2xvc2VSZXNwb25zZRILCgNqd2UYASABKAwSDAoEaG9wcxgCIAEoDRIOCgZlcmFzZWQYAyABKA0iIAoNRm9yZ2V0UmVxdWVzdBIPCgdlcmFzdXJlGAEgASgMIlMKDkZvcmdldFJlc3BvbnNlEg0KBXNhbHRzGAEgASgNEhIKCmNsZWFyYW5jZXMYAiABKA0SEAoIcmVkYWN0ZWQYAyABKA0SDAoEb3BlbhgEIAEoDSIeCgxQcm9vZlJlcXVlc3QSDgoGaG9wX2lkGAEgASgJIi0KDVByb29mUmVzcG9uc2USDQoFcHJvb2YYASABKAwSDQoFc3RhdGUYAiABKAkiEgoQQ29uZmxpY3RzUmVxdWVzdCI4ChFDb25mbGljdHNSZXNwb25zZRIjCgljb25mbGljdHMYASADKAsyEC5waHQudjEuQ29uZmxpY3QinQEKCENvbmZsaWN0Eg4KBm1lbWJlchgBIAEoCRIOCgZvcmlnaW4YAiABKAkSDAoEc2l6ZRgDIAEoBBIXCg9jb25mbGljdF9kaWdlc3QYBCABKAkSEwoLZm91bmRfYXRfbXMYBSABKAQSDQoFbm90ZXMYBiADKAkSDwoHdmVyZGljdBgHIAEoCRIVCg1kZWNpZGVkX2F0X21zGAggASgEIiEKDFRydXN0UmVxdWVzdBIRCglzdGF0ZW1lbnQYASABKAwiMQoNVHJ1c3RSZXNwb25zZRISCgp1bnJlc29sdmVkGAEgASgNEgwKBGhvcHMYAiABKA0y0QYKDEFkbWluU2VydmljZRI3CgZTdGF0dXMSFS5waHQudjEuU3RhdHVzUmVxdWVzdBoWLnBodC52MS5TdGF0dXNSZXNwb25zZRI0CgVJbmJveBIULnBodC52MS5JbmJveFJlcXVlc3QaFS5waHQudjEuSW5ib3hSZXNwb25zZRIxCgRTaG93EhMucGh0LnYxLlNob3dSZXF1ZXN0GhQucGh0LnYxLlNob3dSZXNwb25zZRI3CgZEcnlSdW4SFS5waHQudjEuRHJ5UnVuUmVxdWVzdBoWLnBodC52MS5EcnlSdW5SZXNwb25zZRJFCgpEaWZmZXJlbmNlEhkucGh0LnYxLkRpZmZlcmVuY2VSZXF1ZXN0GhoucGh0LnYxLkRpZmZlcmVuY2VSZXNwb25zZTABEjcKBkRlY2lkZRIVLnBodC52MS5EZWNpZGVSZXF1ZXN0GhYucGh0LnYxLkRlY2lkZVJlc3BvbnNlEj0KCFN0YW5kaW5nEhcucGh0LnYxLlN0YW5kaW5nUmVxdWVzdBoYLnBodC52MS5TdGFuZGluZ1Jlc3BvbnNlEj0KCFdpdGhkcmF3EhcucGh0LnYxLldpdGhkcmF3UmVxdWVzdBoYLnBodC52MS5XaXRoZHJhd1Jlc3BvbnNlEkIKCURlY2lzaW9ucxIYLnBodC52MS5EZWNpc2lvbnNSZXF1ZXN0GhkucGh0LnYxLkRlY2lzaW9uc1Jlc3BvbnNlMAESPQoIRGlzY2xvc2USFy5waHQudjEuRGlzY2xvc2VSZXF1ZXN0GhgucGh0LnYxLkRpc2Nsb3NlUmVzcG9uc2USNwoGRm9yZ2V0EhUucGh0LnYxLkZvcmdldFJlcXVlc3QaFi5waHQudjEuRm9yZ2V0UmVzcG9uc2USNAoFUHJvb2YSFC5waHQudjEuUHJvb2ZSZXF1ZXN0GhUucGh0LnYxLlByb29mUmVzcG9uc2USQAoJQ29uZmxpY3RzEhgucGh0LnYxLkNvbmZsaWN0c1JlcXVlc3QaGS5waHQudjEuQ29uZmxpY3RzUmVzcG9uc2USNAoFVHJ1c3QSFC5waHQudjEuVHJ1c3RSZXF1ZXN0GhUucGh0LnYxLlRydXN0UmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message pht.v1.StatusRequest
@@ -160,6 +160,23 @@ export type InboxEntry = Message<"pht.v1.InboxEntry"> & {
    * @generated from field: string problem = 10;
    */
   problem: string;
+
+  /**
+   * Persons who must approve, and who have.
+   *
+   * @generated from field: uint32 approvals_needed = 11;
+   */
+  approvalsNeeded: number;
+
+  /**
+   * @generated from field: repeated string approved_by = 12;
+   */
+  approvedBy: string[];
+
+  /**
+   * @generated from field: uint64 waiting_since_ms = 13;
+   */
+  waitingSinceMs: bigint;
 };
 
 /**
@@ -214,6 +231,21 @@ export type ShowResponse = Message<"pht.v1.ShowResponse"> & {
    * @generated from field: bytes log = 5;
    */
   log: Uint8Array;
+
+  /**
+   * @generated from field: pht.v1.ImageHistory image = 6;
+   */
+  image?: ImageHistory | undefined;
+
+  /**
+   * @generated from field: uint32 approvals_needed = 7;
+   */
+  approvalsNeeded: number;
+
+  /**
+   * @generated from field: repeated string approved_by = 8;
+   */
+  approvedBy: string[];
 };
 
 /**
@@ -222,6 +254,166 @@ export type ShowResponse = Message<"pht.v1.ShowResponse"> & {
  */
 export const ShowResponseSchema: GenMessage<ShowResponse> = /*@__PURE__*/
   messageDesc(file_pht_v1_admin, 6);
+
+/**
+ * What this station remembers of one image.
+ *
+ * @generated from message pht.v1.ImageHistory
+ */
+export type ImageHistory = Message<"pht.v1.ImageHistory"> & {
+  /**
+   * @generated from field: uint32 hops = 1;
+   */
+  hops: number;
+
+  /**
+   * @generated from field: uint32 released = 2;
+   */
+  released: number;
+
+  /**
+   * @generated from field: uint32 refused = 3;
+   */
+  refused: number;
+
+  /**
+   * @generated from field: uint64 first_seen_ms = 4;
+   */
+  firstSeenMs: bigint;
+
+  /**
+   * @generated from field: uint64 last_approved_ms = 5;
+   */
+  lastApprovedMs: bigint;
+
+  /**
+   * @generated from field: string last_approved_by = 6;
+   */
+  lastApprovedBy: string;
+};
+
+/**
+ * Describes the message pht.v1.ImageHistory.
+ * Use `create(ImageHistorySchema)` to create a new message.
+ */
+export const ImageHistorySchema: GenMessage<ImageHistory> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 7);
+
+/**
+ * @generated from message pht.v1.DryRunRequest
+ */
+export type DryRunRequest = Message<"pht.v1.DryRunRequest"> & {
+  /**
+   * @generated from field: string hop_id = 1;
+   */
+  hopId: string;
+};
+
+/**
+ * Describes the message pht.v1.DryRunRequest.
+ * Use `create(DryRunRequestSchema)` to create a new message.
+ */
+export const DryRunRequestSchema: GenMessage<DryRunRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 8);
+
+/**
+ * @generated from message pht.v1.DryRunResponse
+ */
+export type DryRunResponse = Message<"pht.v1.DryRunResponse"> & {
+  /**
+   * @generated from field: repeated pht.v1.Gate gates = 1;
+   */
+  gates: Gate[];
+};
+
+/**
+ * Describes the message pht.v1.DryRunResponse.
+ * Use `create(DryRunResponseSchema)` to create a new message.
+ */
+export const DryRunResponseSchema: GenMessage<DryRunResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 9);
+
+/**
+ * @generated from message pht.v1.Gate
+ */
+export type Gate = Message<"pht.v1.Gate"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * passes, waits or fails
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * @generated from field: string code = 3;
+   */
+  code: string;
+
+  /**
+   * @generated from field: string text = 4;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message pht.v1.Gate.
+ * Use `create(GateSchema)` to create a new message.
+ */
+export const GateSchema: GenMessage<Gate> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 10);
+
+/**
+ * @generated from message pht.v1.DifferenceRequest
+ */
+export type DifferenceRequest = Message<"pht.v1.DifferenceRequest"> & {
+  /**
+   * @generated from field: string hop_id = 1;
+   */
+  hopId: string;
+};
+
+/**
+ * Describes the message pht.v1.DifferenceRequest.
+ * Use `create(DifferenceRequestSchema)` to create a new message.
+ */
+export const DifferenceRequestSchema: GenMessage<DifferenceRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 11);
+
+/**
+ * @generated from message pht.v1.DifferenceResponse
+ */
+export type DifferenceResponse = Message<"pht.v1.DifferenceResponse"> & {
+  /**
+   * Bytes of the image looked at so far, and how many there are.
+   *
+   * @generated from field: uint64 done_bytes = 1;
+   */
+  doneBytes: bigint;
+
+  /**
+   * @generated from field: uint64 total_bytes = 2;
+   */
+  totalBytes: bigint;
+
+  /**
+   * In the last message alone: `pht-image-difference/v1`, as JSON.
+   *
+   * @generated from field: bytes difference = 3;
+   */
+  difference: Uint8Array;
+};
+
+/**
+ * Describes the message pht.v1.DifferenceResponse.
+ * Use `create(DifferenceResponseSchema)` to create a new message.
+ */
+export const DifferenceResponseSchema: GenMessage<DifferenceResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 12);
 
 /**
  * @generated from message pht.v1.DecideRequest
@@ -243,7 +435,7 @@ export type DecideRequest = Message<"pht.v1.DecideRequest"> & {
  * Use `create(DecideRequestSchema)` to create a new message.
  */
 export const DecideRequestSchema: GenMessage<DecideRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 7);
+  messageDesc(file_pht_v1_admin, 13);
 
 /**
  * @generated from message pht.v1.DecideResponse
@@ -253,6 +445,16 @@ export type DecideResponse = Message<"pht.v1.DecideResponse"> & {
    * @generated from field: string state = 1;
    */
   state: string;
+
+  /**
+   * @generated from field: uint32 approvals_needed = 2;
+   */
+  approvalsNeeded: number;
+
+  /**
+   * @generated from field: repeated string approved_by = 3;
+   */
+  approvedBy: string[];
 };
 
 /**
@@ -260,7 +462,179 @@ export type DecideResponse = Message<"pht.v1.DecideResponse"> & {
  * Use `create(DecideResponseSchema)` to create a new message.
  */
 export const DecideResponseSchema: GenMessage<DecideResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 8);
+  messageDesc(file_pht_v1_admin, 14);
+
+/**
+ * @generated from message pht.v1.StandingRequest
+ */
+export type StandingRequest = Message<"pht.v1.StandingRequest"> & {
+};
+
+/**
+ * Describes the message pht.v1.StandingRequest.
+ * Use `create(StandingRequestSchema)` to create a new message.
+ */
+export const StandingRequestSchema: GenMessage<StandingRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 15);
+
+/**
+ * @generated from message pht.v1.StandingResponse
+ */
+export type StandingResponse = Message<"pht.v1.StandingResponse"> & {
+  /**
+   * @generated from field: repeated pht.v1.StandingClearance clearances = 1;
+   */
+  clearances: StandingClearance[];
+};
+
+/**
+ * Describes the message pht.v1.StandingResponse.
+ * Use `create(StandingResponseSchema)` to create a new message.
+ */
+export const StandingResponseSchema: GenMessage<StandingResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 16);
+
+/**
+ * @generated from message pht.v1.StandingClearance
+ */
+export type StandingClearance = Message<"pht.v1.StandingClearance"> & {
+  /**
+   * DSSE envelope of the standing clearance; whoever reads it verifies it with his own network file.
+   *
+   * @generated from field: bytes statement = 1;
+   */
+  statement: Uint8Array;
+
+  /**
+   * @generated from field: uint32 runs_used = 2;
+   */
+  runsUsed: number;
+
+  /**
+   * in-force, waits-for-second, used-up, expired, withdrawn or not-valid
+   *
+   * @generated from field: string state = 3;
+   */
+  state: string;
+};
+
+/**
+ * Describes the message pht.v1.StandingClearance.
+ * Use `create(StandingClearanceSchema)` to create a new message.
+ */
+export const StandingClearanceSchema: GenMessage<StandingClearance> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 17);
+
+/**
+ * @generated from message pht.v1.WithdrawRequest
+ */
+export type WithdrawRequest = Message<"pht.v1.WithdrawRequest"> & {
+  /**
+   * DSSE envelope of a withdrawal.
+   *
+   * @generated from field: bytes statement = 1;
+   */
+  statement: Uint8Array;
+};
+
+/**
+ * Describes the message pht.v1.WithdrawRequest.
+ * Use `create(WithdrawRequestSchema)` to create a new message.
+ */
+export const WithdrawRequestSchema: GenMessage<WithdrawRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 18);
+
+/**
+ * @generated from message pht.v1.WithdrawResponse
+ */
+export type WithdrawResponse = Message<"pht.v1.WithdrawResponse"> & {
+  /**
+   * Hops that were stopped by it.
+   *
+   * @generated from field: uint32 hops = 1;
+   */
+  hops: number;
+};
+
+/**
+ * Describes the message pht.v1.WithdrawResponse.
+ * Use `create(WithdrawResponseSchema)` to create a new message.
+ */
+export const WithdrawResponseSchema: GenMessage<WithdrawResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 19);
+
+/**
+ * @generated from message pht.v1.DecisionsRequest
+ */
+export type DecisionsRequest = Message<"pht.v1.DecisionsRequest"> & {
+  /**
+   * All of them where it is empty.
+   *
+   * @generated from field: string hop_id = 1;
+   */
+  hopId: string;
+
+  /**
+   * @generated from field: uint32 decisions_max = 2;
+   */
+  decisionsMax: number;
+};
+
+/**
+ * Describes the message pht.v1.DecisionsRequest.
+ * Use `create(DecisionsRequestSchema)` to create a new message.
+ */
+export const DecisionsRequestSchema: GenMessage<DecisionsRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 20);
+
+/**
+ * @generated from message pht.v1.DecisionsResponse
+ */
+export type DecisionsResponse = Message<"pht.v1.DecisionsResponse"> & {
+  /**
+   * @generated from field: string hop_id = 1;
+   */
+  hopId: string;
+
+  /**
+   * @generated from field: string train_id = 2;
+   */
+  trainId: string;
+
+  /**
+   * @generated from field: uint64 decided_at_ms = 3;
+   */
+  decidedAtMs: bigint;
+
+  /**
+   * Canonical JSON of the facts and of the answer; empty where an erasure took them.
+   *
+   * @generated from field: bytes request = 4;
+   */
+  request: Uint8Array;
+
+  /**
+   * @generated from field: bytes answer = 5;
+   */
+  answer: Uint8Array;
+
+  /**
+   * @generated from field: string policy_digest = 6;
+   */
+  policyDigest: string;
+
+  /**
+   * @generated from field: string policy = 7;
+   */
+  policy: string;
+};
+
+/**
+ * Describes the message pht.v1.DecisionsResponse.
+ * Use `create(DecisionsResponseSchema)` to create a new message.
+ */
+export const DecisionsResponseSchema: GenMessage<DecisionsResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_admin, 21);
 
 /**
  * @generated from message pht.v1.DiscloseRequest
@@ -279,7 +653,7 @@ export type DiscloseRequest = Message<"pht.v1.DiscloseRequest"> & {
  * Use `create(DiscloseRequestSchema)` to create a new message.
  */
 export const DiscloseRequestSchema: GenMessage<DiscloseRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 9);
+  messageDesc(file_pht_v1_admin, 22);
 
 /**
  * @generated from message pht.v1.DiscloseResponse
@@ -310,7 +684,7 @@ export type DiscloseResponse = Message<"pht.v1.DiscloseResponse"> & {
  * Use `create(DiscloseResponseSchema)` to create a new message.
  */
 export const DiscloseResponseSchema: GenMessage<DiscloseResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 10);
+  messageDesc(file_pht_v1_admin, 23);
 
 /**
  * @generated from message pht.v1.ForgetRequest
@@ -329,7 +703,7 @@ export type ForgetRequest = Message<"pht.v1.ForgetRequest"> & {
  * Use `create(ForgetRequestSchema)` to create a new message.
  */
 export const ForgetRequestSchema: GenMessage<ForgetRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 11);
+  messageDesc(file_pht_v1_admin, 24);
 
 /**
  * @generated from message pht.v1.ForgetResponse
@@ -365,7 +739,7 @@ export type ForgetResponse = Message<"pht.v1.ForgetResponse"> & {
  * Use `create(ForgetResponseSchema)` to create a new message.
  */
 export const ForgetResponseSchema: GenMessage<ForgetResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 12);
+  messageDesc(file_pht_v1_admin, 25);
 
 /**
  * @generated from message pht.v1.ProofRequest
@@ -382,7 +756,7 @@ export type ProofRequest = Message<"pht.v1.ProofRequest"> & {
  * Use `create(ProofRequestSchema)` to create a new message.
  */
 export const ProofRequestSchema: GenMessage<ProofRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 13);
+  messageDesc(file_pht_v1_admin, 26);
 
 /**
  * @generated from message pht.v1.ProofResponse
@@ -406,7 +780,7 @@ export type ProofResponse = Message<"pht.v1.ProofResponse"> & {
  * Use `create(ProofResponseSchema)` to create a new message.
  */
 export const ProofResponseSchema: GenMessage<ProofResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 14);
+  messageDesc(file_pht_v1_admin, 27);
 
 /**
  * @generated from message pht.v1.ConflictsRequest
@@ -419,7 +793,7 @@ export type ConflictsRequest = Message<"pht.v1.ConflictsRequest"> & {
  * Use `create(ConflictsRequestSchema)` to create a new message.
  */
 export const ConflictsRequestSchema: GenMessage<ConflictsRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 15);
+  messageDesc(file_pht_v1_admin, 28);
 
 /**
  * @generated from message pht.v1.ConflictsResponse
@@ -436,7 +810,7 @@ export type ConflictsResponse = Message<"pht.v1.ConflictsResponse"> & {
  * Use `create(ConflictsResponseSchema)` to create a new message.
  */
 export const ConflictsResponseSchema: GenMessage<ConflictsResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 16);
+  messageDesc(file_pht_v1_admin, 29);
 
 /**
  * @generated from message pht.v1.Conflict
@@ -492,7 +866,7 @@ export type Conflict = Message<"pht.v1.Conflict"> & {
  * Use `create(ConflictSchema)` to create a new message.
  */
 export const ConflictSchema: GenMessage<Conflict> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 17);
+  messageDesc(file_pht_v1_admin, 30);
 
 /**
  * @generated from message pht.v1.TrustRequest
@@ -511,7 +885,7 @@ export type TrustRequest = Message<"pht.v1.TrustRequest"> & {
  * Use `create(TrustRequestSchema)` to create a new message.
  */
 export const TrustRequestSchema: GenMessage<TrustRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 18);
+  messageDesc(file_pht_v1_admin, 31);
 
 /**
  * @generated from message pht.v1.TrustResponse
@@ -537,7 +911,7 @@ export type TrustResponse = Message<"pht.v1.TrustResponse"> & {
  * Use `create(TrustResponseSchema)` to create a new message.
  */
 export const TrustResponseSchema: GenMessage<TrustResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_admin, 19);
+  messageDesc(file_pht_v1_admin, 32);
 
 /**
  * What a station's admin asks of the agent, over a local Unix socket and nothing else.
@@ -572,7 +946,27 @@ export const AdminService: GenService<{
     output: typeof ShowResponseSchema;
   },
   /**
-   * A clearance signed with the admin's own key.
+   * What the hop would meet if it went on now, gate by gate; nothing is changed.
+   *
+   * @generated from rpc pht.v1.AdminService.DryRun
+   */
+  dryRun: {
+    methodKind: "unary";
+    input: typeof DryRunRequestSchema;
+    output: typeof DryRunResponseSchema;
+  },
+  /**
+   * What is in this image and was not in the last one that was approved here.
+   *
+   * @generated from rpc pht.v1.AdminService.Difference
+   */
+  difference: {
+    methodKind: "server_streaming";
+    input: typeof DifferenceRequestSchema;
+    output: typeof DifferenceResponseSchema;
+  },
+  /**
+   * A clearance, or a standing one, signed with the admin's own key.
    *
    * @generated from rpc pht.v1.AdminService.Decide
    */
@@ -580,6 +974,36 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof DecideRequestSchema;
     output: typeof DecideResponseSchema;
+  },
+  /**
+   * Standing clearances in force, and those that have ended.
+   *
+   * @generated from rpc pht.v1.AdminService.Standing
+   */
+  standing: {
+    methodKind: "unary";
+    input: typeof StandingRequestSchema;
+    output: typeof StandingResponseSchema;
+  },
+  /**
+   * Takes a clearance back, at an admin's signed word.
+   *
+   * @generated from rpc pht.v1.AdminService.Withdraw
+   */
+  withdraw: {
+    methodKind: "unary";
+    input: typeof WithdrawRequestSchema;
+    output: typeof WithdrawResponseSchema;
+  },
+  /**
+   * Past decisions of the policy, newest first, with what they were made from.
+   *
+   * @generated from rpc pht.v1.AdminService.Decisions
+   */
+  decisions: {
+    methodKind: "server_streaming";
+    input: typeof DecisionsRequestSchema;
+    output: typeof DecisionsResponseSchema;
   },
   /**
    * A train's decisions, sealed to one auditor, at an admin's signed word.

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pht/v1/journeys.proto.
  */
 export const file_pht_v1_journeys: GenFile = /*@__PURE__*/
-  fileDesc("ChVwaHQvdjEvam91cm5leXMucHJvdG8SBnBodC52MSI6Cg1TdWJtaXRSZXF1ZXN0EhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRIQCghtYW5pZmVzdBgCIAEoDCJKCg5TdWJtaXRSZXNwb25zZRIQCgh0cmFpbl9pZBgBIAEoCRIXCg9taXNzaW5nX2RpZ2VzdHMYAiADKAkSDQoFcHJvb2YYAyABKAwiOgoNRGVwYXJ0UmVxdWVzdBIXCg9pZGVtcG90ZW5jeV9rZXkYASABKAkSEAoIdHJhaW5faWQYAiABKAkiMgoORGVwYXJ0UmVzcG9uc2USIAoHam91cm5leRgBIAEoCzIPLnBodC52MS5Kb3VybmV5IjQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJIkoKDExpc3RSZXNwb25zZRIhCghqb3VybmV5cxgBIAMoCzIPLnBodC52MS5Kb3VybmV5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIgCgxXYXRjaFJlcXVlc3QSEAoIdHJhaW5faWQYASABKAkiMQoNV2F0Y2hSZXNwb25zZRIgCgdqb3VybmV5GAEgASgLMg8ucGh0LnYxLkpvdXJuZXkiNQoNUmVzdWx0UmVxdWVzdBIQCgh0cmFpbl9pZBgBIAEoCRISCgpwYWdlX3Rva2VuGAIgASgJIoUBCg5SZXN1bHRSZXNwb25zZRIgCgdqb3VybmV5GAEgASgLMg8ucGh0LnYxLkpvdXJuZXkSEAoIbWFuaWZlc3QYAiABKAwSJgoHcmVzdWx0cxgDIAMoCzIVLnBodC52MS5TdGF0aW9uUmVzdWx0EhcKD25leHRfcGFnZV90b2tlbhgEIAEoCSJ5Cg1TdGF0aW9uUmVzdWx0Eg8KB3N0YXRpb24YASABKAkSDQoFb3JkZXIYAiABKAwSDwoHcmVjZWlwdBgDIAEoDBILCgNqd2UYBCABKAwSEwoLb3JkZXJfcHJvb2YYBSABKAwSFQoNcmVjZWlwdF9wcm9vZhgGIAEoDCJQCg1DYW5jZWxSZXF1ZXN0EhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRIQCgh0cmFpbl9pZBgCIAEoCRIUCgxjYW5jZWxsYXRpb24YAyABKAwiMgoOQ2FuY2VsUmVzcG9uc2USIAoHam91cm5leRgBIAEoCzIPLnBodC52MS5Kb3VybmV5Im8KB0pvdXJuZXkSEAoIdHJhaW5faWQYASABKAkSDQoFdGl0bGUYAiABKAkSDQoFc3RhdGUYAyABKAkSFwoPc3VibWl0dGVkX2F0X21zGAQgASgEEhsKBXN0b3BzGAUgAygLMgwucGh0LnYxLlN0b3AibAoEU3RvcBIPCgdzdGF0aW9uGAEgASgJEg0KBXN0YXRlGAIgASgJEgwKBGNvZGUYAyABKAkSFQoNY2hhbmdlZF9hdF9tcxgEIAEoBBIPCgdhdHRlbXB0GAUgASgNEg4KBmhvcF9pZBgGIAEoCSIRCg9EYXRhc2V0c1JlcXVlc3QiPQoQRGF0YXNldHNSZXNwb25zZRIpCghzdGF0aW9ucxgBIAMoCzIXLnBodC52MS5TdGF0aW9uRGF0YXNldHMiZgoPU3RhdGlvbkRhdGFzZXRzEg8KB3N0YXRpb24YASABKAkSDgoGb25saW5lGAIgASgIEhQKDGxhc3Rfc2Vlbl9tcxgDIAEoBBIcChRkYXRhc2V0X2Rlc2NyaXB0aW9ucxgEIAMoDDKeAwoOSm91cm5leVNlcnZpY2USNwoGU3VibWl0EhUucGh0LnYxLlN1Ym1pdFJlcXVlc3QaFi5waHQudjEuU3VibWl0UmVzcG9uc2USNwoGRGVwYXJ0EhUucGh0LnYxLkRlcGFydFJlcXVlc3QaFi5waHQudjEuRGVwYXJ0UmVzcG9uc2USMQoETGlzdBITLnBodC52MS5MaXN0UmVxdWVzdBoULnBodC52MS5MaXN0UmVzcG9uc2USNgoFV2F0Y2gSFC5waHQudjEuV2F0Y2hSZXF1ZXN0GhUucGh0LnYxLldhdGNoUmVzcG9uc2UwARI3CgZSZXN1bHQSFS5waHQudjEuUmVzdWx0UmVxdWVzdBoWLnBodC52MS5SZXN1bHRSZXNwb25zZRI3CgZDYW5jZWwSFS5waHQudjEuQ2FuY2VsUmVxdWVzdBoWLnBodC52MS5DYW5jZWxSZXNwb25zZRI9CghEYXRhc2V0cxIXLnBodC52MS5EYXRhc2V0c1JlcXVlc3QaGC5waHQudjEuRGF0YXNldHNSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("ChVwaHQvdjEvam91cm5leXMucHJvdG8SBnBodC52MSI6Cg1TdWJtaXRSZXF1ZXN0EhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRIQCghtYW5pZmVzdBgCIAEoDCJKCg5TdWJtaXRSZXNwb25zZRIQCgh0cmFpbl9pZBgBIAEoCRIXCg9taXNzaW5nX2RpZ2VzdHMYAiADKAkSDQoFcHJvb2YYAyABKAwiOgoNRGVwYXJ0UmVxdWVzdBIXCg9pZGVtcG90ZW5jeV9rZXkYASABKAkSEAoIdHJhaW5faWQYAiABKAkiMgoORGVwYXJ0UmVzcG9uc2USIAoHam91cm5leRgBIAEoCzIPLnBodC52MS5Kb3VybmV5IjQKC0xpc3RSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJIkoKDExpc3RSZXNwb25zZRIhCghqb3VybmV5cxgBIAMoCzIPLnBodC52MS5Kb3VybmV5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIgCgxXYXRjaFJlcXVlc3QSEAoIdHJhaW5faWQYASABKAkiMQoNV2F0Y2hSZXNwb25zZRIgCgdqb3VybmV5GAEgASgLMg8ucGh0LnYxLkpvdXJuZXkiNQoNUmVzdWx0UmVxdWVzdBIQCgh0cmFpbl9pZBgBIAEoCRISCgpwYWdlX3Rva2VuGAIgASgJIoUBCg5SZXN1bHRSZXNwb25zZRIgCgdqb3VybmV5GAEgASgLMg8ucGh0LnYxLkpvdXJuZXkSEAoIbWFuaWZlc3QYAiABKAwSJgoHcmVzdWx0cxgDIAMoCzIVLnBodC52MS5TdGF0aW9uUmVzdWx0EhcKD25leHRfcGFnZV90b2tlbhgEIAEoCSJ5Cg1TdGF0aW9uUmVzdWx0Eg8KB3N0YXRpb24YASABKAkSDQoFb3JkZXIYAiABKAwSDwoHcmVjZWlwdBgDIAEoDBILCgNqd2UYBCABKAwSEwoLb3JkZXJfcHJvb2YYBSABKAwSFQoNcmVjZWlwdF9wcm9vZhgGIAEoDCJQCg1DYW5jZWxSZXF1ZXN0EhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRIQCgh0cmFpbl9pZBgCIAEoCRIUCgxjYW5jZWxsYXRpb24YAyABKAwiMgoOQ2FuY2VsUmVzcG9uc2USIAoHam91cm5leRgBIAEoCzIPLnBodC52MS5Kb3VybmV5Im8KB0pvdXJuZXkSEAoIdHJhaW5faWQYASABKAkSDQoFdGl0bGUYAiABKAkSDQoFc3RhdGUYAyABKAkSFwoPc3VibWl0dGVkX2F0X21zGAQgASgEEhsKBXN0b3BzGAUgAygLMgwucGh0LnYxLlN0b3AiyAEKBFN0b3ASDwoHc3RhdGlvbhgBIAEoCRINCgVzdGF0ZRgCIAEoCRIMCgRjb2RlGAMgASgJEhUKDWNoYW5nZWRfYXRfbXMYBCABKAQSDwoHYXR0ZW1wdBgFIAEoDRIOCgZob3BfaWQYBiABKAkSEQoJd2FpdHNfZm9yGAcgASgJEhYKDndhaXRzX3NpbmNlX21zGAggASgEEhYKDnN0YXRpb25fb25saW5lGAkgASgIEhcKD3N0YXRpb25fc2Vlbl9tcxgKIAEoBCIeCgtQbGFuUmVxdWVzdBIPCgdpbnF1aXJ5GAEgASgMIlIKDFBsYW5SZXNwb25zZRIPCgdzdGF0aW9uGAEgASgJEg4KBm9ubGluZRgCIAEoCBIUCgxsYXN0X3NlZW5fbXMYAyABKAQSCwoDandlGAQgASgMIhEKD0RhdGFzZXRzUmVxdWVzdCI9ChBEYXRhc2V0c1Jlc3BvbnNlEikKCHN0YXRpb25zGAEgAygLMhcucGh0LnYxLlN0YXRpb25EYXRhc2V0cyJmCg9TdGF0aW9uRGF0YXNldHMSDwoHc3RhdGlvbhgBIAEoCRIOCgZvbmxpbmUYAiABKAgSFAoMbGFzdF9zZWVuX21zGAMgASgEEhwKFGRhdGFzZXRfZGVzY3JpcHRpb25zGAQgAygMMtMDCg5Kb3VybmV5U2VydmljZRI3CgZTdWJtaXQSFS5waHQudjEuU3VibWl0UmVxdWVzdBoWLnBodC52MS5TdWJtaXRSZXNwb25zZRI3CgZEZXBhcnQSFS5waHQudjEuRGVwYXJ0UmVxdWVzdBoWLnBodC52MS5EZXBhcnRSZXNwb25zZRIxCgRMaXN0EhMucGh0LnYxLkxpc3RSZXF1ZXN0GhQucGh0LnYxLkxpc3RSZXNwb25zZRI2CgVXYXRjaBIULnBodC52MS5XYXRjaFJlcXVlc3QaFS5waHQudjEuV2F0Y2hSZXNwb25zZTABEjcKBlJlc3VsdBIVLnBodC52MS5SZXN1bHRSZXF1ZXN0GhYucGh0LnYxLlJlc3VsdFJlc3BvbnNlEjcKBkNhbmNlbBIVLnBodC52MS5DYW5jZWxSZXF1ZXN0GhYucGh0LnYxLkNhbmNlbFJlc3BvbnNlEjMKBFBsYW4SEy5waHQudjEuUGxhblJlcXVlc3QaFC5waHQudjEuUGxhblJlc3BvbnNlMAESPQoIRGF0YXNldHMSFy5waHQudjEuRGF0YXNldHNSZXF1ZXN0GhgucGh0LnYxLkRhdGFzZXRzUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message pht.v1.SubmitRequest
@@ -398,6 +398,28 @@ export type Stop = Message<"pht.v1.Stop"> & {
    * @generated from field: string hop_id = 6;
    */
   hopId: string;
+
+  /**
+   * Who has to act before it goes on: station, admin, second-admin, witnesses, authority, engine or dispatcher; empty once it has ended.
+   *
+   * @generated from field: string waits_for = 7;
+   */
+  waitsFor: string;
+
+  /**
+   * @generated from field: uint64 waits_since_ms = 8;
+   */
+  waitsSinceMs: bigint;
+
+  /**
+   * @generated from field: bool station_online = 9;
+   */
+  stationOnline: boolean;
+
+  /**
+   * @generated from field: uint64 station_seen_ms = 10;
+   */
+  stationSeenMs: bigint;
 };
 
 /**
@@ -406,6 +428,59 @@ export type Stop = Message<"pht.v1.Stop"> & {
  */
 export const StopSchema: GenMessage<Stop> = /*@__PURE__*/
   messageDesc(file_pht_v1_journeys, 14);
+
+/**
+ * @generated from message pht.v1.PlanRequest
+ */
+export type PlanRequest = Message<"pht.v1.PlanRequest"> & {
+  /**
+   * DSSE envelope of an inquiry.
+   *
+   * @generated from field: bytes inquiry = 1;
+   */
+  inquiry: Uint8Array;
+};
+
+/**
+ * Describes the message pht.v1.PlanRequest.
+ * Use `create(PlanRequestSchema)` to create a new message.
+ */
+export const PlanRequestSchema: GenMessage<PlanRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_journeys, 15);
+
+/**
+ * @generated from message pht.v1.PlanResponse
+ */
+export type PlanResponse = Message<"pht.v1.PlanResponse"> & {
+  /**
+   * @generated from field: string station = 1;
+   */
+  station: string;
+
+  /**
+   * @generated from field: bool online = 2;
+   */
+  online: boolean;
+
+  /**
+   * @generated from field: uint64 last_seen_ms = 3;
+   */
+  lastSeenMs: bigint;
+
+  /**
+   * The station's signed reply in a JWE for the researcher alone; empty when it did not answer.
+   *
+   * @generated from field: bytes jwe = 4;
+   */
+  jwe: Uint8Array;
+};
+
+/**
+ * Describes the message pht.v1.PlanResponse.
+ * Use `create(PlanResponseSchema)` to create a new message.
+ */
+export const PlanResponseSchema: GenMessage<PlanResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_journeys, 16);
 
 /**
  * @generated from message pht.v1.DatasetsRequest
@@ -418,7 +493,7 @@ export type DatasetsRequest = Message<"pht.v1.DatasetsRequest"> & {
  * Use `create(DatasetsRequestSchema)` to create a new message.
  */
 export const DatasetsRequestSchema: GenMessage<DatasetsRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_journeys, 15);
+  messageDesc(file_pht_v1_journeys, 17);
 
 /**
  * @generated from message pht.v1.DatasetsResponse
@@ -435,7 +510,7 @@ export type DatasetsResponse = Message<"pht.v1.DatasetsResponse"> & {
  * Use `create(DatasetsResponseSchema)` to create a new message.
  */
 export const DatasetsResponseSchema: GenMessage<DatasetsResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_journeys, 16);
+  messageDesc(file_pht_v1_journeys, 18);
 
 /**
  * @generated from message pht.v1.StationDatasets
@@ -467,7 +542,7 @@ export type StationDatasets = Message<"pht.v1.StationDatasets"> & {
  * Use `create(StationDatasetsSchema)` to create a new message.
  */
 export const StationDatasetsSchema: GenMessage<StationDatasets> = /*@__PURE__*/
-  messageDesc(file_pht_v1_journeys, 17);
+  messageDesc(file_pht_v1_journeys, 19);
 
 /**
  * What a researcher asks of the dispatcher.
@@ -529,6 +604,16 @@ export const JourneyService: GenService<{
     methodKind: "unary";
     input: typeof CancelRequestSchema;
     output: typeof CancelResponseSchema;
+  },
+  /**
+   * What each station would say to such a train; every station at most once, those that are offline without a reply.
+   *
+   * @generated from rpc pht.v1.JourneyService.Plan
+   */
+  plan: {
+    methodKind: "server_streaming";
+    input: typeof PlanRequestSchema;
+    output: typeof PlanResponseSchema;
   },
   /**
    * Stations, their datasets, and who is online.

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pht/v1/tracks.proto.
  */
 export const file_pht_v1_tracks: GenFile = /*@__PURE__*/
-  fileDesc("ChNwaHQvdjEvdHJhY2tzLnByb3RvEgZwaHQudjEifQoPQW5ub3VuY2VSZXF1ZXN0EhAKCHNvZnR3YXJlGAEgASgJEhwKFGRhdGFzZXRfZGVzY3JpcHRpb25zGAIgAygMEiEKBGhvcHMYAyADKAsyEy5waHQudjEuSG9wUHJvZ3Jlc3MSFwoPbmV0d29ya192ZXJzaW9uGAQgASgNIj4KC0hvcFByb2dyZXNzEg4KBmhvcF9pZBgBIAEoCRIQCghwcm9ncmVzcxgCIAEoCRINCgVlcG9jaBgDIAEoBCJEChBBbm5vdW5jZVJlc3BvbnNlEhcKD3Vua25vd25faG9wX2lkcxgBIAMoCRIXCg9uZXR3b3JrX3ZlcnNpb24YAiABKA0iDQoLV2FrZVJlcXVlc3QiIAoMV2FrZVJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgEIiEKC1B1bGxSZXF1ZXN0EhIKCm9yZGVyc19tYXgYASABKA0iSgoMUHVsbFJlc3BvbnNlEiMKBm9yZGVycxgBIAMoCzITLnBodC52MS5QdWxsZWRPcmRlchIVCg1jYW5jZWxsYXRpb25zGAIgAygMIj0KC1B1bGxlZE9yZGVyEg0KBW9yZGVyGAEgASgMEhAKCG1hbmlmZXN0GAIgASgMEg0KBXByb29mGAMgASgMIj0KDExlYXNlUmVxdWVzdBIOCgZob3BfaWQYASABKAkSDQoFZXBvY2gYAiABKAQSDgoGdHRsX21zGAMgASgNIh8KDUxlYXNlUmVzcG9uc2USDgoGdHRsX21zGAEgASgNIo0BCg1SZXBvcnRSZXF1ZXN0EhcKD2lkZW1wb3RlbmN5X2tleRgBIAEoCRIOCgZob3BfaWQYAiABKAkSDQoFZXBvY2gYAyABKAQSEgoIcHJvZ3Jlc3MYBCABKAlIABIoCgdyZWNlaXB0GAUgASgLMhUucGh0LnYxLlNlYWxlZFJlY2VpcHRIAEIGCgRib2R5IjwKDVNlYWxlZFJlY2VpcHQSDwoHcmVjZWlwdBgBIAEoDBILCgNqd2UYAiABKAwSDQoFcHJvb2YYAyABKAwiEAoOUmVwb3J0UmVzcG9uc2UypAIKDFRyYWNrU2VydmljZRI9CghBbm5vdW5jZRIXLnBodC52MS5Bbm5vdW5jZVJlcXVlc3QaGC5waHQudjEuQW5ub3VuY2VSZXNwb25zZRIzCgRXYWtlEhMucGh0LnYxLldha2VSZXF1ZXN0GhQucGh0LnYxLldha2VSZXNwb25zZTABEjEKBFB1bGwSEy5waHQudjEuUHVsbFJlcXVlc3QaFC5waHQudjEuUHVsbFJlc3BvbnNlEjQKBUxlYXNlEhQucGh0LnYxLkxlYXNlUmVxdWVzdBoVLnBodC52MS5MZWFzZVJlc3BvbnNlEjcKBlJlcG9ydBIVLnBodC52MS5SZXBvcnRSZXF1ZXN0GhYucGh0LnYxLlJlcG9ydFJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChNwaHQvdjEvdHJhY2tzLnByb3RvEgZwaHQudjEinQEKD0Fubm91bmNlUmVxdWVzdBIQCghzb2Z0d2FyZRgBIAEoCRIcChRkYXRhc2V0X2Rlc2NyaXB0aW9ucxgCIAMoDBIhCgRob3BzGAMgAygLMhMucGh0LnYxLkhvcFByb2dyZXNzEhcKD25ldHdvcmtfdmVyc2lvbhgEIAEoDRIeChZmcmVzaG5lc3NfaXNzdWVkX2F0X21zGAUgASgEIj4KC0hvcFByb2dyZXNzEg4KBmhvcF9pZBgBIAEoCRIQCghwcm9ncmVzcxgCIAEoCRINCgVlcG9jaBgDIAEoBCJkChBBbm5vdW5jZVJlc3BvbnNlEhcKD3Vua25vd25faG9wX2lkcxgBIAMoCRIXCg9uZXR3b3JrX3ZlcnNpb24YAiABKA0SHgoWZnJlc2huZXNzX2lzc3VlZF9hdF9tcxgDIAEoBCINCgtXYWtlUmVxdWVzdCIgCgxXYWtlUmVzcG9uc2USEAoIc2VxdWVuY2UYASABKAQiIQoLUHVsbFJlcXVlc3QSEgoKb3JkZXJzX21heBgBIAEoDSKWAQoMUHVsbFJlc3BvbnNlEiMKBm9yZGVycxgBIAMoCzITLnBodC52MS5QdWxsZWRPcmRlchIVCg1jYW5jZWxsYXRpb25zGAIgAygMEhEKCWlucXVpcmllcxgDIAMoDBIXCg9uZXR3b3JrX3ZlcnNpb24YBCABKA0SHgoWZnJlc2huZXNzX2lzc3VlZF9hdF9tcxgFIAEoBCI9CgtQdWxsZWRPcmRlchINCgVvcmRlchgBIAEoDBIQCghtYW5pZmVzdBgCIAEoDBINCgVwcm9vZhgDIAEoDCI9CgxMZWFzZVJlcXVlc3QSDgoGaG9wX2lkGAEgASgJEg0KBWVwb2NoGAIgASgEEg4KBnR0bF9tcxgDIAEoDSIfCg1MZWFzZVJlc3BvbnNlEg4KBnR0bF9tcxgBIAEoDSKNAQoNUmVwb3J0UmVxdWVzdBIXCg9pZGVtcG90ZW5jeV9rZXkYASABKAkSDgoGaG9wX2lkGAIgASgJEg0KBWVwb2NoGAMgASgEEhIKCHByb2dyZXNzGAQgASgJSAASKAoHcmVjZWlwdBgFIAEoCzIVLnBodC52MS5TZWFsZWRSZWNlaXB0SABCBgoEYm9keSI8Cg1TZWFsZWRSZWNlaXB0Eg8KB3JlY2VpcHQYASABKAwSCwoDandlGAIgASgMEg0KBXByb29mGAMgASgMIhAKDlJlcG9ydFJlc3BvbnNlIjMKDFJlcGx5UmVxdWVzdBIWCg5pbnF1aXJ5X2RpZ2VzdBgBIAEoCRILCgNqd2UYAiABKAwiDwoNUmVwbHlSZXNwb25zZTLaAgoMVHJhY2tTZXJ2aWNlEj0KCEFubm91bmNlEhcucGh0LnYxLkFubm91bmNlUmVxdWVzdBoYLnBodC52MS5Bbm5vdW5jZVJlc3BvbnNlEjMKBFdha2USEy5waHQudjEuV2FrZVJlcXVlc3QaFC5waHQudjEuV2FrZVJlc3BvbnNlMAESMQoEUHVsbBITLnBodC52MS5QdWxsUmVxdWVzdBoULnBodC52MS5QdWxsUmVzcG9uc2USNAoFTGVhc2USFC5waHQudjEuTGVhc2VSZXF1ZXN0GhUucGh0LnYxLkxlYXNlUmVzcG9uc2USNwoGUmVwb3J0EhUucGh0LnYxLlJlcG9ydFJlcXVlc3QaFi5waHQudjEuUmVwb3J0UmVzcG9uc2USNAoFUmVwbHkSFC5waHQudjEuUmVwbHlSZXF1ZXN0GhUucGh0LnYxLlJlcGx5UmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message pht.v1.AnnounceRequest
@@ -35,6 +35,13 @@ export type AnnounceRequest = Message<"pht.v1.AnnounceRequest"> & {
    * @generated from field: uint32 network_version = 4;
    */
   networkVersion: number;
+
+  /**
+   * When the freshness statement that the station holds was issued.
+   *
+   * @generated from field: uint64 freshness_issued_at_ms = 5;
+   */
+  freshnessIssuedAtMs: bigint;
 };
 
 /**
@@ -86,6 +93,11 @@ export type AnnounceResponse = Message<"pht.v1.AnnounceResponse"> & {
    * @generated from field: uint32 network_version = 2;
    */
   networkVersion: number;
+
+  /**
+   * @generated from field: uint64 freshness_issued_at_ms = 3;
+   */
+  freshnessIssuedAtMs: bigint;
 };
 
 /**
@@ -157,6 +169,25 @@ export type PullResponse = Message<"pht.v1.PullResponse"> & {
    * @generated from field: repeated bytes cancellations = 2;
    */
   cancellations: Uint8Array[];
+
+  /**
+   * DSSE envelopes of inquiries: what would this station say to such a train?
+   *
+   * @generated from field: repeated bytes inquiries = 3;
+   */
+  inquiries: Uint8Array[];
+
+  /**
+   * Of the network file that the dispatcher holds, so that a station knows when to fetch it.
+   *
+   * @generated from field: uint32 network_version = 4;
+   */
+  networkVersion: number;
+
+  /**
+   * @generated from field: uint64 freshness_issued_at_ms = 5;
+   */
+  freshnessIssuedAtMs: bigint;
 };
 
 /**
@@ -328,6 +359,43 @@ export const ReportResponseSchema: GenMessage<ReportResponse> = /*@__PURE__*/
   messageDesc(file_pht_v1_tracks, 12);
 
 /**
+ * @generated from message pht.v1.ReplyRequest
+ */
+export type ReplyRequest = Message<"pht.v1.ReplyRequest"> & {
+  /**
+   * @generated from field: string inquiry_digest = 1;
+   */
+  inquiryDigest: string;
+
+  /**
+   * A signed reply in a JWE for the researcher alone.
+   *
+   * @generated from field: bytes jwe = 2;
+   */
+  jwe: Uint8Array;
+};
+
+/**
+ * Describes the message pht.v1.ReplyRequest.
+ * Use `create(ReplyRequestSchema)` to create a new message.
+ */
+export const ReplyRequestSchema: GenMessage<ReplyRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_tracks, 13);
+
+/**
+ * @generated from message pht.v1.ReplyResponse
+ */
+export type ReplyResponse = Message<"pht.v1.ReplyResponse"> & {
+};
+
+/**
+ * Describes the message pht.v1.ReplyResponse.
+ * Use `create(ReplyResponseSchema)` to create a new message.
+ */
+export const ReplyResponseSchema: GenMessage<ReplyResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_tracks, 14);
+
+/**
  * A station opens its track to the dispatcher and is never dialled. Signed statements travel as the exact bytes of
  * their DSSE envelopes; nothing in these messages is believed that a statement does not carry.
  *
@@ -383,6 +451,16 @@ export const TrackService: GenService<{
     methodKind: "unary";
     input: typeof ReportRequestSchema;
     output: typeof ReportResponseSchema;
+  },
+  /**
+   * The sealed answer to an inquiry that came with a pull.
+   *
+   * @generated from rpc pht.v1.TrackService.Reply
+   */
+  reply: {
+    methodKind: "unary";
+    input: typeof ReplyRequestSchema;
+    output: typeof ReplyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_pht_v1_tracks, 0);
