@@ -10,15 +10,15 @@ import { passphrase } from './frame.ts';
 
 /** This member's own certificate, as the network file has it, and its private key. */
 export async function tlsOf(home: Home, network: Network): Promise<TlsFiles> {
-  const certificate = network.members.get(home.member.id)?.tlsCertificate;
-  if (certificate === undefined) {
+  const certificate = network.certificates.get(home.member.id);
+  if (certificate === undefined || !network.members.has(home.member.id)) {
     throw new PhtError('signer.unknown', `the network file does not list ${home.member.id} yet`, {
       hint: 'send enrolment.json to the network authority, then: pht network import FILE',
     });
   }
   const key = await loadKey(home.dir, 'tls', passphrase);
   return {
-    authorityPem: pemOf(network.tlsAuthority),
+    authorityPem: network.tlsAuthorities.map(pemOf).join(''),
     certificatePem: pemOf(certificate),
     privateKeyPem: privateKeyPem(key),
   };

@@ -45,6 +45,8 @@ const STATUS: Readonly<Record<ErrorCode, ExitStatus>> = {
   'order.invalid': unverified,
   'order.expired': unverified,
   'order.audience': unverified,
+  'inquiry.invalid': unverified,
+  'inquiry.expired': unverified,
   replayed: unverified,
   'image.mismatch': unverified,
   'image.unsafe': unverified,

@@ -17,7 +17,9 @@ import { readNetworkFile, storeNetwork } from '../adapters/home/network-file.ts'
 import { createSigner } from '../adapters/signer/ed25519.ts';
 import { encodeEnvelope, keyIdOf } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
-import { Enrolment, type MemberKeys, type Network, openNetwork, type Role } from '../model/network.ts';
+import type { MemberKeys, Network, Role } from '../model/network.ts';
+import { Enrolment } from '../model/network-statements.ts';
+import { openNetwork } from '../model/open-network.ts';
 import { check } from '../model/schema.ts';
 import { signStatement } from '../model/statement.ts';
 import type { Frame } from './frame.ts';

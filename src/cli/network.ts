@@ -5,7 +5,8 @@ import {
   networkPath,
   readNetworkFile,
 } from '../adapters/home/network-file.ts';
-import { type Network, openNetwork } from '../model/network.ts';
+import type { Network } from '../model/network.ts';
+import { openNetwork } from '../model/open-network.ts';
 import { check, Sha256Hex } from '../model/schema.ts';
 import type { Frame } from './frame.ts';
 import type { AdmitOptions } from './network-admit.ts';

@@ -78,7 +78,7 @@ function publicKeyOf(
 }
 
 export async function lookAtCertificate(home: Home, network: Network, nowMs: number): Promise<Finding> {
-  const der = network.members.get(home.member.id)?.tlsCertificate;
+  const der = network.certificates.get(home.member.id);
   if (der === undefined) {
     const fix = 'ask the network authority to admit this station, then: pht network import FILE';
     return fail(

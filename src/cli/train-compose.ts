@@ -37,6 +37,8 @@ export type Traveller = {
   readonly retry: Retry;
   readonly signal: AbortSignal;
   client(): Promise<JourneyClient>;
+  /** Over a connection that is made anew, with what configuration and network file say now. */
+  clientAgain(): Promise<JourneyClient>;
   submitPorts(): Promise<SubmitPorts>;
   arrivePorts(): ArrivePorts;
 };
@@ -61,22 +63,28 @@ export async function travel<T>(
     dialled ??= dialDispatcher(home, readVisitorConfig(home.dir));
     return dialled;
   };
+  const hangUp = async (): Promise<void> => {
+    const old = dialled;
+    dialled = undefined;
+    // Dialling that failed has been thrown already.
+    if (old !== undefined) await old.then(({ channel }) => channel.close()).catch(() => undefined);
+  };
   try {
-    return await body(compose(frame, home, dial, AbortSignal.any([frame.signal, bell.signal])));
+    return await body(compose(frame, home, { dial, hangUp }, AbortSignal.any([frame.signal, bell.signal])));
   } catch (thrown) {
     // Whatever was stopped says so in its own words; why is what a person must know.
     bell.signal.throwIfAborted();
     throw thrown;
   } finally {
     clearTimeout(timer);
-    // Dialling that failed has been thrown already.
-    if (dialled !== undefined) await dialled.then(({ channel }) => channel.close()).catch(() => undefined);
+    await hangUp();
   }
 }
 
 type Dialled = ReturnType<typeof dialDispatcher>;
+type Line = { dial(): Dialled; hangUp(): Promise<void> };
 
-function compose(frame: Frame, home: Home, dial: () => Dialled, signal: AbortSignal): Traveller {
+function compose(frame: Frame, home: Home, { dial, hangUp }: Line, signal: AbortSignal): Traveller {
   const trains = createPackedTrains(home.dir);
   let opened: Depot | undefined;
   // Made when it is needed: what only asks works in a home that cannot be written, too.
@@ -94,6 +102,10 @@ function compose(frame: Frame, home: Home, dial: () => Dialled, signal: AbortSig
     signal,
     retry: retrying,
     client,
+    clientAgain: async () => {
+      await hangUp();
+      return client();
+    },
     researcher: {
       id: home.member.id,
       network: () => currentNetwork(home),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PROGRESS, WAITS } from './hop.ts';
 import { type TrainId, TrainIdText } from './id.ts';
 import { OUTCOMES } from './receipt.ts';
 import { PhtResult } from './result/schema.ts';
@@ -6,15 +7,20 @@ import { Sha256Hex, ShortText, Slug, TimestampMs } from './schema.ts';
 
 /** What the researcher may believe of each station, and on whose word (protocol, section 2). */
 
-export const STOP_STATES = [
-  'ordered',
-  'received',
-  'awaiting-clearance',
-  'cleared',
-  'running',
-  ...OUTCOMES,
-  'unheard',
+export const STOP_STATES = ['ordered', ...PROGRESS, ...WAITS, ...OUTCOMES, 'unheard'] as const;
+
+/** Who has to act before a stop goes on, as the dispatcher claims it; nobody once it has ended. */
+export const WAITED_FOR = [
+  '',
+  'station',
+  'admin',
+  'second-admin',
+  'witnesses',
+  'authority',
+  'engine',
+  'dispatcher',
 ] as const;
+export type WaitedFor = (typeof WAITED_FOR)[number];
 
 export const JOURNEY_STATES = ['loading', 'under-way', 'arrived', 'cancelled', 'failed'] as const;
 export type JourneyState = (typeof JOURNEY_STATES)[number];

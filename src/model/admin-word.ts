@@ -1,8 +1,9 @@
 import type { z } from 'zod';
-import { type Envelope, payloadOf } from './dsse.ts';
+import type { Envelope } from './dsse.ts';
 import { PhtError } from './error.ts';
-import { assertSameNetwork, memberOf, type Network } from './network.ts';
-import { type PredicateName, readStatement, type Verified, verifyStatement } from './statement.ts';
+import type { Network } from './network.ts';
+import { verifySigned } from './signed.ts';
+import type { PredicateName, Verified } from './statement.ts';
 import { SKEW_MS } from './train.ts';
 
 type Word = {
@@ -26,14 +27,11 @@ export function verifyAdminWord<W extends Word>(
   envelope: Envelope,
   { network, station, nowMs }: { network: Network; station: string; nowMs: number },
 ): Verified<W> {
-  const claimed = readStatement(name, schema, payloadOf(envelope)).predicate;
-  const admin = memberOf(network, claimed.issuer, 'admin');
-  if (admin.station !== station) {
-    throw new PhtError('signer.unknown', `${admin.id} is not an admin of this station`);
+  const verified = verifySigned(name, schema, envelope, { network, role: 'admin' });
+  const { predicate, signer } = verified;
+  if (signer.station !== station) {
+    throw new PhtError('signer.unknown', `${signer.id} is not an admin of this station`);
   }
-  const verified = verifyStatement(name, schema, envelope, [admin.keys.statement]);
-  const { predicate } = verified;
-  assertSameNetwork(network, predicate);
   if (predicate.station !== station) {
     throw new PhtError('forbidden', `this is addressed to ${predicate.station}, not to this station`);
   }

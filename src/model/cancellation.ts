@@ -2,9 +2,10 @@ import { z } from 'zod';
 import type { Envelope } from './dsse.ts';
 import { PhtError } from './error.ts';
 import type { Digest } from './id.ts';
-import { assertSameNetwork, memberOf, type Network } from './network.ts';
+import type { Network } from './network.ts';
 import { TimestampMs } from './schema.ts';
-import { Issued, type Verified, verifyStatement } from './statement.ts';
+import { verifySigned } from './signed.ts';
+import { Issued, type Verified } from './statement.ts';
 
 /** The researcher takes a train back; its subject is the manifest digest. */
 export const Cancellation = z.strictObject({
@@ -20,9 +21,7 @@ export function verifyCancellation(
   network: Network,
   train: { digest: Digest; researcher: string },
 ): Verified<Cancellation> {
-  const researcher = memberOf(network, train.researcher, 'researcher');
-  const verified = verifyStatement('cancellation', Cancellation, envelope, [researcher.keys.statement]);
-  assertSameNetwork(network, verified.predicate);
+  const verified = verifySigned('cancellation', Cancellation, envelope, { network, role: 'researcher' });
   if (verified.subject !== train.digest || verified.predicate.issuer !== train.researcher) {
     throw new PhtError('forbidden', 'the cancellation is for another train');
   }

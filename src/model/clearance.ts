@@ -1,14 +1,23 @@
 import { z } from 'zod';
-import { type Envelope, payloadOf } from './dsse.ts';
+import type { Envelope } from './dsse.ts';
 import { PhtError } from './error.ts';
 import type { Digest } from './id.ts';
-import { assertSameNetwork, type Member, memberOf, type Network } from './network.ts';
-import { Sha256Hex, TimestampMs } from './schema.ts';
-import { Issued, readStatement, type Verified, verifyStatement } from './statement.ts';
+import { type Member, memberOf, type Network, personOf } from './network.ts';
+import { Sha256Hex, Slug, TimestampMs } from './schema.ts';
+import { verifySigned } from './signed.ts';
+import { Issued, type PredicateName, type Verified } from './statement.ts';
+import { SKEW_MS } from './train.ts';
+
+/** A clearance, or a standing one, with room for as many layers as an image may have. */
+export const CLEARANCE_BYTES_MAX: number = 48 * 1024;
+
+export const CLEARANCE_LIFETIME_MS_MAX: number = 7 * 86_400_000;
 
 /** A person's signed decision; its subject is the digest of the case file, of everything that person saw. */
 export const ClearancePredicate = z.strictObject({
   ...Issued,
+  /** Who is to act on it. */
+  station: Slug,
   manifestDigest: Sha256Hex,
   verdict: z.enum(['approve', 'reject']),
   reason: z.string().min(1).max(1000),
@@ -17,11 +26,16 @@ export const ClearancePredicate = z.strictObject({
   expiresMs: TimestampMs,
 });
 export type ClearancePredicate = z.infer<typeof ClearancePredicate>;
-export type VerifiedClearance = Verified<ClearancePredicate>;
+
+/** `person`: the natural person who signed it, as the network knows now. */
+export type BySignedAdmin = { readonly signer: Member; readonly person: string };
+export type VerifiedClearance = Verified<ClearancePredicate> & BySignedAdmin;
 
 /**
  * @param caseDigest the digest that the station recomputed now; a case that changed is no longer what the person saw
- * @throws PhtError `clearance.invalid`, `clearance.expired`, `signer.unknown`, `signature.invalid`
+ * @param provenAtMs as `signerOf`; without it the person has to be an admin of the station still
+ * @throws PhtError `clearance.invalid`, `clearance.expired`, `signer.unknown`, `signer.revoked`, `signature.invalid`,
+ *   `network.mismatch`, `network.behind`, `statement.*`
  */
 export function verifyClearance(
   envelope: Envelope,
@@ -29,21 +43,56 @@ export function verifyClearance(
   station: string,
   caseDigest: Digest,
   nowMs: number,
+  provenAtMs: number | null = null,
 ): VerifiedClearance {
-  const claimed = readStatement('clearance', ClearancePredicate, payloadOf(envelope));
-  const admin: Member = memberOf(network, claimed.predicate.issuer, 'admin');
-  if (admin.station !== station) {
-    throw new PhtError('signer.unknown', `${admin.id} is not an admin of this station`);
-  }
-  const verified = verifyStatement('clearance', ClearancePredicate, envelope, [admin.keys.statement]);
-  assertSameNetwork(network, verified.predicate);
+  const at = { network, station, nowMs, provenAtMs };
+  const verified = verifyByAdmin('clearance', ClearancePredicate, envelope, at);
   if (verified.subject !== caseDigest) {
     throw new PhtError(
       'clearance.invalid',
       'the case has changed since it was looked at; look again and decide again',
     );
   }
-  if (nowMs >= verified.predicate.expiresMs)
-    throw new PhtError('clearance.expired', 'the clearance has expired');
+  assertInForce(verified.predicate, nowMs);
   return verified;
+}
+
+type Addressed = {
+  networkId: string;
+  networkVersion: number;
+  issuer: string;
+  station: string;
+  issuedAtMs: number;
+  expiresMs: number;
+};
+
+/** Signed by an admin of this station and addressed to it, whatever else it says and however old it is. */
+export function verifyByAdmin<P extends Addressed>(
+  name: PredicateName,
+  schema: z.ZodType<P>,
+  envelope: Envelope,
+  at: { network: Network; station: string; provenAtMs?: number | null },
+): Verified<P> & BySignedAdmin {
+  const { network, station, provenAtMs = null } = at;
+  const verified = verifySigned(name, schema, envelope, { network, role: 'admin', provenAtMs });
+  const { signer, predicate } = verified;
+  // The word of a former admin lets nothing go.
+  const now = provenAtMs === null ? memberOf(network, signer.id, 'admin') : signer;
+  if (signer.station !== station || now.station !== station) {
+    throw new PhtError('signer.unknown', `${signer.id} is not an admin of this station`);
+  }
+  if (predicate.station !== station) {
+    throw new PhtError('clearance.invalid', `it is addressed to ${predicate.station}, not to this station`);
+  }
+  return { ...verified, person: personOf(now) };
+}
+
+/** @throws PhtError `clearance.invalid`, `clearance.expired` */
+export function assertInForce(
+  { issuedAtMs, expiresMs }: Pick<Addressed, 'issuedAtMs' | 'expiresMs'>,
+  nowMs: number,
+): void {
+  if (issuedAtMs > nowMs + SKEW_MS)
+    throw new PhtError('clearance.invalid', 'the clearance was issued in the future; a clock is wrong');
+  if (nowMs >= expiresMs) throw new PhtError('clearance.expired', 'the clearance has expired');
 }

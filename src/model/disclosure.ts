@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { verifyAdminWord } from './admin-word.ts';
 import { commitmentOf, SALT_BYTES } from './commitment.ts';
-import { type Envelope, payloadOf } from './dsse.ts';
+import type { Envelope } from './dsse.ts';
 import { PhtError } from './error.ts';
 import { digestOf, HopIdText, TrainIdText } from './id.ts';
-import { assertSameNetwork, memberOf, type Network } from './network.ts';
+import type { Network } from './network.ts';
 import { Sha256Hex, Slug, TimestampMs } from './schema.ts';
-import { Issued, readStatement, type Verified, verifyStatement } from './statement.ts';
+import { verifySigned } from './signed.ts';
+import { Issued, type Verified } from './statement.ts';
 
 /** An admin's word that a train's decisions be opened to one auditor; its subject is the network. */
 export const DisclosureRequest = z.strictObject({
@@ -85,11 +86,8 @@ export type Disclosure = z.infer<typeof Disclosure>;
  * @throws PhtError `proof.invalid`, `signer.unknown`, `signature.invalid`, `network.mismatch`, `statement.*`
  */
 export function verifyDisclosure(envelope: Envelope, network: Network): Verified<Disclosure> {
-  const claimed = readStatement('disclosure', Disclosure, payloadOf(envelope));
-  const station = memberOf(network, claimed.predicate.issuer, 'station');
-  const verified = verifyStatement('disclosure', Disclosure, envelope, [station.keys.statement]);
+  const verified = verifySigned('disclosure', Disclosure, envelope, { network, role: 'station' });
   const { predicate, subject } = verified;
-  assertSameNetwork(network, predicate);
   if (predicate.trainId !== `trn_${subject.slice(0, 24)}`)
     throw untrue('its train is not that of its manifest');
   for (const { digest, text } of predicate.policies) {

@@ -42,8 +42,8 @@ export function keyIdOf(jwk: { x: string }): string {
 }
 
 /** @throws PhtError `input.too-large`, `statement.malformed` */
-export function parseEnvelope(bytes: Uint8Array, what: string): Envelope {
-  return parseWith(EnvelopeSchema, bytes, { bytesMax: ENVELOPE_BYTES_MAX, what }, 'statement.malformed');
+export function parseEnvelope(bytes: Uint8Array, what: string, bytesMax = ENVELOPE_BYTES_MAX): Envelope {
+  return parseWith(EnvelopeSchema, bytes, { bytesMax, what }, 'statement.malformed');
 }
 
 /** The one byte form in which envelopes are stored and sent. */

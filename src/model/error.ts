@@ -31,6 +31,8 @@ export const ERROR_CODES = [
   'order.invalid',
   'order.expired',
   'order.audience',
+  'inquiry.invalid',
+  'inquiry.expired',
   'replayed',
   'image.mismatch',
   'image.unsafe',

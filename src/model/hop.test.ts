@@ -44,6 +44,7 @@ test('progress tells a dispatcher nothing that the data could sway', () => {
     'running',
     'running',
     'running',
-    'running',
+    // Its release is on record by then, where the dispatcher reads it.
+    'awaiting-witness',
   ]);
 });

@@ -49,17 +49,32 @@ export function isSealed(state: HopState): boolean {
   return state === 'sealed' || state === 'delivered';
 }
 
-/** What a dispatcher may be told of a hop before its receipt: coarse, and nothing that the data could sway. */
-export type Progress = 'received' | 'awaiting-clearance' | 'cleared' | 'running';
+/**
+ * What a dispatcher may be told of a hop before its receipt: coarse, and nothing that the data could sway. Of a result
+ * that is held the dispatcher knows already: its release stands in the ledger that the dispatcher mirrors.
+ */
+export const PROGRESS = [
+  'received',
+  'awaiting-clearance',
+  'awaiting-second-clearance',
+  'cleared',
+  'running',
+  'awaiting-witness',
+] as const;
+export type Progress = (typeof PROGRESS)[number];
+
+/** What keeps a hop from going on and may pass by itself; afterwards its progress is told again. */
+export const WAITS = ['awaiting-engine', 'awaiting-network', 'awaiting-dispatcher'] as const;
+export type Wait = (typeof WAITS)[number];
 
 export function progressOf(state: HopState): Progress {
   if (state === 'received' || state === 'inspected' || state === 'decided') return 'received';
-  if (state === 'awaiting-clearance') return 'awaiting-clearance';
+  if (state === 'awaiting-clearance' || state === 'awaiting-witness') return state;
   return state === 'cleared' || state === 'loaded' ? 'cleared' : 'running';
 }
 
 /** The dispatcher's view of one stop of a journey. `unheard` is its own record, not a receipt. */
-export type StopState = 'ordered' | Progress | Outcome | 'unheard';
+export type StopState = 'ordered' | Progress | Wait | Outcome | 'unheard';
 
 export type HopHead = {
   trainId: TrainId;

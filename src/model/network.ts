@@ -1,19 +1,12 @@
 import { z } from 'zod';
-import type { Envelope } from './dsse.ts';
 import { PhtError } from './error.ts';
 import type { Digest } from './id.ts';
-import { Ed25519PublicJwk, Sha256Hex, ShortText, Slug, TimestampMs, X25519PublicJwk } from './schema.ts';
-import { Issued, readStatement, type Verified, verifyStatement } from './statement.ts';
+import { Ed25519PublicJwk, ShortText, Slug, TimestampMs, X25519PublicJwk } from './schema.ts';
 
-/** The network file: who is a member, with which keys, signed by the offline root (protocol, section 1). */
+/** Who is a member, with which keys, and who was: a network that was verified down to the pinned root. */
 
 export const ROLES = ['authority', 'dispatcher', 'station', 'researcher', 'admin', 'auditor'] as const;
 export type Role = (typeof ROLES)[number];
-
-const Certificate = z
-  .string()
-  .regex(/^[A-Za-z0-9+/]+={0,2}$/)
-  .max(4096);
 
 /** One key per use; a verifier selects by member, role *and* use. */
 export const MemberKeys = z.strictObject({
@@ -25,39 +18,33 @@ export const MemberKeys = z.strictObject({
 });
 export type MemberKeys = z.infer<typeof MemberKeys>;
 
-/** What a member says of itself when it asks to be admitted; self-signed to prove possession of its statement key. */
-export const Enrolment = z.strictObject({
-  networkId: Sha256Hex,
-  member: Slug,
-  role: z.enum(ROLES).exclude(['authority']),
-  title: ShortText,
-  organisation: ShortText,
-  station: Slug.optional(),
-  keys: MemberKeys,
-  createdAtMs: TimestampMs,
-});
-export type Enrolment = z.infer<typeof Enrolment>;
-
-/** `tlsCertificate` is DER in base64, issued by the network's own TLS authority at admission. */
+/** `person` is the natural person behind the member; without it the member is that person by itself. */
 export const Member = z.strictObject({
   id: Slug,
   role: z.enum(ROLES),
   title: ShortText,
   organisation: ShortText,
+  person: Slug.optional(),
   station: Slug.optional(),
   keys: MemberKeys,
-  tlsCertificate: Certificate.optional(),
 });
 export type Member = z.infer<typeof Member>;
 
-export const RootPredicate = z.strictObject({
-  version: z.literal(1),
-  title: ShortText,
-  keys: z.array(Ed25519PublicJwk).length(1),
-  tlsAuthority: Certificate,
-  createdAtMs: TimestampMs,
+const Version = z.int().min(1).max(1_000_000);
+
+/** `renewed`: replaced by another entry of the same member. `invalidAfterMs`: known to be in other hands since then. */
+export const Ended = z.strictObject({
+  version: Version,
+  atMs: TimestampMs,
+  why: z.enum(['renewed', 'revoked']),
+  reason: ShortText.optional(),
+  invalidAfterMs: TimestampMs.optional(),
 });
-export type RootPredicate = z.infer<typeof RootPredicate>;
+export type Ended = z.infer<typeof Ended>;
+
+/** A member as it stood in the versions from `since` until, and without, `ended.version`. */
+export const Span = z.strictObject({ ...Member.shape, since: Version, ended: Ended.optional() });
+export type Span = z.infer<typeof Span>;
 
 /**
  * Which witnesses must have cosigned a ledger's head before anything leaves on the strength of it: `quorum` of the named
@@ -74,116 +61,152 @@ export const Witnessing = z.union([
 ]);
 export type Witnessing = z.infer<typeof Witnessing>;
 
-export const NetworkPredicate = z.strictObject({
-  ...Issued,
-  issuedAtMs: TimestampMs,
-  expiresMs: TimestampMs,
-  witnessing: Witnessing,
-  members: z.array(Member).min(1).max(1000),
-});
-export type NetworkPredicate = z.infer<typeof NetworkPredicate>;
+/** The rule of the versions from `since` on, until the next one's. */
+export const WitnessingSpan = z.strictObject({ since: Version, rule: Witnessing });
+export type WitnessingSpan = z.infer<typeof WitnessingSpan>;
 
-/** A network that was verified down to the pinned root. */
 export type Network = {
   readonly id: Digest;
+  /** Of the list of members. */
   readonly version: number;
   readonly title: string;
-  readonly tlsAuthority: string;
+  readonly rootVersion: number;
+  /** DER in base64. */
+  readonly tlsAuthorities: readonly string[];
+  /** The earlier of root's and members' own. */
   readonly expiresMs: number;
+  readonly issuedAtMs: number;
+  readonly freshness: Freshness;
   readonly members: ReadonlyMap<string, Member>;
   readonly witnessing: Witnessing;
-  /** Digest of this version's statement: one version with two digests is misconduct. */
+  /** Digest of this version's list: one version with two digests is misconduct. */
   readonly digest: Digest;
+  /** By member id, DER in base64; whether one is sound, TLS says. */
+  readonly certificates: ReadonlyMap<string, string>;
+  readonly spans: readonly Span[];
+  readonly witnessingSpans: readonly WitnessingSpan[];
 };
 
-/**
- * @param pinnedId the network id that this home was told out of band; null only when it is being told now
- * @throws PhtError `network.mismatch`, `network.invalid`, `signature.invalid`
- */
-export function openNetwork(files: { root: Envelope; members: Envelope }, pinnedId: string | null): Network {
-  const root = openRoot(files.root);
-  if (pinnedId !== null && root.digest !== pinnedId) {
-    throw new PhtError(
-      'network.mismatch',
-      'the file belongs to another network: its id is not the pinned one',
-    );
-  }
-  const opened = verifyStatement('network', NetworkPredicate, files.members, root.predicate.keys);
-  const { predicate } = opened;
-  if (predicate.networkId !== root.digest || opened.subject !== root.digest) {
-    throw new PhtError('network.mismatch', 'the list of members belongs to another network');
-  }
-  assertDistinct(predicate.members, root.predicate.keys);
-  assertWitnessing(predicate.witnessing, predicate.members);
-  return {
-    id: root.digest,
-    version: predicate.networkVersion,
-    title: root.predicate.title,
-    tlsAuthority: root.predicate.tlsAuthority,
-    expiresMs: predicate.expiresMs,
-    members: new Map(predicate.members.map((member) => [member.id, member])),
-    witnessing: predicate.witnessing,
-    digest: opened.digest,
-  };
-}
-
-/** The first root statement is signed by the keys it names; its digest *is* the network id, which is pinned. */
-export function openRoot(envelope: Envelope): Verified<RootPredicate> {
-  const claimed = readStatement('root', RootPredicate, Buffer.from(envelope.payload, 'base64'));
-  return verifyStatement('root', RootPredicate, envelope, claimed.predicate.keys);
-}
-
-/** Ids and key material are unique: a key that appears twice could speak for two members or two uses. */
-function assertDistinct(members: readonly Member[], rootKeys: readonly Ed25519PublicJwk[]): void {
-  const ids = new Set<string>();
-  const material = new Set(rootKeys.map(({ x }) => x));
-  for (const member of members) {
-    if (ids.has(member.id)) throw new PhtError('network.invalid', `member ${member.id} is listed twice`);
-    ids.add(member.id);
-    for (const jwk of Object.values(member.keys)) {
-      if (jwk === undefined) continue;
-      if (material.has(jwk.x)) throw new PhtError('network.invalid', `a key of ${member.id} appears twice`);
-      material.add(jwk.x);
-    }
-  }
-}
-
-/**
- * A quorum has to hold for every ledger of the network, each without its own operator: any two quorums share an honest
- * witness (2k > n + f), and no dispatcher reaches it alone (protocol, section 7).
- */
-function assertWitnessing(witnessing: Witnessing, members: readonly Member[]): void {
-  if (witnessing.quorum === 'none') return;
-  const { quorum, faulty, witnesses } = witnessing;
-  const invalid = (why: string): PhtError => new PhtError('network.invalid', `the witnesses: ${why}`);
-  if (new Set(witnesses).size !== witnesses.length) throw invalid('one is named twice');
-  const named = witnesses.map((id) => members.find((member) => member.id === id));
-  for (const [at, member] of named.entries()) {
-    if (member?.keys.witness === undefined) throw invalid(`${witnesses[at]} has no witness key`);
-  }
-  const logs = members.filter(({ role }) => role === 'dispatcher' || role === 'station');
-  const outsider = logs.some(({ id }) => !witnesses.includes(id));
-  const [fewest, most] = [witnesses.length - 1, witnesses.length - (outsider ? 0 : 1)];
-  if (quorum > fewest)
-    throw invalid(`${quorum} cannot be reached by the ${fewest} that a witness's own ledger has`);
-  if (2 * quorum <= most + faulty)
-    throw invalid(`${quorum} of ${most} is too few with ${faulty} that may lie`);
-  const dispatchers = named.filter((member) => member?.role === 'dispatcher').length;
-  if (quorum <= dispatchers) throw invalid('the quorum must not be met by dispatchers alone');
-}
+/** `version`: of the newest list of members there is, by the authority's word of `issuedAtMs`. */
+export type Freshness = {
+  readonly version: number;
+  readonly issuedAtMs: number;
+  readonly expiresMs: number;
+};
 
 /** @throws PhtError `signer.unknown` when no member of that id has that role */
 export function memberOf(network: Network, id: string, role: Role): Member {
   const member = network.members.get(id);
-  if (member === undefined || member.role !== role) {
-    const article = /^[aeiou]/.test(role) ? 'an' : 'a';
-    throw new PhtError('signer.unknown', `${id} is not ${article} ${role} of this network`);
-  }
+  if (member === undefined || member.role !== role) throw stranger(network, id, role);
   return member;
 }
 
 export function membersOf(network: Network, role: Role): Member[] {
   return [...network.members.values()].filter((member) => member.role === role);
+}
+
+/** The natural person behind a member: four eyes are two of them, whatever keys they hold. */
+export function personOf({ id, person }: Pick<Member, 'id' | 'person'>): string {
+  return person ?? id;
+}
+
+/** For looking back at what was accepted then: nothing runs on the strength of it. */
+export const LOOKING_BACK: number = Number.NEGATIVE_INFINITY;
+
+type IssuedBy = { networkId: string; networkVersion: number; issuer: string };
+
+/**
+ * Whose keys judge a statement: those that the issuer had in the network version that the statement names. After a
+ * revocation, or with a key that is in other hands, a statement counts only when it is proved to be older.
+ *
+ * @param provenAtMs when the statement is proved to have been on record: the time that witnesses put on a checkpoint
+ *   over its entry. null when nothing is proved, as for everything that is only now to be acted upon.
+ * @throws PhtError `network.mismatch`, `network.behind`, `signer.unknown`, `signer.revoked`
+ */
+export function signerOf(
+  network: Network,
+  { networkId, networkVersion, issuer }: IssuedBy,
+  role: Role,
+  provenAtMs: number | null = null,
+): Member {
+  if (networkId !== network.id) {
+    throw new PhtError('network.mismatch', 'the statement belongs to another network');
+  }
+  if (networkVersion > network.version) {
+    throw new PhtError(
+      'network.behind',
+      `the statement names version ${networkVersion} of the network file, and this home has version ${network.version}`,
+      { hint: 'fetch the current file: pht network import FILE' },
+    );
+  }
+  const own = network.spans.filter(({ id }) => id === issuer);
+  const span = own.find((each) => holdsIn(each, networkVersion));
+  if (span === undefined || span.role !== role) {
+    const gone = own.find(({ role: was, ended }) => was === role && ended?.why === 'revoked');
+    if (gone !== undefined) throw revoked(gone);
+    throw stranger(network, issuer, role);
+  }
+  const end = endOfTrust(own, span);
+  if (end !== null && (provenAtMs === null || provenAtMs >= end.atMs)) throw revoked(end.span);
+  return memberIn(span);
+}
+
+/** From when on nothing signed with this entry's keys counts by itself; null while it counts. */
+function endOfTrust(own: readonly Span[], span: Span): { atMs: number; span: Span } | null {
+  const ends = own
+    .filter(({ since }) => since >= span.since)
+    .flatMap((each) => {
+      if (each.ended?.why === 'revoked') return [{ atMs: each.ended.atMs, span: each }];
+      return [];
+    });
+  if (span.ended?.invalidAfterMs !== undefined) ends.push({ atMs: span.ended.invalidAfterMs, span });
+  return ends.reduce<(typeof ends)[number] | null>(
+    (first, each) => (first === null || each.atMs < first.atMs ? each : first),
+    null,
+  );
+}
+
+function holdsIn({ since, ended }: Span, version: number): boolean {
+  return since <= version && (ended === undefined || version < ended.version);
+}
+
+/** The entry alone, as it stood: what people are shown and case files hold. */
+export function memberIn({ since: _since, ended: _ended, ...member }: Span): Member {
+  return member;
+}
+
+const views = new WeakMap<Network, Map<number, Network>>();
+
+/**
+ * The network as it stood in an earlier version, by the word of this one.
+ *
+ * @throws PhtError `network.behind`
+ */
+export function asOf(network: Network, version: number): Network {
+  if (version === network.version) return network;
+  if (version > network.version) {
+    throw new PhtError('network.behind', `version ${version} of the network file is not here yet`);
+  }
+  const known = views.get(network) ?? new Map<number, Network>();
+  views.set(network, known);
+  const seen = known.get(version);
+  if (seen !== undefined) return seen;
+  const view = { ...network, version, ...standing(network.spans, network.witnessingSpans, version) };
+  known.set(version, view);
+  return view;
+}
+
+/** Who and what rule stands in one version. */
+export function standing(
+  spans: readonly Span[],
+  witnessingSpans: readonly WitnessingSpan[],
+  version: number,
+): Pick<Network, 'members' | 'witnessing'> {
+  const members = spans
+    .filter((span) => holdsIn(span, version))
+    .map((span) => [span.id, memberIn(span)] as const);
+  const rule = witnessingSpans.findLast(({ since }) => since <= version)?.rule ?? { quorum: 'none' };
+  return { members: new Map(members), witnessing: rule };
 }
 
 /** @throws PhtError `network.expired` */
@@ -195,12 +218,43 @@ export function assertCurrent(network: Network, nowMs: number): void {
   }
 }
 
-/** Statements speak of one network and of a version that exists. */
-export function assertSameNetwork(
-  network: Network,
-  issued: { networkId: string; networkVersion: number },
-): void {
-  if (issued.networkId !== network.id) {
-    throw new PhtError('network.mismatch', 'the statement belongs to another network');
+/**
+ * Nothing newer is being withheld: the authority's word on that is young enough, and what it names is here. Without it
+ * there is no new run and no release.
+ *
+ * @throws PhtError `network.expired`, `network.stale`, `network.behind`
+ */
+export function assertFresh(network: Network, nowMs: number): void {
+  assertCurrent(network, nowMs);
+  const { version, expiresMs } = network.freshness;
+  if (nowMs >= expiresMs) {
+    throw new PhtError(
+      'network.stale',
+      "the authority's word that the network file is the newest is too old",
+      {
+        hint: 'look whether the authority still runs pht network freshen, and whether its files arrive here',
+      },
+    );
   }
+  if (version > network.version) {
+    throw new PhtError(
+      'network.behind',
+      `the authority has issued version ${version} of the network file, and version ${network.version} is here`,
+      { hint: 'fetch the current file: pht network import FILE' },
+    );
+  }
+}
+
+function stranger(network: Network, id: string, role: Role): PhtError {
+  const gone = network.spans.find(
+    (span) => span.id === id && span.role === role && span.ended?.why === 'revoked',
+  );
+  if (gone !== undefined) return revoked(gone);
+  const article = /^[aeiou]/.test(role) ? 'an' : 'a';
+  return new PhtError('signer.unknown', `${id} is not ${article} ${role} of this network`);
+}
+
+function revoked({ id, role, ended }: Span): PhtError {
+  const on = ended === undefined ? '' : ` since version ${ended.version} of the network file`;
+  return new PhtError('signer.revoked', `the keys of ${role} ${id} count no more${on}`);
 }

@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { type Envelope, payloadOf } from './dsse.ts';
+import type { Envelope } from './dsse.ts';
 import { PhtError } from './error.ts';
 import { type HopId, hopIdOf } from './id.ts';
-import { assertSameNetwork, memberOf, type Network } from './network.ts';
+import type { Network } from './network.ts';
 import { Sha256Hex, Slug, TimestampMs } from './schema.ts';
-import { Issued, readStatement, type Verified, verifyStatement } from './statement.ts';
+import { verifySigned } from './signed.ts';
+import { Issued, type Verified } from './statement.ts';
 import { SKEW_MS } from './train.ts';
 
 /** The dispatcher's signed instruction for one hop; its subject is the manifest digest. */
@@ -29,12 +30,14 @@ export type VerifiedOrder = Verified<Order> & { readonly hopId: HopId };
  * @param station the id of the station that the order must address
  * @throws PhtError `order.audience`, `signer.unknown`, `signature.invalid`, `network.mismatch`, `statement.*`
  */
-export function verifyOrder(envelope: Envelope, network: Network, station: string): VerifiedOrder {
-  const claimed = readStatement('order', Order, payloadOf(envelope));
-  const dispatcher = memberOf(network, claimed.predicate.issuer, 'dispatcher');
-  const verified = verifyStatement('order', Order, envelope, [dispatcher.keys.statement]);
+export function verifyOrder(
+  envelope: Envelope,
+  network: Network,
+  station: string,
+  provenAtMs: number | null = null,
+): VerifiedOrder {
+  const verified = verifySigned('order', Order, envelope, { network, role: 'dispatcher', provenAtMs });
   const { predicate: order } = verified;
-  assertSameNetwork(network, order);
   if (order.audience !== station) {
     throw new PhtError('order.audience', `the order is for ${order.audience}, not for this station`);
   }

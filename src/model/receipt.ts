@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import type { Envelope } from './dsse.ts';
 import { ERROR_CODES, PhtError } from './error.ts';
-import { assertSameNetwork, memberOf, type Network } from './network.ts';
+import type { Network } from './network.ts';
 import { PhtResult } from './result/schema.ts';
 import { Sha256Hex, Slug, TimestampMs } from './schema.ts';
-import { Issued, type Verified, verifyStatement } from './statement.ts';
+import { verifySigned } from './signed.ts';
+import { Issued, type Verified } from './statement.ts';
 
 /** Every hop that a station took ends in exactly one of these (promise 4). */
 export const OUTCOMES = ['released', 'refused', 'failed', 'withheld', 'expired', 'cancelled'] as const;
@@ -66,25 +67,35 @@ export const ExplanationPredicate = z.strictObject({
 });
 export type ExplanationPredicate = z.infer<typeof ExplanationPredicate>;
 
-/** @throws PhtError `receipt.invalid`, `signer.unknown`, `signature.invalid`, `network.mismatch` */
-export function verifyReceipt(envelope: Envelope, network: Network, station: string): VerifiedReceipt {
-  return byStation('receipt', Receipt, envelope, network, station);
+/**
+ * @param provenAtMs as `signerOf` takes it: for a receipt of a station that was revoked since
+ * @throws PhtError `receipt.invalid`, `signature.invalid`, `statement.*`, and as `signerOf`
+ */
+export function verifyReceipt(
+  envelope: Envelope,
+  network: Network,
+  station: string,
+  provenAtMs: number | null = null,
+): VerifiedReceipt {
+  return byStation('receipt', Receipt, envelope, network, station, provenAtMs);
 }
 
 export function verifyResult(
   envelope: Envelope,
   network: Network,
   station: string,
+  provenAtMs: number | null = null,
 ): Verified<ResultPredicate> {
-  return byStation('result', ResultPredicate, envelope, network, station);
+  return byStation('result', ResultPredicate, envelope, network, station, provenAtMs);
 }
 
 export function verifyExplanation(
   envelope: Envelope,
   network: Network,
   station: string,
+  provenAtMs: number | null = null,
 ): Verified<ExplanationPredicate> {
-  return byStation('explanation', ExplanationPredicate, envelope, network, station);
+  return byStation('explanation', ExplanationPredicate, envelope, network, station, provenAtMs);
 }
 
 function byStation<P extends { issuer: string; networkId: string; networkVersion: number }>(
@@ -93,10 +104,9 @@ function byStation<P extends { issuer: string; networkId: string; networkVersion
   envelope: Envelope,
   network: Network,
   station: string,
+  provenAtMs: number | null,
 ): Verified<P> {
-  const member = memberOf(network, station, 'station');
-  const verified = verifyStatement(name, schema, envelope, [member.keys.statement]);
-  assertSameNetwork(network, verified.predicate);
+  const verified = verifySigned(name, schema, envelope, { network, role: 'station', provenAtMs });
   if (verified.predicate.issuer !== station) {
     throw new PhtError(
       'receipt.invalid',

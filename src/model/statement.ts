@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Envelope, keyIdOf, PAYLOAD_TYPE, preAuthEncoding, verifyEnvelope } from './dsse.ts';
+import { type Envelope, keyIdOf, PAYLOAD_TYPE, payloadOf, preAuthEncoding, verifyEnvelope } from './dsse.ts';
 import { PhtError } from './error.ts';
 import { type Digest, digestOf } from './id.ts';
 import { type Ed25519PublicJwk, parseWith, Sha256Hex, Slug } from './schema.ts';
@@ -8,24 +8,32 @@ import { type Ed25519PublicJwk, parseWith, Sha256Hex, Slug } from './schema.ts';
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 
 export const PREDICATE_TYPES = {
-  root: 'https://signalbox.example/root/v1',
-  network: 'https://signalbox.example/network/v1',
-  enrolment: 'https://signalbox.example/enrolment/v1',
+  root: 'https://signalbox.example/root/v2',
+  members: 'https://signalbox.example/members/v1',
+  freshness: 'https://signalbox.example/freshness/v1',
+  enrolment: 'https://signalbox.example/enrolment/v2',
+  renewal: 'https://signalbox.example/renewal/v1',
   manifest: 'https://signalbox.example/manifest/v1',
   order: 'https://signalbox.example/order/v1',
-  clearance: 'https://signalbox.example/clearance/v1',
+  clearance: 'https://signalbox.example/clearance/v2',
+  standing: 'https://signalbox.example/standing/v1',
+  withdrawal: 'https://signalbox.example/withdrawal/v1',
   result: 'https://signalbox.example/result/v1',
   explanation: 'https://signalbox.example/explanation/v1',
   receipt: 'https://signalbox.example/receipt/v1',
   cancellation: 'https://signalbox.example/cancellation/v1',
   erasure: 'https://signalbox.example/erasure/v1',
   trust: 'https://signalbox.example/trust/v1',
+  inquiry: 'https://signalbox.example/inquiry/v1',
+  reply: 'https://signalbox.example/reply/v1',
   disclosureRequest: 'https://signalbox.example/disclosure-request/v1',
   disclosure: 'https://signalbox.example/disclosure/v1',
 } as const;
 export type PredicateName = keyof typeof PREDICATE_TYPES;
 
 const PAYLOAD_BYTES_MAX = 768 * 1024;
+/** A thousand members and their past. */
+const MEMBERS_BYTES_MAX = 8 * 1024 * 1024;
 
 /** The members that every predicate carries: which network, in which version, and who speaks. */
 export const Issued = {
@@ -78,9 +86,21 @@ export function signStatement(
   return { envelope, digest: digestOf(payload) };
 }
 
+/** Another key's signature over the very same bytes. */
+export function cosignStatement(
+  envelope: Envelope,
+  signer: { sign: Sign; publicJwk: Ed25519PublicJwk },
+): Envelope {
+  const message = preAuthEncoding(envelope.payloadType, payloadOf(envelope));
+  const sig = Buffer.from(signer.sign(message)).toString('base64');
+  const signatures = [...envelope.signatures, { keyid: keyIdOf(signer.publicJwk), sig }];
+  return { ...envelope, signatures };
+}
+
 /**
  * Signature first, then the strict parse of exactly the verified bytes.
  *
+ * @param threshold how many of them must have signed
  * @param trusted keys that the caller selected by member, role and use from the pinned network
  * @throws PhtError `signature.invalid`, `statement.type`, `statement.malformed`, `input.malformed`
  */
@@ -89,8 +109,9 @@ export function verifyStatement<P>(
   schema: z.ZodType<P>,
   envelope: Envelope,
   trusted: readonly Ed25519PublicJwk[],
+  threshold = 1,
 ): Verified<P> {
-  const payload = verifyEnvelope(envelope, trusted);
+  const payload = verifyEnvelope(envelope, trusted, threshold);
   return { ...readStatement(name, schema, payload), digest: digestOf(payload), payload, envelope };
 }
 
@@ -104,7 +125,7 @@ export function readStatement<P>(
   payload: Uint8Array,
 ): { predicate: P; subject: Digest } {
   const what = `${name} statement`;
-  const limits = { bytesMax: PAYLOAD_BYTES_MAX, what };
+  const limits = { bytesMax: name === 'members' ? MEMBERS_BYTES_MAX : PAYLOAD_BYTES_MAX, what };
   assertPredicateType(name, payload, limits);
   const statement = parseWith(statementSchema(name, schema), payload, limits, 'statement.malformed');
   const subject = statement.subject[0]?.digest.sha256;

@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import { type Envelope, payloadOf } from './dsse.ts';
+import type { Envelope } from './dsse.ts';
 import { PhtError } from './error.ts';
 import { type TrainId, trainIdOf } from './id.ts';
-import { assertSameNetwork, memberOf, type Network } from './network.ts';
+import { asOf, LOOKING_BACK, type Network } from './network.ts';
 import { Route } from './route.ts';
 import { Sha256Hex, ShortText, Slug, TimestampMs, X25519PublicJwk } from './schema.ts';
-import { Issued, readStatement, type Verified, verifyStatement } from './statement.ts';
+import { verifySigned } from './signed.ts';
+import { Issued, type Verified } from './statement.ts';
 
 /** The researcher's signed statement of what, why, where, with which limits and for whom. */
 
@@ -113,11 +114,12 @@ export const LIFETIME_MS_MAX: number = 90 * 24 * 3_600_000;
  * @throws PhtError `signer.unknown`, `signature.invalid`, `network.mismatch`, `statement.*`, `manifest.*`
  */
 export function verifyManifest(envelope: Envelope, network: Network, nowMs: number): VerifiedManifest {
-  const claimed = readStatement('manifest', Manifest, payloadOf(envelope));
-  const researcher = memberOf(network, claimed.predicate.issuer, 'researcher');
-  const verified = verifyStatement('manifest', Manifest, envelope, [researcher.keys.statement]);
+  const verified = verifySigned('manifest', Manifest, envelope, { network, role: 'researcher' });
+  return soundManifest(verified, network, nowMs);
+}
+
+function soundManifest(verified: Verified<Manifest>, network: Network, nowMs: number): VerifiedManifest {
   const { predicate: manifest } = verified;
-  assertSameNetwork(network, manifest);
   assertManifestSound(verified, network);
   if (manifest.issuedAtMs > nowMs + SKEW_MS) {
     throw new PhtError('manifest.invalid', 'the manifest was issued in the future; a clock is wrong');
@@ -128,8 +130,10 @@ export function verifyManifest(envelope: Envelope, network: Network, nowMs: numb
 
 /** As it was when it was signed: for looking back at a train, and never for running one. */
 export function verifyWhenIssued(envelope: Envelope, network: Network): VerifiedManifest {
-  const { issuedAtMs } = readStatement('manifest', Manifest, payloadOf(envelope)).predicate;
-  return verifyManifest(envelope, network, issuedAtMs);
+  const judged = { network, role: 'researcher', provenAtMs: LOOKING_BACK } as const;
+  const verified = verifySigned('manifest', Manifest, envelope, judged);
+  const { issuedAtMs, networkVersion } = verified.predicate;
+  return soundManifest(verified, asOf(network, networkVersion), issuedAtMs);
 }
 
 function assertManifestSound({ predicate, subject }: Verified<Manifest>, network: Network): void {
@@ -153,7 +157,7 @@ function assertManifestSound({ predicate, subject }: Verified<Manifest>, network
 
 /** Each recipient's key: the researcher's own per-train key, everybody else's from the pinned network. */
 export function recipientKeys(
-  manifest: Manifest,
+  manifest: Pick<Manifest, 'recipients'>,
   network: Network,
 ): { member: string; jwk: X25519PublicJwk }[] {
   return manifest.recipients.map(({ member, jwk }) => {

@@ -6,7 +6,8 @@ import { parseEnvelope } from '../../src/model/dsse.ts';
 import { verifyErasure } from '../../src/model/erasure.ts';
 import { PhtError } from '../../src/model/error.ts';
 import { digestOf } from '../../src/model/id.ts';
-import { type Network, openNetwork } from '../../src/model/network.ts';
+import type { Network } from '../../src/model/network.ts';
+import { openNetwork } from '../../src/model/open-network.ts';
 import { type Agent, withFakeAgent } from './fake-agent.ts';
 import { inCopy, makeHomes, type Ran, run } from './rig.ts';
 

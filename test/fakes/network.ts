@@ -6,21 +6,19 @@ import {
   pemOf,
   privateKeyPem,
 } from '../../src/adapters/wire/certificates.ts';
-import type { Envelope } from '../../src/model/dsse.ts';
-import { digestOf } from '../../src/model/id.ts';
-import {
-  type Member,
-  type Network,
-  openNetwork,
-  type Role,
-  type Witnessing,
-} from '../../src/model/network.ts';
+import { firstList, type ListChange, type MembersList, nextList } from '../../src/journey/authority/list.ts';
+import { signFreshness, signMembers, signRoot } from '../../src/journey/authority/sign.ts';
+import type { Digest } from '../../src/model/id.ts';
+import type { Member, Network, Role, Witnessing } from '../../src/model/network.ts';
+import type { NetworkFiles } from '../../src/model/network-statements.ts';
+import { openNetwork } from '../../src/model/open-network.ts';
 import type { Ed25519PublicJwk, X25519PublicJwk } from '../../src/model/schema.ts';
-import { type Sign, signStatement } from '../../src/model/statement.ts';
+import type { Sign } from '../../src/model/statement.ts';
 
 /** A small network with real keys, real certificates and a real root signature, all in memory. */
 
 const DAY_MS = 86_400_000;
+const FRESHNESS_MS = 7 * DAY_MS;
 
 export type X25519PrivateJwk = X25519PublicJwk & { d: string };
 export type FakeKeys = {
@@ -40,13 +38,22 @@ export type FakeMember = {
 };
 export type FakeNetwork = {
   network: Network;
-  files: { root: Envelope; members: Envelope };
+  files: NetworkFiles;
   members: Record<string, FakeMember>;
-  root: Ed25519PrivateJwk;
+  /** Of the three roles. */
+  roles: FakeRoles;
   authority: { certificate: string; keys: Ed25519PrivateJwk };
-  /** The next version without these members, signed by the same root. */
-  without(...ids: string[]): { network: Network; files: { root: Envelope; members: Envelope } };
+  /** The next version without these members: revoked. */
+  without(...ids: string[]): Opened;
+  /** The next version, or the same one with a freshness statement of that time. Each call follows the one before. */
+  next(change: ListChange & Partial<Times>): Opened;
+  /** The same members with the word of that moment that they are the newest. */
+  fresh(issuedAtMs: number, change?: { version?: number }): Opened;
 };
+
+type Opened = { network: Network; files: NetworkFiles };
+type Times = { issuedAtMs: number; expiresMs: number };
+export type FakeRoles = Record<'root' | 'members' | 'freshness', Ed25519PrivateJwk>;
 
 export type FakePlan = {
   dispatcher?: string;
@@ -68,7 +75,7 @@ export type FakePlan = {
 export async function makeNetwork(plan: FakePlan = {}): Promise<FakeNetwork> {
   const nowMs = plan.nowMs ?? Date.now();
   const validity = plan.certificates ?? { notBeforeMs: nowMs - DAY_MS, notAfterMs: nowMs + 365 * DAY_MS };
-  const root = ed25519();
+  const roles = { root: ed25519(), members: ed25519(), freshness: ed25519() };
   const authorityKeys = ed25519();
   const certificate = await createAuthority({
     title: 'A network of tests',
@@ -77,20 +84,26 @@ export async function makeNetwork(plan: FakePlan = {}): Promise<FakeNetwork> {
     notAfterMs: nowMs + 3650 * DAY_MS,
   });
   const authority = { certificate, keys: authorityKeys };
-  const rootSigner = signerOf(root);
-  const rootPredicate = {
-    version: 1,
-    title: 'A network of tests',
-    keys: [publicOf(root)],
-    tlsAuthority: certificate,
-    createdAtMs: nowMs,
-  };
-  const subject = { name: 'root', digest: digestOf('root') };
-  const signedRoot = signStatement('root', subject, rootPredicate, rootSigner);
+  const only = (jwk: Ed25519PrivateJwk) => ({ keys: [publicOf(jwk)], threshold: 1 });
+  const signedRoot = signRoot(
+    {
+      networkId: null,
+      version: 1,
+      previousDigest: null,
+      title: 'A network of tests',
+      roles: { root: only(roles.root), members: only(roles.members), freshness: only(roles.freshness) },
+      freshnessMsMax: FRESHNESS_MS,
+      tlsAuthorities: [certificate],
+      issuedAtMs: nowMs,
+      expiresMs: nowMs + 3650 * DAY_MS,
+    },
+    [signerOf(roles.root)],
+  );
   const networkId = signedRoot.digest;
 
   const members: Record<string, FakeMember> = {};
   const listed: Member[] = [];
+  const certificates: Record<string, string> = {};
   for (const { id, role, station } of planned(plan)) {
     const keys = {
       statement: ed25519(),
@@ -120,35 +133,40 @@ export async function makeNetwork(plan: FakePlan = {}): Promise<FakeNetwork> {
       organisation: `Organisation of ${id}`,
       ...(station === undefined ? {} : { station }),
       keys: publicKeysOf(keys),
-      tlsCertificate,
     });
+    certificates[id] = tlsCertificate;
   }
 
-  const version = (networkVersion: number, of: readonly Member[]) => {
-    const predicate = {
-      networkId,
-      networkVersion,
-      issuer: 'authority',
-      issuedAtMs: nowMs,
-      expiresMs: nowMs + 30 * DAY_MS,
-      witnessing: plan.witnessing ?? { quorum: 'none' },
-      members: of,
-    };
-    const signed = signStatement('network', { name: 'root', digest: networkId }, predicate, rootSigner);
-    const files = { root: signedRoot.envelope, members: signed.envelope };
+  const issue = { networkId, rootVersion: 1, issuer: 'authority' };
+  const times = { issuedAtMs: nowMs, expiresMs: nowMs + 30 * DAY_MS };
+  const fresh = (issuedAtMs: number, newest: { version: number; digest: Digest }) =>
+    signFreshness(newest, { ...issue, issuedAtMs, expiresMs: issuedAtMs + FRESHNESS_MS }, [
+      signerOf(roles.freshness),
+    ]).envelope;
+  const version = (list: MembersList, when: Times, previousDigest: Digest | null): Opened => {
+    const signed = signMembers(list, { ...issue, ...when, previousDigest }, [signerOf(roles.members)]);
+    const freshness = fresh(when.issuedAtMs, { version: list.version, digest: signed.digest });
+    const files = { roots: [signedRoot.envelope], members: signed.envelope, freshness, certificates };
     return { files, network: openNetwork(files, networkId) };
   };
-  let latest = 1;
+  let latest = version(firstList(listed, plan.witnessing ?? { quorum: 'none' }), times, null);
+  const next: FakeNetwork['next'] = ({ issuedAtMs, expiresMs, ...change }) => {
+    const when = { issuedAtMs: issuedAtMs ?? times.issuedAtMs, expiresMs: expiresMs ?? times.expiresMs };
+    latest = version(nextList(latest.network, change, when.issuedAtMs), when, latest.network.digest);
+    return latest;
+  };
   return {
-    ...version(latest, listed),
+    ...latest,
     members,
-    root,
+    roles,
     authority,
-    without: (...ids) =>
-      version(
-        ++latest,
-        listed.filter(({ id }) => !ids.includes(id)),
-      ),
+    next,
+    without: (...ids) => next({ revoked: ids.map((id) => ({ id, reason: 'for a test' })) }),
+    fresh: (issuedAtMs, change = {}) => {
+      const newest = { version: latest.network.version, digest: latest.network.digest, ...change };
+      const files = { ...latest.files, freshness: fresh(issuedAtMs, newest) };
+      return { files, network: openNetwork(files, networkId) };
+    },
   };
 }
 

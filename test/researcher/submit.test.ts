@@ -254,7 +254,7 @@ describe('follow', () => {
         }
       },
     });
-    const journey = await follow(trainId, researcher, { client: watching, retry }, seen, signal);
+    const journey = await follow(trainId, researcher, { client: async () => watching, retry }, seen, signal);
     expect(journey.state).toBe('arrived');
     expect(connections).toBe(2);
     expect(told[0]).toBe('under-way ordered ordered');
@@ -272,7 +272,7 @@ describe('follow', () => {
         yield* world.dispatcher.journeys.watch(request(WatchRequestSchema, { trainId }), world.as('rosa'));
       },
     });
-    expect((await follow(trainId, researcher, { client: watching, retry }, seen, signal)).state).toBe(
+    expect((await follow(trainId, researcher, { client: async () => watching, retry }, seen, signal)).state).toBe(
       'arrived',
     );
   });
@@ -286,7 +286,7 @@ describe('follow', () => {
         throw new PhtError('unreachable', 'nobody there');
       },
     });
-    const watching = follow(trainId, researcher, { client: dead, retry }, seen, signal);
+    const watching = follow(trainId, researcher, { client: async () => dead, retry }, seen, signal);
     await expect(watching).rejects.toMatchObject({ code: 'unreachable' });
     expect(attempts).toBe(5);
   });
@@ -305,7 +305,7 @@ describe('follow', () => {
     const ending = follow(
       trainId,
       researcher,
-      { client: watching, retry },
+      { client: async () => watching, retry },
       () => stop.abort(new PhtError('timed-out', 'enough')),
       stop.signal,
     );

@@ -8,7 +8,7 @@ import { openUpload } from '../../src/adapters/wire/transfer.ts';
 import { DepotService } from '../../src/gen/pht/v1/depot_pb.ts';
 import { TrackService } from '../../src/gen/pht/v1/tracks_pb.ts';
 import type { Envelope } from '../../src/model/dsse.ts';
-import { openNetwork } from '../../src/model/network.ts';
+import { openNetwork } from '../../src/model/open-network.ts';
 import type { Depot } from '../../src/ports/depot.ts';
 import type { Service } from '../../src/ports/wire.ts';
 import { collectingLog, dispatcherKey } from './harness.ts';

@@ -1,36 +1,64 @@
+import { X509Certificate } from 'node:crypto';
 import { type BigIntStats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Envelope, encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
+import { type Envelope, encodeEnvelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
-import { type Network, openNetwork } from '../../model/network.ts';
-import { parseWith, Sha256Hex } from '../../model/schema.ts';
+import type { Network } from '../../model/network.ts';
+import { CertificateText, type NetworkFiles } from '../../model/network-statements.ts';
+import { assertSamePast, openNetwork } from '../../model/open-network.ts';
+import { parseWith, Sha256Hex, Slug, TimestampMs } from '../../model/schema.ts';
 import { fileError, readBounded, writeAtomic } from './files.ts';
 import type { Home } from './member.ts';
 
-/** `network.json` in a home: the pinned network, which never goes back to an older version. */
+/** `network.json` in a home: the pinned network, no part of which ever goes back to an older one. */
 
-export type NetworkFiles = { root: Envelope; members: Envelope };
-
-const NETWORK_BYTES_MAX = 2 * 1024 * 1024;
+/** A thousand members with their past and their certificates. */
+export const NETWORK_BYTES_MAX: number = 16 * 1024 * 1024;
 const SEEN_BYTES_MAX = 1024;
 
-const Parts = z.strictObject({ root: z.json(), members: z.json() });
-const Seen = z.strictObject({ v: z.literal(1), version: z.int().min(1), digest: Sha256Hex });
+const Parts = z.strictObject({
+  v: z.literal(2),
+  roots: z.array(z.json()).min(1).max(100),
+  members: z.json(),
+  freshness: z.json(),
+  certificates: z.record(Slug, CertificateText),
+});
+
+const Seen = z.strictObject({
+  v: z.literal(2),
+  version: z.int().min(1),
+  digest: Sha256Hex,
+  rootVersion: z.int().min(1),
+  freshnessIssuedAtMs: TimestampMs,
+});
 type Seen = z.infer<typeof Seen>;
 
 /** @throws PhtError `input.too-large`, `input.malformed`, `statement.malformed` */
 export function parseNetworkFile(bytes: Uint8Array, what: string): NetworkFiles {
   const parts = parseWith(Parts, bytes, { bytesMax: NETWORK_BYTES_MAX, what });
   // Envelopes are not what is signed, so writing them anew changes no signed byte.
-  const part = (name: 'root' | 'members'): Envelope =>
-    parseEnvelope(Buffer.from(JSON.stringify(parts[name])), `${what}: ${name}`);
-  return { root: part('root'), members: part('members') };
+  const envelope = (part: unknown, name: string): Envelope =>
+    parseEnvelope(Buffer.from(JSON.stringify(part)), `${what}: ${name}`, NETWORK_BYTES_MAX);
+  return {
+    roots: parts.roots.map((root, at) => envelope(root, `root ${at + 1}`)),
+    members: envelope(parts.members, 'members'),
+    freshness: envelope(parts.freshness, 'freshness'),
+    certificates: parts.certificates,
+  };
 }
 
-function encodeNetworkFile({ root, members }: NetworkFiles): string {
+export function encodeNetworkFile({ roots, members, freshness, certificates }: NetworkFiles): string {
   const text = (envelope: Envelope): string => Buffer.from(encodeEnvelope(envelope)).toString('utf8');
-  return `{"root":${text(root)},\n"members":${text(members)}}\n`;
+  const sorted = Object.fromEntries(
+    Object.entries(certificates).sort(([one], [two]) => (one < two ? -1 : 1)),
+  );
+  return [
+    `{"v":2,"roots":[${roots.map(text).join(',\n')}],`,
+    `"members":${text(members)},`,
+    `"freshness":${text(freshness)},`,
+    `"certificates":${JSON.stringify(sorted)}}\n`,
+  ].join('\n');
 }
 
 export function readNetworkFile(path: string): NetworkFiles {
@@ -49,7 +77,8 @@ const cache = new WeakMap<Home, Cached>();
  * The network as this home's file has it now, verified down to the pinned root. Costs one `stat` while the file stays
  * as it is. A file that was replaced by an older or a forked one is refused rather than ignored.
  *
- * @throws PhtError `config.missing`, `network.mismatch`, `network.invalid`, `network.rollback`, `signature.invalid`
+ * @throws PhtError `config.missing`, `network.mismatch`, `network.invalid`, `network.rollback`, `network.forked`,
+ *   `signature.invalid`
  */
 export function currentNetwork(home: Home): Network {
   const stamp = stampOf(networkPath(home));
@@ -58,7 +87,7 @@ export function currentNetwork(home: Home): Network {
   const network = openNetwork(readNetworkFile(networkPath(home)), home.member.networkId);
   const seen = readSeen(home);
   assertForward(seen, network);
-  if (seen === null || network.version > seen.version) writeSeen(home.dir, network);
+  if (seen === null || isAhead(network, seen)) writeSeen(home.dir, network);
   cache.set(home, { stamp, network });
   return network;
 }
@@ -73,51 +102,136 @@ function stampOf(path: string): string {
   return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
 }
 
+export type Imported = {
+  /** The network now in force. */
+  readonly network: Network;
+  readonly changed: boolean;
+  /** Another list of members than before: who is one may have changed. */
+  readonly membersChanged: boolean;
+};
+
 /**
- * Takes over a network file that came out of band or from a peer.
+ * Takes over what is newer in a network file that came out of band or from a peer: its roots, its list of members, its
+ * freshness statement, this member's certificate. Nothing of it is believed that is not signed.
  *
- * @returns the network now in force, and whether anything changed
- * @throws PhtError `network.mismatch`, `network.rollback`, `network.invalid`, `signature.invalid`
+ * @throws PhtError `network.mismatch`, `network.rollback` when nothing in it is as new as what is here,
+ *   `network.forked`, `network.invalid`, `signature.invalid`
  */
-export function importNetwork(home: Home, files: NetworkFiles): { network: Network; changed: boolean } {
-  const network = openNetwork(files, home.member.networkId);
-  const seen = readSeen(home);
-  assertForward(seen, network);
+export function importNetwork(home: Home, files: NetworkFiles): Imported {
+  const held = heldBy(home);
+  const merged = held === null ? files : merge(held.files, files, home.member.id);
+  const network = openNetwork(merged, home.member.networkId);
+  assertForward(readSeen(home), network);
+  if (held !== null) {
+    assertNotOlder(files, held.files);
+    assertSamePast(held.network, network);
+  }
   assertOwnEntry(home, network);
-  if (seen !== null && network.version === seen.version && holds(home, network))
-    return { network, changed: false };
-  storeNetwork(home.dir, files, network);
-  return { network, changed: true };
+  const text = encodeNetworkFile(merged);
+  if (held !== null && text === encodeNetworkFile(held.files))
+    return { network: held.network, changed: false, membersChanged: false };
+  writeAtomic(join(home.dir, FILE), text);
+  writeSeen(home.dir, network);
+  const membersChanged = held === null || held.network.digest !== network.digest;
+  return { network: currentNetwork(home), changed: true, membersChanged };
 }
 
-/** False when the file is missing or damaged, so that importing repairs it. */
-function holds(home: Home, network: Network): boolean {
+/** null when the file is missing or damaged, so that importing repairs it. */
+function heldBy(home: Home): { files: NetworkFiles; network: Network } | null {
   try {
-    return currentNetwork(home).digest === network.digest;
+    const network = currentNetwork(home);
+    return { files: readNetworkFile(networkPath(home)), network };
   } catch (cause) {
-    if (cause instanceof PhtError) return false;
+    if (cause instanceof PhtError) return null;
     throw cause;
   }
 }
 
+/** Of each part the newer one. What is compared is only a claim until the whole has been opened. */
+function merge(held: NetworkFiles, offered: NetworkFiles, own: string): NetworkFiles {
+  const newerMembers = claimOf(offered.members).version > claimOf(held.members).version;
+  const newerFreshness = claimOf(offered.freshness).issuedAtMs > claimOf(held.freshness).issuedAtMs;
+  const forked =
+    claimOf(offered.members).version === claimOf(held.members).version &&
+    offered.members.payload !== held.members.payload;
+  const certificates = newerMembers || newerFreshness ? offered.certificates : held.certificates;
+  const ours = younger(held.certificates[own], offered.certificates[own]);
+  return {
+    roots: offered.roots.length > held.roots.length ? offered.roots : held.roots,
+    // Another list of the same version is opened too, so that a fork is found.
+    members: newerMembers || forked ? offered.members : held.members,
+    freshness: newerFreshness ? offered.freshness : held.freshness,
+    certificates: ours === undefined ? certificates : { ...certificates, [own]: ours },
+  };
+}
+
+const Claim = z.object({ predicate: z.object({ networkVersion: z.int(), issuedAtMs: TimestampMs }) });
+
+function claimOf(envelope: Envelope): { version: number; issuedAtMs: number } {
+  const limits = { bytesMax: NETWORK_BYTES_MAX, what: 'a part of the network file' };
+  const { predicate } = parseWith(Claim, payloadOf(envelope), limits, 'statement.malformed');
+  return { version: predicate.networkVersion, issuedAtMs: predicate.issuedAtMs };
+}
+
+function younger(held: string | undefined, offered: string | undefined): string | undefined {
+  if (held === undefined || offered === undefined || held === offered) return held ?? offered;
+  return notAfterMs(offered) > notAfterMs(held) ? offered : held;
+}
+
+/** 0 for what is no certificate. */
+export function notAfterMs(certificate: string): number {
+  try {
+    return new X509Certificate(Buffer.from(certificate, 'base64')).validToDate.getTime();
+  } catch {
+    return 0;
+  }
+}
+
+/** A file all of whose parts are older is somebody's old copy, or a try to bring it back. */
+function assertNotOlder(offered: NetworkFiles, held: NetworkFiles): void {
+  const [theirs, ours] = [claimOf(offered.members).version, claimOf(held.members).version];
+  const fresher = claimOf(offered.freshness).issuedAtMs > claimOf(held.freshness).issuedAtMs;
+  if (theirs < ours && !fresher && offered.roots.length <= held.roots.length) throw rollback(theirs, ours);
+}
+
 function assertForward(seen: Seen | null, network: Network): void {
   if (seen === null) return;
-  if (network.version < seen.version) {
-    throw new PhtError(
-      'network.rollback',
-      `the network file has version ${network.version}, but this home has already seen version ${seen.version}`,
-      {
-        hint: 'ask the network authority for its current file; an older one may name members that were revoked',
-      },
-    );
-  }
+  if (network.version < seen.version) throw rollback(network.version, seen.version);
   if (network.version === seen.version && network.digest !== seen.digest) {
     throw new PhtError(
-      'network.invalid',
+      'network.forked',
       `two different network files both claim version ${network.version}; that is misconduct of the authority`,
       { hint: 'keep both files and show them to the other members' },
     );
   }
+  if (network.rootVersion < seen.rootVersion)
+    throw new PhtError(
+      'network.rollback',
+      `the network file has root ${network.rootVersion}, but this home has already seen root ${seen.rootVersion}`,
+      { hint: 'ask the network authority for its current file' },
+    );
+  if (network.freshness.issuedAtMs < seen.freshnessIssuedAtMs)
+    throw new PhtError('network.rollback', 'the network file is an older copy than this home has seen', {
+      hint: 'ask the network authority for its current file',
+    });
+}
+
+const rollback = (version: number, seen: number): PhtError =>
+  new PhtError(
+    'network.rollback',
+    `the network file has version ${version}, but this home has already seen version ${seen}`,
+    {
+      hint: 'ask the network authority for its current file; an older one may name members that were revoked',
+    },
+  );
+
+function isAhead(network: Network, seen: Seen): boolean {
+  const { version, rootVersion, freshness } = network;
+  return (
+    version > seen.version ||
+    rootVersion > seen.rootVersion ||
+    freshness.issuedAtMs > seen.freshnessIssuedAtMs
+  );
 }
 
 /** A file that lists this member under another role is not about this member. */
@@ -148,6 +262,7 @@ export function storeNetwork(dir: string, files: NetworkFiles, network: Network)
   writeSeen(dir, network);
 }
 
-function writeSeen(dir: string, { version, digest }: Network): void {
-  writeAtomic(join(dir, SEEN_FILE), `${JSON.stringify({ v: 1, version, digest } satisfies Seen)}\n`);
+function writeSeen(dir: string, { version, digest, rootVersion, freshness }: Network): void {
+  const seen: Seen = { v: 2, version, digest, rootVersion, freshnessIssuedAtMs: freshness.issuedAtMs };
+  writeAtomic(join(dir, SEEN_FILE), `${JSON.stringify(seen)}\n`);
 }

@@ -1,29 +1,32 @@
-import type { Response } from '@cedar-policy/cedar-wasm/nodejs';
 import { PhtError } from '../../model/error.ts';
 import { digestOf } from '../../model/id.ts';
+import type { StationLists } from '../../model/lists.ts';
 import type { Policy, PolicyAnswer, PolicyFacts } from '../../ports/policy.ts';
-import { cedar } from './engine.ts';
-import { type Action, prepareProbes, unmet } from './explain.ts';
-import { type Request, requestOf } from './facts.ts';
-import { isError, oneLine, type PolicyProblem, policySetOf, type Rule, readRules } from './rules.ts';
-import { POLICY_SCHEMA } from './schema.ts';
+import { oneLine } from './annotations.ts';
+import { type Misfit, misfits } from './explain.ts';
+import { requestOf } from './facts.ts';
+import { unknownLists } from './list-names.ts';
+import { evaluate, type Prepared, preparePolicy } from './prepared.ts';
+import { isError, type PolicyProblem, type Rule, readRules } from './rules.ts';
 
 /**
- * The policy port over Cedar. Cedar has no third answer, so two actions are asked: `Run` permitted means permit, else
+ * The policy port over Cedar. Cedar has no third answer, so there are two actions: `Run` permitted means permit, else
  * `RunIfApproved` permitted means ask, else deny. A forbid or an error in either denies, since Cedar *skips* a forbid
  * that errs.
  */
 
 const REASONS_MAX = 24;
 const REASON_CHARS_MAX = 700;
-const SCHEMA_NAME = `schema:${digestOf(POLICY_SCHEMA)}`;
 
 /** `ok` means that a station would load it; `problems` then holds warnings only. */
-export type PolicyCheck = { ok: boolean; problems: PolicyProblem[] };
+export type PolicyCheck = { ok: boolean; rules: number; problems: PolicyProblem[] };
 
-export function checkPolicy(bytes: Uint8Array): PolicyCheck {
-  const { problems } = readRules(bytes);
-  return { ok: !problems.some(isError), problems };
+/** @param lists of the station that would use it, so that a rule about a list that is not there is found */
+export function checkPolicy(bytes: Uint8Array, lists: StationLists | null = null): PolicyCheck {
+  const { rules, problems } = readRules(bytes);
+  const ok = !problems.some(isError);
+  const strange = ok && lists !== null ? unknownLists(rules, Buffer.from(bytes).toString('utf8'), lists) : [];
+  return { ok, rules: rules.length, problems: [...problems, ...strange] };
 }
 
 /**
@@ -31,106 +34,79 @@ export function checkPolicy(bytes: Uint8Array): PolicyCheck {
  * @throws PhtError `policy.error`, naming the line and the rule
  */
 export function openPolicy(bytes: Uint8Array): Policy {
+  const rules = soundRules(bytes);
+  const digest = digestOf(bytes);
+  const prepared = preparePolicy(digest, rules);
+  // It was read as strict UTF-8, so this is the one text with these bytes.
+  const text = Buffer.from(bytes).toString('utf8');
+  return { digest, text, decide: (facts) => decide(prepared, facts) };
+}
+
+/** @throws PhtError `policy.error`, naming the line and the rule */
+export function soundRules(bytes: Uint8Array): Rule[] {
   const { rules, problems } = readRules(bytes);
   const errors = problems.filter(isError);
   const [first] = errors;
-  if (first !== undefined) {
-    const others = errors.length === 1 ? '' : ` (and ${errors.length - 1} more)`;
-    throw new PhtError('policy.error', `the policy is not sound: ${inWords(first)}${others}`, {
-      hint: 'pht station policy check FILE lists every problem',
-    });
-  }
-  const digest = digestOf(bytes);
-  // Cedar's cache is global and never freed: named by content, the same text is kept once and never another's.
-  const names: Names = { rules: `policy:${digest}`, probes: `probes:${digest}` };
-  const permits = rules.filter(({ effect }) => effect === 'permit');
-  prepare(names, rules, permits);
-  const byId = new Map(rules.map((rule) => [rule.id, rule]));
-  // It was read as strict UTF-8, so this is the one text with these bytes.
-  const text = Buffer.from(bytes).toString('utf8');
-  return { digest, text, decide: (facts) => decide({ names, permits, byId }, facts) };
+  if (first === undefined) return rules;
+  const others = errors.length === 1 ? '' : ` (and ${errors.length - 1} more)`;
+  throw new PhtError('policy.error', `the policy is not sound: ${inWords(first)}${others}`, {
+    hint: 'pht station policy check FILE lists every problem',
+  });
 }
 
 export function inWords({ line, rule, message }: PolicyProblem): string {
   return `${line === undefined ? '' : `line ${line}: `}${rule === undefined ? '' : `rule ${rule}: `}${message}`;
 }
 
-type Names = { rules: string; probes: string };
-type Prepared = { names: Names; permits: Rule[]; byId: Map<string, Rule> };
-
-function prepare(names: Names, rules: Rule[], permits: Rule[]): void {
-  const schema = cedar().preparseSchema(SCHEMA_NAME, POLICY_SCHEMA);
-  const set = cedar().preparsePolicySet(names.rules, { staticPolicies: policySetOf(rules) });
-  for (const answer of [schema, set]) {
-    if (answer.type === 'success') continue;
-    throw new PhtError(
-      'policy.error',
-      `the policy cannot be prepared: ${answer.errors[0]?.message ?? 'unknown'}`,
-    );
-  }
-  prepareProbes(names.probes, permits);
-}
-
 /** Never throws: whatever goes wrong is a deny that says so. */
 function decide(policy: Prepared, facts: PolicyFacts): PolicyAnswer {
   try {
-    const request = requestOf(facts);
-    const run = evaluated(policy, 'Run', request);
-    const approved = evaluated(policy, 'RunIfApproved', request);
-    if (typeof run === 'string') return erred([], [run]);
-    if (typeof approved === 'string') return erred([], [approved]);
-    return judged(policy, request, run, approved);
+    return judged(policy, facts);
   } catch (thrown) {
     const detail = thrown instanceof Error ? thrown.message : 'unknown';
-    return erred([], [`the facts of this train could not be evaluated: ${oneLine(detail)}`]);
+    const told = thrown instanceof PhtError ? '' : 'the facts of this train could not be evaluated: ';
+    return erred([], [`${told}${oneLine(detail)}`]);
   }
 }
 
-/** Cedar's response, or in words why there is none. */
-function evaluated({ names }: Prepared, action: Action, request: Request): Response | string {
-  const answer = cedar().statefulIsAuthorized({
-    ...request,
-    action: { type: 'Action', id: action },
-    preparsedPolicySetId: names.rules,
-    preparsedSchemaName: SCHEMA_NAME,
-    validateRequest: true,
-  });
-  if (answer.type === 'success') return answer.response;
-  return `the facts of this train do not fit the policy's schema: ${oneLine(answer.errors[0]?.message ?? 'unknown')}`;
-}
-
-function judged(policy: Prepared, request: Request, run: Response, approved: Response): PolicyAnswer {
-  const errors = [...run.diagnostics.errors, ...approved.diagnostics.errors];
+function judged(policy: Prepared, facts: PolicyFacts): PolicyAnswer {
+  const request = requestOf(facts);
+  const { errors, forbids, permits } = evaluate(policy, request);
   if (errors.length > 0) {
-    const rules = errors.map(({ policyId }) => policyId);
-    const reasons = errors.map(
-      ({ policyId, error }) => `${policyId}: could not be evaluated: ${oneLine(error.message)}`,
+    const reasons = errors.map(({ rule, message }) => `${rule}: could not be evaluated: ${oneLine(message)}`);
+    return erred(
+      errors.map(({ rule }) => rule),
+      reasons,
     );
-    return erred(rules, reasons);
   }
-  // Cedar gives rules with a deny only where a forbid applied.
-  const forbids = [run, approved].flatMap(({ decision, diagnostics }) =>
-    decision === 'deny' ? diagnostics.reason : [],
-  );
   if (forbids.length > 0) return answered('deny', forbids, explained(policy, forbids, 'forbidden'));
-  if (run.decision === 'allow') {
-    return answered('permit', run.diagnostics.reason, explained(policy, run.diagnostics.reason, 'permitted'));
+  if (permits.Run.length > 0) {
+    return answered('permit', permits.Run, explained(policy, permits.Run, 'permitted'));
   }
-  const { permits, names } = policy;
-  const notRun = unmet(names.probes, SCHEMA_NAME, permits, 'Run', request);
-  if (approved.decision === 'allow') {
-    const rules = approved.diagnostics.reason;
-    return answered('ask', rules, [...explained(policy, rules, 'permitted if approved'), ...notRun]);
+  if (permits.RunIfApproved.length > 0) {
+    const rules = permits.RunIfApproved;
+    const why = explained(policy, rules, 'permitted if approved');
+    const persons = rules.some((id) => policy.byId.get(id)?.approvals === 2) ? 2 : 1;
+    const notRun = nearestFirst(misfits(policy, ['Run'], request));
+    return { ...answered('ask', rules, [...why, ...notRun]), approvals: persons };
   }
-  if (permits.length === 0) return answered('deny', [], ["the station's policy permits nothing yet"]);
-  return answered(
-    'deny',
-    [],
-    [...notRun, ...unmet(names.probes, SCHEMA_NAME, permits, 'RunIfApproved', request)],
-  );
+  if (policy.permits.length === 0) return answered('deny', [], ["the station's policy permits nothing yet"]);
+  return answered('deny', [], nearestFirst(misfits(policy, ['Run', 'RunIfApproved'], request)));
 }
 
-function explained({ byId }: Prepared, ids: string[], otherwise: string): string[] {
+/** In the policy's own order, unless there is more than anybody reads: then the rules that lack least come first. */
+function nearestFirst(all: readonly Misfit[]): string[] {
+  const total = all.reduce((sum, { unmet }) => sum + unmet, 0);
+  if (total <= REASONS_MAX) return all.flatMap(({ inWords: words }) => words());
+  const reasons = new Set<string>();
+  for (const { inWords: words } of all.toSorted((a, b) => a.unmet - b.unmet)) {
+    for (const reason of words()) reasons.add(reason);
+    if (reasons.size >= REASONS_MAX) break;
+  }
+  return [...[...reasons].slice(0, REASONS_MAX - 1), 'and conditions of further rules'];
+}
+
+function explained({ byId }: Prepared, ids: readonly string[], otherwise: string): string[] {
   return ids.toSorted().map((id) => `${id}: ${byId.get(id)?.explain ?? otherwise}`);
 }
 
@@ -143,5 +119,5 @@ function answered(verdict: PolicyAnswer['verdict'], rules: string[], reasons: st
   const each = [...new Set(reasons.map((reason) => reason.slice(0, REASON_CHARS_MAX)))];
   const left = each.length - REASONS_MAX;
   const bounded = left > 0 ? [...each.slice(0, REASONS_MAX), `and ${left} more`] : each;
-  return { verdict, rules: [...new Set(rules)].toSorted(), reasons: bounded, error: false };
+  return { verdict, rules: [...new Set(rules)].toSorted(), reasons: bounded, approvals: 0, error: false };
 }

@@ -7,19 +7,27 @@ export type Request = { principal: TypeAndId; resource: TypeAndId; context: Cont
 
 export function requestOf(facts: PolicyFacts): Request {
   const { nowMs, station, dispatcher, dataset, researcher, train } = facts;
-  const { imageConfigDigest, expiresMs, lifetimeMs, wallMsMax, recipients, ...same } = train;
+  const { imageConfigDigest, imageLists, expiresMs, lifetimeMs, wallMsMax, recipients, ...same } = train;
   const principal = { type: 'Researcher', id: researcher.id };
+  const image = { type: 'Image', id: imageConfigDigest };
   return {
     principal,
     resource: { type: 'Dataset', id: dataset },
-    entities: [{ uid: principal, attrs: { organisation: researcher.organisation }, parents: [] }],
+    entities: [
+      {
+        uid: principal,
+        attrs: { organisation: researcher.organisation },
+        parents: researcher.lists.map(listNamed),
+      },
+      { uid: image, attrs: {}, parents: imageLists.map(listNamed) },
+    ],
     context: {
       now: datetime(nowMs),
       station,
       dispatcher,
       train: {
         ...same,
-        image: { __entity: { type: 'Image', id: imageConfigDigest } },
+        image: { __entity: image },
         recipients: recipients.map((id) => ({ __entity: { type: 'Researcher', id } })),
         expires: datetime(expiresMs),
         lifetime: duration(lifetimeMs),
@@ -27,6 +35,10 @@ export function requestOf(facts: PolicyFacts): Request {
       },
     },
   };
+}
+
+function listNamed(id: string): TypeAndId {
+  return { type: 'List', id };
 }
 
 /** Years 0 to 9999 are Cedar's; a RangeError or Cedar's own refusal beyond them becomes a deny in `decide`. */
@@ -42,8 +54,21 @@ const SHOWN_MAX = 120;
 
 /** A fact as a person reads it, bounded, with nothing that could reshape the line it stands in. */
 export function shown(value: CedarValueJson): string {
-  const text = worded(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '�');
-  return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX - 1)}…` : text;
+  return plain(worded(value), SHOWN_MAX);
+}
+
+/** `on the lists "known", "partners"` of whom the request says so. */
+export function listsOf({ entities }: Request, { type, id }: TypeAndId): string {
+  const found = entities.find(({ uid }) => 'type' in uid && uid.type === type && uid.id === id);
+  const names = (found?.parents ?? []).map((parent) => ('id' in parent ? parent.id : ''));
+  if (names.length === 0) return 'on no list';
+  const each = names.slice(0, 20).map((name) => JSON.stringify(name));
+  return plain(`on the list${names.length === 1 ? '' : 's'} ${each.join(', ')}`, SHOWN_MAX);
+}
+
+export function plain(line: string, charsMax: number): string {
+  const text = line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '�');
+  return text.length > charsMax ? `${text.slice(0, charsMax - 1)}…` : text;
 }
 
 function worded(value: CedarValueJson): string {

@@ -1,23 +1,22 @@
 import type { DetailedError } from '@cedar-policy/cedar-wasm/nodejs';
 import { PhtError } from '../../model/error.ts';
+import { type Annotated, oneLine, readAnnotations } from './annotations.ts';
 import { cedar } from './engine.ts';
-import { POLICY_SCHEMA } from './schema.ts';
+import { policySchema } from './schema.ts';
 import { lineAt, type Statement, splitPolicy } from './text.ts';
 
 /** Reads and checks a station's policy text; whatever is not sound is named with its rule and line. */
 
 export const POLICY_BYTES_MAX: number = 256 * 1024;
 
-/** One `permit` or `forbid`, named by its `@id`; `explain` is its `@explain`, in the station's own words. */
-export type Rule = Statement & { id: string; effect: 'permit' | 'forbid'; explain: string | undefined };
+/** One `permit` or `forbid`, named by its `@id`. */
+export type Rule = Statement & Annotated;
 
 /** `line` counts from 1 and is absent where the whole text is meant. A warning does not keep a policy from loading. */
 export type PolicyProblem = { severity: 'error' | 'warning'; line?: number; rule?: string; message: string };
 
 export type RulesRead = { rules: Rule[]; problems: PolicyProblem[] };
 
-const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-const EXPLAIN = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,300}$/u;
 const PROBLEMS_MAX = 50;
 
 /** Never throws on a bad policy; every problem that can be told apart is reported, at most 50. */
@@ -37,7 +36,9 @@ export function readRules(bytes: Uint8Array): RulesRead {
   } catch (thrown) {
     problems.push(problemOf(thrown));
   }
-  return { rules, problems: problems.slice(0, PROBLEMS_MAX) };
+  // Errors first: however many warnings there are, none of them may push an error out.
+  const sorted = [...problems.filter(isError), ...problems.filter((problem) => !isError(problem))];
+  return { rules, problems: sorted.slice(0, PROBLEMS_MAX) };
 }
 
 export function isError(problem: PolicyProblem): boolean {
@@ -78,22 +79,15 @@ function ruleOf(statement: Statement, text: string, problems: PolicyProblem[]): 
     problems.push(...answer.errors.map((error) => placed(error, statement, text)));
     return undefined;
   }
-  const { annotations = {}, conditions, effect, action } = answer.json;
-  const id = annotations['id'];
-  if (typeof id !== 'string') return refuse('a rule has no @id; answers name rules by it');
-  if (!ID.test(id)) return refuse(`@id ${quoted(id)} must be 1 to 64 of A-Z a-z 0-9 . _ -`);
-  const explain: unknown = annotations['explain'] ?? undefined;
-  if (explain !== undefined && (typeof explain !== 'string' || !EXPLAIN.test(explain))) {
-    return refuse(`the @explain of ${id} must be one line of 1 to 300 characters`);
-  }
+  const read = readAnnotations(answer.json, statement.tokens);
+  if ('refused' in read) return refuse(read.refused);
+  const { id } = read.rule;
   const kinds = statement.clauses.map(({ kind }) => kind).join();
-  if (conditions.map(({ kind }) => kind).join() !== kinds)
+  if (answer.json.conditions.map(({ kind }) => kind).join() !== kinds)
     return refuse(`the clauses of ${id} cannot be told apart`);
-  if (effect === 'forbid' && action.op !== 'All') {
-    const message = 'it forbids both Run and RunIfApproved, whichever action it names; write just `action`';
+  for (const message of read.warnings)
     problems.push({ severity: 'warning', line: statement.line, rule: id, message });
-  }
-  return { ...statement, id, effect, explain };
+  return { ...statement, ...read.rule };
 }
 
 /** Two readers must see one policy: Cedar's own count of the rules in the whole text, against ours. */
@@ -124,7 +118,7 @@ function namedOnce(rules: Rule[], problems: PolicyProblem[]): void {
 
 function validated(rules: Rule[], text: string): PolicyProblem[] {
   const answer = cedar().validate({
-    schema: POLICY_SCHEMA,
+    schema: policySchema().text,
     policies: { staticPolicies: policySetOf(rules) },
     validationSettings: { mode: 'strict' },
   });
@@ -146,7 +140,7 @@ function validated(rules: Rule[], text: string): PolicyProblem[] {
   ];
 }
 
-export function policySetOf(rules: Rule[]): Record<string, string> {
+export function policySetOf(rules: readonly Rule[]): Record<string, string> {
   return Object.fromEntries(rules.map(({ id, text }) => [id, text]));
 }
 
@@ -168,13 +162,4 @@ function worded({ message, help }: DetailedError): string {
   // "for policy `id`, " repeats what the problem's own rule says.
   const words = [message, help].map((part) => oneLine(part ?? '').replace(/^for policy `[^`]*`, /, ''));
   return words.filter((part) => part !== '').join('; ');
-}
-
-export function oneLine(text: string): string {
-  const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ').trim();
-  return line.length > 300 ? `${line.slice(0, 299)}…` : line;
-}
-
-function quoted(text: string): string {
-  return oneLine(JSON.stringify(text)).slice(0, 80);
 }

@@ -9,7 +9,16 @@ export type Token = { kind: 'word' | 'number' | 'string' | 'sign'; text: string;
 export type Clause = { kind: 'when' | 'unless'; text: string; tokens: Token[] };
 /** The three parts of `permit (principal …, action …, resource …)`, each as written. */
 export type Scope = { principal: string; action: string; resource: string };
-export type Statement = { text: string; line: number; start: number; scope: Scope; clauses: Clause[] };
+/** `afterScope` is the text behind `(…)`: the clauses and the final `;`. */
+export type Statement = {
+  text: string;
+  line: number;
+  start: number;
+  scope: Scope;
+  afterScope: string;
+  clauses: Clause[];
+  tokens: Token[];
+};
 
 /** Brackets within brackets. Cedar's WebAssembly stack overflows at about 100, and stays broken for the process. */
 const DEPTH_MAX = 32;
@@ -102,12 +111,15 @@ function statementOf(text: string, tokens: Token[]): Statement {
   if (clauses.length > CLAUSES_MAX)
     throw problem(text, first.start, `a rule has more than ${CLAUSES_MAX} clauses`);
   const line = lineAt(text, first.start);
+  const { scope, end } = scopeOf(tokens);
   return {
     text: text.slice(first.start, last.end),
     line,
     start: first.start,
-    scope: scopeOf(tokens),
+    scope,
+    afterScope: text.slice(end, last.end),
     clauses,
+    tokens,
   };
 }
 
@@ -123,23 +135,28 @@ export function written(tokens: Token[]): string {
 }
 
 /** Parts that are not there are empty: Cedar refuses such a statement and says why. */
-function scopeOf(tokens: Token[]): Scope {
+function scopeOf(tokens: Token[]): { scope: Scope; end: number } {
   const effect = tokens.findIndex(({ kind, text }, at) => {
     const named = kind === 'word' && (text === 'permit' || text === 'forbid');
     return named && tokens[at - 1]?.text !== '@' && tokens[at + 1]?.text === '(';
   });
   const parts: Token[][] = [[]];
   let depth = 0;
+  let end = 0;
   for (const token of effect === -1 ? [] : tokens.slice(effect + 1)) {
     const sign = token.kind === 'sign' ? token.text : '';
     if (CLOSING.has(sign)) depth -= 1;
+    end = token.end;
     if (depth === 0 && CLOSING.has(sign)) break;
     if (depth === 1 && sign === ',') parts.push([]);
     else if (depth > 0) parts.at(-1)?.push(token);
     if (OPENING.has(sign)) depth += 1;
   }
   const [principal = [], action = [], resource = []] = parts;
-  return { principal: written(principal), action: written(action), resource: written(resource) };
+  return {
+    scope: { principal: written(principal), action: written(action), resource: written(resource) },
+    end,
+  };
 }
 
 /** `when {…}` and `unless {…}` outside every bracket; the text between the outer braces, with its inner tokens. */

@@ -5,6 +5,7 @@ import type { DispatcherStore } from '../../ports/dispatcher-store.ts';
 import type { Signer } from '../../ports/signer.ts';
 import type { CallContext } from '../../ports/wire.ts';
 import type { WitnessedHead } from '../../ports/witness.ts';
+import type { Presence } from './presence.ts';
 import type { Rejects } from './rejects.ts';
 import type { Wake } from './wake.ts';
 
@@ -31,6 +32,7 @@ export type Desk = {
   readonly signer: Signer;
   readonly clock: Clock;
   readonly wake: Wake;
+  readonly presence: Pick<Presence, 'of'>;
   readonly rejects: Rejects;
   readonly quotas: Quotas;
   /** Has the ledger's new entries published before long. */

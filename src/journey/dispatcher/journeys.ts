@@ -27,8 +27,11 @@ import { trainKey } from './wake.ts';
 
 const PAGE_DEFAULT = 20;
 const PAGE_MAX = 100;
-/** A watcher looks again after this long even when nothing rang. */
-const LOOK_AGAIN_MS = 60_000;
+/**
+ * A watcher looks again after this long even when nothing rang, and says what it sees although it is the same: a stream
+ * that is silent for minutes is cut by proxies, and stations come and go without ringing.
+ */
+const LOOK_AGAIN_MS = 30_000;
 const DESCRIPTIONS_BYTES_MAX = 3 * 1024 * 1024;
 
 /** What a researcher asks of the dispatcher. */
@@ -87,15 +90,16 @@ export function journeyService(
       const caller = callerOf(context, 'researcher').id;
       const listening = desk.wake.listen(trainKey(trainId));
       try {
-        let shown = '';
+        let [shown, before] = ['', -1];
         while (!context.signal.aborted) {
           // Read first, so that a ring between looking and waiting is not lost.
           const sequence = listening.sequence();
           const train = ownTrain(trainId, caller, desk);
           const journey = create(JourneySchema, journeyOf(train, desk));
           const look = digestOf(toBinary(JourneySchema, journey));
-          if (look !== shown) yield { journey };
-          shown = look;
+          // Without a ring it was the time.
+          if (look !== shown || sequence === before) yield { journey };
+          [shown, before] = [look, sequence];
           if (train.state !== 'loading' && train.state !== 'under-way') return;
           await listening.beyond(sequence, LOOK_AGAIN_MS, context.signal);
         }

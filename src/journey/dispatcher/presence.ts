@@ -9,11 +9,13 @@ export interface Presence {
   connected(station: string): () => void;
   seen(station: string): void;
   stations(): (StationRecord & { online: boolean })[];
+  /** `seenMs` is 0 for one that was never here. */
+  of(station: string): { online: boolean; seenMs: number };
 }
 
 export function createPresence(stations: Stations, clock: Clock, network: () => Network): Presence {
   const streams = new Map<string, number>();
-  const lastSeenMs = new Map<string, number>();
+  const lastSeenMs = new Map(stations.list().map(({ station, lastSeenMs: ms }) => [station, ms]));
   const seen = (station: string): void => void lastSeenMs.set(station, clock.nowMs());
   return {
     seen,
@@ -30,6 +32,10 @@ export function createPresence(stations: Stations, clock: Clock, network: () => 
         stations.seen(station, clock.nowMs());
       };
     },
+    of: (station) => ({
+      online: (streams.get(station) ?? 0) > 0,
+      seenMs: lastSeenMs.get(station) ?? 0,
+    }),
     stations: () => {
       const known = new Map(stations.list().map((record) => [record.station, record]));
       return membersOf(network(), 'station').map(({ id }) => {

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { StopState } from '../../model/hop.ts';
+import { PROGRESS as TOLD, type StopState, WAITS } from '../../model/hop.ts';
 import { OUTCOMES } from '../../model/receipt.ts';
 import { isEnded, journeyState, nextStops, progressAfter } from './route.ts';
 
-const PROGRESS = ['ordered', 'received', 'awaiting-clearance', 'cleared', 'running'] as const;
+const PROGRESS = ['ordered', ...TOLD, ...WAITS] as const;
 const STATES: readonly StopState[] = [...PROGRESS, ...OUTCOMES, 'unheard'];
 const stations = ['a', 'b', 'c', 'd'];
 
@@ -55,10 +55,11 @@ describe('a parallel route', () => {
     );
   });
 
-  it('never goes on from progress to what lies before it', () => {
-    for (const [before, known] of PROGRESS.entries()) {
-      for (const [after, said] of PROGRESS.entries()) {
-        expect(progressAfter(known, said)).toEqual({ valid: after > 0, news: after > before });
+  it('takes what a station tells last, and nothing after an end', () => {
+    for (const known of PROGRESS) {
+      for (const said of PROGRESS) {
+        const valid = said !== 'ordered';
+        expect(progressAfter(known, said)).toEqual({ valid, news: valid && said !== known });
       }
     }
     for (const end of [...OUTCOMES, 'unheard'] as const) {

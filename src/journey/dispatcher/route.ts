@@ -1,4 +1,4 @@
-import type { StopState } from '../../model/hop.ts';
+import { PROGRESS, type StopState, WAITS } from '../../model/hop.ts';
 import { OUTCOMES } from '../../model/receipt.ts';
 import type { Route } from '../../model/route.ts';
 import type { JourneyState } from '../../ports/dispatcher-store.ts';
@@ -40,12 +40,15 @@ export function releasedOf({ stops }: Pick<JourneyFacts, 'stops'>): number {
   return stops.filter(({ state }) => state === 'released').length;
 }
 
-/** Progress in the order in which it is made; a report never moves a stop back. */
-const PROGRESS: readonly StopState[] = ['ordered', 'received', 'awaiting-clearance', 'cleared', 'running'];
+const TOLD: ReadonlySet<string> = new Set([...PROGRESS, ...WAITS]);
 
-/** @returns whether `state` is progress that a station may report at all, and whether it is news after `known` */
+/**
+ * A station tells its progress in order, each report once; a case that changed goes back to its people, so a stop may
+ * go back as well. Only an end is final.
+ *
+ * @returns whether `state` is progress that a station may report at all, and whether it is news after `known`
+ */
 export function progressAfter(known: StopState, state: string): { valid: boolean; news: boolean } {
-  const at = PROGRESS.indexOf(state as StopState);
-  const before = PROGRESS.indexOf(known);
-  return { valid: at > 0, news: at > 0 && before >= 0 && at > before };
+  const valid = TOLD.has(state);
+  return { valid, news: valid && !isEnded(known) && state !== known };
 }

@@ -81,9 +81,11 @@ export async function openDispatcher(ports: DispatcherPorts): Promise<Dispatcher
     ...(ports.publisherTimes === undefined ? {} : { times: ports.publisherTimes }),
   });
   const rejects = createRejects(store, clock);
+  const presence = createPresence(store.stations, clock, network);
   const desk: Desk = {
     ...ports,
     wake: createWake(),
+    presence,
     rejects,
     publish: publisher.soon,
     prove: async (index) => {
@@ -95,7 +97,6 @@ export async function openDispatcher(ports: DispatcherPorts): Promise<Dispatcher
   const mirroring = createMirroring(desk, files);
   await mirroring.recover();
   const logs = createShownLogs(ports.id, ledger, ports.ownTile, store.mirrors, files);
-  const presence = createPresence(store.stations, clock, network);
   witnesses.onListening(publisher.soon);
   publisher.soon();
   return {

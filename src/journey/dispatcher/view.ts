@@ -1,7 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { JourneySchema } from '../../gen/pht/v1/journeys_pb.ts';
+import type { JourneySchema, StopSchema } from '../../gen/pht/v1/journeys_pb.ts';
+import type { WaitedFor } from '../../model/account.ts';
 import { PhtError } from '../../model/error.ts';
-import type { Train } from '../../ports/dispatcher-store.ts';
+import type { StopState } from '../../model/hop.ts';
+import type { Stop, Train } from '../../ports/dispatcher-store.ts';
 import type { Desk } from './desk.ts';
 
 /** A journey as its researcher sees it: what the dispatcher claims. What stations attest is in their receipts. */
@@ -12,15 +14,44 @@ export function journeyOf(train: Train, desk: Desk): MessageInitShape<typeof Jou
     title: train.title,
     state: train.state,
     submittedAtMs: BigInt(train.submittedAtMs),
-    stops: stops.map(({ station, state, code, changedAtMs, attempt, hopId }) => ({
-      station,
-      state,
-      code,
-      changedAtMs: BigInt(changedAtMs),
-      attempt,
-      hopId,
-    })),
+    stops: stops.map((stop) => stopOf(stop, desk)),
   };
+}
+
+function stopOf(stop: Stop, desk: Desk): MessageInitShape<typeof StopSchema> {
+  const { station, state, code, changedAtMs, attempt, hopId } = stop;
+  const waitsFor = waitedFor(state);
+  const { online, seenMs } = desk.presence.of(station);
+  return {
+    station,
+    state,
+    code,
+    changedAtMs: BigInt(changedAtMs),
+    attempt,
+    hopId,
+    waitsFor,
+    waitsSinceMs: BigInt(waitsFor === '' ? 0 : changedAtMs),
+    stationOnline: online,
+    stationSeenMs: BigInt(seenMs),
+  };
+}
+
+const WAITED_FOR: Partial<Record<StopState, WaitedFor>> = {
+  ordered: 'station',
+  received: 'station',
+  cleared: 'station',
+  running: 'station',
+  'awaiting-clearance': 'admin',
+  'awaiting-second-clearance': 'second-admin',
+  'awaiting-witness': 'witnesses',
+  'awaiting-network': 'authority',
+  'awaiting-engine': 'engine',
+  'awaiting-dispatcher': 'dispatcher',
+};
+
+/** Who has to act before a stop in this state goes on; nobody once it has ended. */
+export function waitedFor(state: StopState): WaitedFor {
+  return WAITED_FOR[state] ?? '';
 }
 
 /** @throws PhtError `not-found`, alike for a train that does not exist and for another researcher's */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { Journey, JourneyService } from '../../gen/pht/v1/journeys_pb.ts';
-import { JOURNEY_STATES, STOP_STATES } from '../../model/account.ts';
+import { JOURNEY_STATES, STOP_STATES, WAITED_FOR } from '../../model/account.ts';
 import { encodeEnvelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { digestOf, HopIdText, type TrainId, TrainIdText } from '../../model/id.ts';
@@ -21,7 +21,15 @@ const StopView = z.strictObject({
   changedAtMs: TimestampMs,
   attempt: z.int().min(0),
   hopId: z.union([z.literal(''), HopIdText]),
+  /** Who has to act before it goes on. */
+  waitsFor: z.enum(WAITED_FOR),
+  /** 0 when nobody is waited for. */
+  waitsSinceMs: TimestampMs,
+  stationOnline: z.boolean(),
+  /** 0 when the station was never there. */
+  stationSeenMs: TimestampMs,
 });
+export type StopView = z.infer<typeof StopView>;
 
 const JourneyViewSchema = z.strictObject({
   trainId: TrainIdText,
@@ -35,9 +43,18 @@ export type JourneyView = z.infer<typeof JourneyViewSchema>;
 
 /** @throws PhtError `input.malformed` when the dispatcher said what nobody can understand */
 export function journeyOf(message: Journey | undefined): JourneyView {
-  const stops = message?.stops.map(({ station, state, code, changedAtMs, attempt, hopId }) => {
-    return { station, state, code, changedAtMs: Number(changedAtMs), attempt, hopId };
-  });
+  const stops = message?.stops.map((stop) => ({
+    station: stop.station,
+    state: stop.state,
+    code: stop.code,
+    changedAtMs: Number(stop.changedAtMs),
+    attempt: stop.attempt,
+    hopId: stop.hopId,
+    waitsFor: stop.waitsFor,
+    waitsSinceMs: Number(stop.waitsSinceMs),
+    stationOnline: stop.stationOnline,
+    stationSeenMs: Number(stop.stationSeenMs),
+  }));
   const view = message && {
     trainId: message.trainId,
     title: message.title,

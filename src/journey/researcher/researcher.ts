@@ -13,10 +13,11 @@ export type Researcher = {
 
 /** Tries again what may pass, with backoff and jitter, until the signal aborts or the attempts are used up. */
 export type Retry = <T>(
-  attempt: (attempt: { progressed(): void }) => Promise<T>,
+  attempt: (attempt: { number: number; progressed(): void }) => Promise<T>,
   options: {
     signal: AbortSignal;
     attemptsMax?: number;
+    retryAlso?: (error: PhtError) => boolean;
     onRetry?: (error: PhtError, waitMs: number) => void;
   },
 ) => Promise<T>;

@@ -7,7 +7,7 @@ import type { Policy } from '../../ports/policy.ts';
 import type { Station } from './stages.ts';
 
 /** Which of this station's own lists name the train's researcher and its image. */
-export function listsOf(manifest: Manifest, station: Station): CaseLists {
+export function listsOf(manifest: Pick<Manifest, 'issuer' | 'image'>, station: Station): CaseLists {
   const { researchers, images } = station.lists();
   return {
     researcher: listsWith(researchers, manifest.issuer),

@@ -1,7 +1,9 @@
 import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
+import type { Digest } from '../../model/id.ts';
 import { memberOf } from '../../model/network.ts';
 import { canonicalJson } from '../../model/result/canonical.ts';
+import type { Manifest } from '../../model/train.ts';
 import type { Policy, PolicyAnswer, PolicyFacts } from '../../ports/policy.ts';
 import type { StationArchive } from '../../ports/station-archive.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
@@ -19,7 +21,8 @@ export function createDecide(
   return async (inspected) => {
     const nowMs = station.clock.nowMs();
     const policy = ports.policy();
-    const facts = factsOf(inspected, station, nowMs);
+    const { manifest, order } = inspected;
+    const facts = factsOf({ manifest, dispatcher: order.predicate.issuer }, station, nowMs);
     const answer = policy.decide(facts);
     const { digest: caseDigest, disclosure } = currentCase(
       {
@@ -81,7 +84,21 @@ function record(
   });
 }
 
-function factsOf({ manifest, order }: Inspected, station: Station, nowMs: number): PolicyFacts {
+/** What a manifest and an inquiry about one have in common. */
+export type AboutTrain = {
+  manifest: {
+    digest: Digest;
+    predicate: Omit<Manifest, 'parameters' | 'nonce' | 'networkId' | 'networkVersion'>;
+  };
+  dispatcher: string;
+};
+
+/** The same facts for a train and for the question what would be said to it. */
+export function factsOf(
+  { manifest, dispatcher }: AboutTrain,
+  station: Station,
+  nowMs: number,
+): PolicyFacts {
   const { predicate } = manifest;
   const lists = listsOf(predicate, station);
   return {
@@ -92,7 +109,7 @@ function factsOf({ manifest, order }: Inspected, station: Station, nowMs: number
       organisation: memberOf(station.network(), predicate.issuer, 'researcher').organisation,
       lists: lists.researcher,
     },
-    dispatcher: order.predicate.issuer,
+    dispatcher,
     dataset: predicate.dataset,
     train: {
       manifestDigest: manifest.digest,

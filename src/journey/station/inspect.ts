@@ -67,7 +67,11 @@ function assertNoRival(hop: HopRecord, hops: HopStore): void {
   );
 }
 
-function assertFits(manifest: Manifest, station: Station): void {
+/** @throws PhtError `order.invalid`, `manifest.too-long`, `quota.exceeded` */
+export function assertFits(
+  manifest: Pick<Manifest, 'route' | 'limits' | 'issuedAtMs' | 'expiresMs'>,
+  station: Station,
+): void {
   if (!manifest.route.stops.includes(station.id)) {
     throw new PhtError('order.invalid', 'this station is no stop of the train');
   }

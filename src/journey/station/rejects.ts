@@ -5,8 +5,9 @@ import type { Station } from './stages.ts';
 const WINDOW_MS = 60_000;
 const ENTRIES_PER_WINDOW_MAX = 60;
 
-/** Counts what is not taken on. */
-export type Rejects = { count(code: ErrorCode): void };
+/** Counts what is not taken on: orders, unless said otherwise. */
+export type Rejects = { count(code: ErrorCode, what?: Refused): void };
+type Refused = 'order' | 'inquiry';
 
 /**
  * Each reject is an entry of its own until there are too many in one minute; the rest of that minute is counted together
@@ -14,24 +15,26 @@ export type Rejects = { count(code: ErrorCode): void };
  */
 export function createRejects(station: Station, log: StationLog): Rejects {
   let window = { sinceMs: 0, entries: 0 };
-  const held = new Map<ErrorCode, number>();
+  let held = new Map<string, { code: ErrorCode; what: Refused; count: number }>();
 
-  const record = (code: ErrorCode, count: number, nowMs: number): void => {
+  const record = (code: ErrorCode, what: Refused, count: number, nowMs: number): void => {
     const head = { trainId: null, hopId: null, attempt: null, epoch: null, manifestDigest: null, prev: null };
-    log.append([{ type: 'rejects.counted', ...head, body: { what: 'order', code, count } }], nowMs);
+    log.append([{ type: 'rejects.counted', ...head, body: { what, code, count } }], nowMs);
     window.entries++;
   };
 
   return {
-    count: (code) => {
+    count: (code, what = 'order') => {
       const nowMs = station.clock.nowMs();
       if (Math.abs(nowMs - window.sinceMs) >= WINDOW_MS) {
         window = { sinceMs: nowMs, entries: 0 };
-        for (const [heldCode, count] of held) record(heldCode, count, nowMs);
-        held.clear();
+        for (const one of held.values()) record(one.code, one.what, one.count, nowMs);
+        held = new Map();
       }
-      if (window.entries < ENTRIES_PER_WINDOW_MAX) record(code, 1, nowMs);
-      else held.set(code, (held.get(code) ?? 0) + 1);
+      if (window.entries < ENTRIES_PER_WINDOW_MAX) return record(code, what, 1, nowMs);
+      const key = `${what} ${code}`;
+      const count = (held.get(key)?.count ?? 0) + 1;
+      held.set(key, { code, what, count });
     },
   };
 }
