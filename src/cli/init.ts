@@ -15,6 +15,7 @@ import {
 import { MemberFile } from '../adapters/home/member.ts';
 import { readNetworkFile, storeNetwork } from '../adapters/home/network-file.ts';
 import { createSigner } from '../adapters/signer/ed25519.ts';
+import { createRequest } from '../adapters/wire/certificates.ts';
 import { encodeEnvelope, keyIdOf } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
 import type { MemberKeys, Network, Role } from '../model/network.ts';
@@ -24,6 +25,7 @@ import { check } from '../model/schema.ts';
 import { signStatement } from '../model/statement.ts';
 import type { Frame } from './frame.ts';
 import { newPassphrase } from './passphrase.ts';
+import { listsTemplate, type Preset, presetText } from './station-policy-presets.ts';
 
 /** `pht init`: a new member's home, with keys that were made here and an enrolment to send to the authority. */
 
@@ -36,8 +38,11 @@ export type InitOptions = {
   organisation: string;
   network: string;
   station?: string;
+  person?: string;
   dispatcher: string;
   passphrase: boolean;
+  /** A station's first policy; `closed` where it names none. */
+  policy?: Preset;
 };
 
 const EXAMPLES = `
@@ -64,6 +69,7 @@ export function addMemberOptions(command: Command): Command {
     .requiredOption('--id <id>', 'short and lower case, unique in the network')
     .requiredOption('--title <text>', 'a name for people')
     .requiredOption('--organisation <text>', 'whom the member belongs to')
+    .option('--person <id>', 'the natural person behind it, the same for every id of his (default: --id)')
     .requiredOption('--network <file>', 'the network file, as the authority gave it')
     .option(
       '--dispatcher <address>',
@@ -90,7 +96,7 @@ export async function initMember(frame: Frame, options: InitOptions): Promise<vo
     storeNetwork(draft, files, network);
     fingerprint = await writeIdentity(draft, member, passphrase, frame.nowMs());
     if (config !== null) writeAtomic(join(draft, 'config.yaml'), config);
-    if (member.role === 'station') writeStationFiles(draft);
+    if (member.role === 'station') writeStationFiles(draft, options.policy ?? 'closed');
   });
   report(frame, dir, member, network, fingerprint, passphrase !== null);
 }
@@ -105,14 +111,15 @@ function memberFrom(
   options: InitOptions,
   network: Network,
 ): MemberFile & { role: Exclude<Role, 'authority'> } {
-  const { role, id, title, organisation, station } = options;
+  const { role, id, title, organisation, station, person } = options;
   if ((role === 'admin') !== (station !== undefined)) {
     throw new PhtError('usage.invalid', 'an admin, and nobody else, names the station with --station');
   }
   const ofStation = station === undefined ? {} : { station };
+  const ofPerson = person === undefined ? {} : { person };
   const member = check(
     MemberFile,
-    { v: 1, id, role, title, organisation, ...ofStation, networkId: network.id },
+    { v: 1, id, role, title, organisation, ...ofPerson, ...ofStation, networkId: network.id },
     'the new member',
     'usage.invalid',
   );
@@ -137,11 +144,13 @@ async function writeIdentity(
   const statement = generateKey('statement');
   const keys: MemberKeys = { statement: publicOf(statement) };
   await store('statement', statement);
+  let tlsRequest: string | undefined;
   for (const use of ['tls', 'log', 'witness'] as const) {
     if (!KEY_USES[role].includes(use)) continue;
     const jwk = generateKey(use);
     keys[use] = publicOf(jwk);
     await store(use, jwk);
+    if (use === 'tls') tlsRequest = await createRequest(member.networkId, member.id, jwk);
   }
   if (KEY_USES[role].includes('encryption')) {
     const jwk = generateKey('encryption');
@@ -149,7 +158,12 @@ async function writeIdentity(
     await store('encryption', jwk);
   }
   const { v: _, id, ...rest } = member;
-  const enrolment = check(Enrolment, { ...rest, member: id, keys, createdAtMs: nowMs }, 'the enrolment');
+  const proof = tlsRequest === undefined ? {} : { tlsRequest };
+  const enrolment = check(
+    Enrolment,
+    { ...rest, member: id, keys, ...proof, createdAtMs: nowMs },
+    'the enrolment',
+  );
   const subject = { name: 'network', digest: enrolment.networkId as Network['id'] };
   const { envelope } = signStatement('enrolment', subject, enrolment, createSigner(statement));
   writeAtomic(join(draft, 'enrolment.json'), `${Buffer.from(encodeEnvelope(envelope)).toString('utf8')}\n`);
@@ -157,13 +171,10 @@ async function writeIdentity(
   return keyIdOf(keys.statement);
 }
 
-const EMPTY_POLICY = `// The policy of this station. As long as it holds no rule, it permits nothing.
-// Check it with: pht station policy check
-`;
-
-function writeStationFiles(draft: string): void {
+function writeStationFiles(draft: string, policy: Preset): void {
   mkdirSync(join(draft, 'datasets'), { mode: 0o700 });
-  writeAtomic(join(draft, 'policy.cedar'), EMPTY_POLICY);
+  writeAtomic(join(draft, 'policy.cedar'), presetText(policy));
+  writeAtomic(join(draft, 'lists.yaml'), listsTemplate());
 }
 
 function report(

@@ -1,138 +1,152 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { templateOf } from '../adapters/home/config-template.ts';
 import { assertNoHome, createHome } from '../adapters/home/create.ts';
 import { writeAtomic } from '../adapters/home/files.ts';
-import { type Ed25519PrivateJwk, generateKey, publicOf, storeKey } from '../adapters/home/keys.ts';
+import {
+  type Ed25519PrivateJwk,
+  encryptedByDefault,
+  generateKey,
+  publicOf,
+  storeKey,
+} from '../adapters/home/keys.ts';
 import type { MemberFile } from '../adapters/home/member.ts';
-import { type NetworkFiles, storeNetwork } from '../adapters/home/network-file.ts';
+import { storeNetwork } from '../adapters/home/network-file.ts';
+import { writeRootDraft } from '../adapters/home/root-draft.ts';
 import { createSigner } from '../adapters/signer/ed25519.ts';
 import { createAuthority } from '../adapters/wire/certificates.ts';
+import { signRoot } from '../journey/authority/sign.ts';
+import type { Envelope } from '../model/dsse.ts';
 import { keyIdOf } from '../model/dsse.ts';
 import type { Digest } from '../model/id.ts';
-import type { Member, Network } from '../model/network.ts';
-import { RootPredicate } from '../model/network-statements.ts';
+import type { RoleKeys } from '../model/network-statements.ts';
 import { openNetwork } from '../model/open-network.ts';
 import { check, ShortText } from '../model/schema.ts';
-import { signStatement } from '../model/statement.ts';
 import type { Frame } from './frame.ts';
 import { warnUnencrypted } from './init.ts';
-import { DAY_MS, parseDays, signMembers } from './network-sign.ts';
+import { BACKDATE_MS, DAY_MS, parseDays } from './network-desk.ts';
+import { type FoundingKeys, foundingFiles } from './network-found.ts';
+import { rootKeysFrom } from './network-root-key.ts';
 import { newPassphrase } from './passphrase.ts';
 
-/** `pht network init`: the authority's home, with the root key that everything else is pinned to. */
+/** `pht network init`: the authority's home, with the root that everything else is pinned to. */
 
 const AUTHORITY_ID = 'authority';
-/** The TLS authority is pinned by the root statement and cannot be replaced, so it outlives every network file. */
-const TLS_AUTHORITY_MS = 20 * 365 * DAY_MS;
-/** Members' clocks may lag (protocol, section 8). */
-const BACKDATE_MS = 5 * 60_000;
+/** It is replaced by hand (`rotate tls-authority`), so it outlives many roots. */
+const TLS_AUTHORITY_DAYS = 20 * 365;
+const USES = ['root', 'members', 'freshness', 'tls-authority', 'statement', 'tls'] as const;
 
 export type NetworkInitOptions = {
   title: string;
   organisation?: string;
-  expiresDays: string;
+  rootKey?: string[];
+  rootThreshold?: string;
+  rootExpiresDays: string;
+  freshnessDays: string;
   passphrase: boolean;
 };
-type AuthorityKeys = {
-  root: Ed25519PrivateJwk;
-  'tls-authority': Ed25519PrivateJwk;
-  statement: Ed25519PrivateJwk;
-};
+type Keys = FoundingKeys & { root: Ed25519PrivateJwk };
 
 export async function initNetwork(frame: Frame, options: NetworkInitOptions): Promise<void> {
   const dir = frame.homeDir();
   assertNoHome(dir);
   const title = check(ShortText, options.title, '--title', 'usage.invalid');
   const organisation = check(ShortText, options.organisation ?? title, '--organisation', 'usage.invalid');
-  const expiresMs = frame.nowMs() + parseDays(options.expiresDays) * DAY_MS;
-  if (!options.passphrase) warnUnencrypted(frame, dir);
-  const passphrase = options.passphrase ? await newPassphrase(process) : null;
-  const keys = {
+  const nowMs = frame.nowMs();
+  const rootDays = parseDays('--root-expires-days', options.rootExpiresDays);
+  const freshnessDays = parseDays('--freshness-days', options.freshnessDays, 7);
+  const keys: Keys = {
     root: generateKey('root'),
+    members: generateKey('members'),
+    freshness: generateKey('freshness'),
     'tls-authority': generateKey('tls-authority'),
     statement: generateKey('statement'),
+    tls: generateKey('tls'),
   };
-  const files = await found({ title, organisation, nowMs: frame.nowMs(), expiresMs }, keys);
-  const network = openNetwork(files, null);
-  await createHome(dir, (draft) =>
-    writeHome(draft, { title, organisation, network, files, keys, passphrase }),
-  );
+  const rootRole = rootKeysFrom(publicOf(keys.root), options);
+  if (!options.passphrase) warnUnencrypted(frame, dir);
+  const passphrase = options.passphrase ? await newPassphrase(process) : null;
+  const root = await firstRoot(title, keys, rootRole, {
+    nowMs,
+    expiresMs: nowMs + rootDays * DAY_MS,
+    freshnessMsMax: freshnessDays * DAY_MS,
+  });
+  const member: MemberFile = {
+    ...{ v: 1, id: AUTHORITY_ID, role: 'authority', title, organisation },
+    networkId: root.digest,
+  };
+  const complete = rootRole.threshold === 1;
+  await createHome(dir, async (draft) => {
+    mkdirSync(join(draft, 'keys'), { mode: 0o700 });
+    for (const use of USES)
+      await storeKey(draft, use, keys[use], encryptedByDefault('authority', use) ? passphrase : null);
+    writeAtomic(join(draft, 'member.json'), `${JSON.stringify(member, null, 2)}\n`);
+    writeAtomic(join(draft, 'config.yaml'), templateOf('authority', 'localhost:7443') ?? '');
+    if (!complete) return writeRootDraft(join(draft, 'root-draft.json'), { roots: [], root: root.envelope });
+    // Everybody may read it, but the home is closed: handing it out is a deliberate copy.
+    const files = await foundingFiles(root.envelope, member, keys, nowMs);
+    storeNetwork(draft, files, openNetwork(files, root.digest));
+  });
+  tell(frame, { dir, title, id: root.digest, keys, sealed: passphrase !== null, rootRole });
+}
+
+async function firstRoot(
+  title: string,
+  keys: Keys,
+  root: RoleKeys,
+  times: { nowMs: number; expiresMs: number; freshnessMsMax: number },
+): Promise<{ envelope: Envelope; digest: Digest }> {
+  const { nowMs, expiresMs, freshnessMsMax } = times;
+  const only = (use: 'members' | 'freshness'): RoleKeys => ({ keys: [publicOf(keys[use])], threshold: 1 });
+  const tlsAuthority = await newTlsAuthority(title, keys['tls-authority'], nowMs);
+  const predicate = {
+    ...{ networkId: null, version: 1, previousDigest: null, title, freshnessMsMax },
+    roles: { root, members: only('members'), freshness: only('freshness') },
+    tlsAuthorities: [tlsAuthority],
+    issuedAtMs: nowMs,
+    expiresMs,
+  };
+  return signRoot(predicate, [createSigner(keys.root)]);
+}
+
+/** @returns its certificate, DER in base64 */
+export function newTlsAuthority(title: string, keys: Ed25519PrivateJwk, nowMs: number): Promise<string> {
+  const validity = {
+    notBeforeMs: nowMs - BACKDATE_MS,
+    notAfterMs: nowMs + TLS_AUTHORITY_DAYS * DAY_MS,
+  };
+  return createAuthority({ title, keys, ...validity });
+}
+
+function tell(
+  frame: Frame,
+  told: { dir: string; title: string; id: string; keys: Keys; sealed: boolean; rootRole: RoleKeys },
+): void {
+  const { dir, title, id, keys, sealed, rootRole } = told;
+  const rootFile = join(dir, 'keys', sealed ? 'root.jwe' : 'root.jwk');
+  const complete = rootRole.threshold === 1;
+  const networkFile = join(dir, 'network.json');
+  const draft = join(dir, 'root-draft.json');
   frame.output.result(
-    { home: dir, networkId: network.id, version: network.version, networkFile: join(dir, 'network.json') },
+    {
+      ...{ home: dir, networkId: id, version: complete ? 1 : 0, rootKeyId: keyIdOf(keys.root) },
+      ...(complete ? { networkFile } : { rootDraft: draft }),
+      offline: [rootFile],
+    },
     [
       `founded ${title} in ${dir}`,
-      `  id  ${network.id}`,
+      `  id  ${id}`,
       '',
       'Tell that id to every member by another way than the file: it is what they pin.',
-      'Keep this home offline; it is needed only to admit members.',
-      `Next: give out ${join(dir, 'network.json')}; members make their homes with pht init.`,
+      `Take ${rootFile} offline, twice: two media, two places, then delete it here.`,
+      'It is needed only for pht network rotate; whoever has it can replace every other key.',
+      ...(complete
+        ? [`Next: give out ${networkFile}; members make their homes with pht init.`]
+        : [
+            `Next: ${rootRole.threshold} of ${rootRole.keys.length} root keys have to sign ${draft}:`,
+            '  each holder runs pht --home HIS network sign root-draft.json and sends it on;',
+            `  then here: pht --home ${dir} network import root-draft.json`,
+          ]),
     ],
   );
-}
-
-async function found(
-  request: { title: string; organisation: string; nowMs: number; expiresMs: number },
-  keys: AuthorityKeys,
-): Promise<NetworkFiles> {
-  const { title, organisation, nowMs, expiresMs } = request;
-  const rootJwk = publicOf(keys.root);
-  const signer = createSigner(keys.root);
-  const tlsAuthority = await createAuthority({
-    title,
-    keys: keys['tls-authority'],
-    notBeforeMs: nowMs - BACKDATE_MS,
-    notAfterMs: nowMs + TLS_AUTHORITY_MS,
-  });
-  const predicate = { version: 1, title, keys: [rootJwk], tlsAuthority, createdAtMs: nowMs };
-  const subject = { name: 'root key', digest: keyIdOf(rootJwk) as Digest };
-  const root = signStatement('root', subject, check(RootPredicate, predicate, 'the root statement'), signer);
-  const authority: Member = {
-    id: AUTHORITY_ID,
-    role: 'authority',
-    title,
-    organisation,
-    keys: { statement: publicOf(keys.statement) },
-  };
-  const members = signMembers(
-    {
-      networkId: root.digest,
-      version: 1,
-      issuer: AUTHORITY_ID,
-      members: [authority],
-      witnessing: { quorum: 'none' },
-      issuedAtMs: nowMs,
-      expiresMs,
-    },
-    signer,
-  );
-  return { root: root.envelope, members };
-}
-
-async function writeHome(
-  draft: string,
-  content: {
-    title: string;
-    organisation: string;
-    network: Network;
-    files: NetworkFiles;
-    keys: AuthorityKeys;
-    passphrase: string | null;
-  },
-): Promise<void> {
-  const { title, organisation, network, files, keys, passphrase } = content;
-  mkdirSync(join(draft, 'keys'), { mode: 0o700 });
-  for (const use of ['root', 'tls-authority', 'statement'] as const) {
-    await storeKey(draft, use, keys[use], passphrase);
-  }
-  const member: MemberFile = {
-    v: 1,
-    id: AUTHORITY_ID,
-    role: 'authority',
-    title,
-    organisation,
-    networkId: network.id,
-  };
-  writeAtomic(join(draft, 'member.json'), `${JSON.stringify(member, null, 2)}\n`);
-  // Everybody may read it, but the home is closed: handing it out is a deliberate copy.
-  storeNetwork(draft, files, network);
 }

@@ -1,18 +1,12 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import type { Home } from '../adapters/home/member.ts';
-import {
-  currentNetwork,
-  importNetwork,
-  networkPath,
-  readNetworkFile,
-} from '../adapters/home/network-file.ts';
-import type { Envelope } from '../model/dsse.ts';
+import { currentNetwork, networkPath } from '../adapters/home/network-file.ts';
 import { PhtError } from '../model/error.ts';
 import type { Network, Witnessing } from '../model/network.ts';
 import { defaultWitnessing, formatTlogPolicy } from '../model/witnessing.ts';
-import { type Frame, signerOf } from './frame.ts';
-import { signMembers } from './network-sign.ts';
+import type { Frame } from './frame.ts';
+import { type Authority, DAY_MS, issueList, openAuthority } from './network-desk.ts';
+import { CERTIFICATE_DAYS } from './network-found.ts';
 import { table, wrap } from './text.ts';
 
 /** `pht network witnesses`: who has to have seen a ledger before anything leaves on the strength of it. */
@@ -71,35 +65,19 @@ async function witnesses(frame: Frame, options: Options): Promise<void> {
       return frame.output.result({ policy: formatTlogPolicy(network) }, policyLines(network));
     return tell(frame, network, []);
   }
-  const home = frame.openHome(['authority']);
-  const network = currentNetwork(home);
-  const witnessing = wanted(network, options);
-  const members = [...network.members.values()];
-  const root = await signerOf(home, 'root');
-  const { version } = imported(home, () =>
-    signMembers(
-      {
-        networkId: network.id,
-        version: network.version + 1,
-        issuer: home.member.id,
-        members,
-        witnessing,
-        issuedAtMs: frame.nowMs(),
-        expiresMs: network.expiresMs,
-      },
-      root,
-    ),
-  );
-  const path = networkPath(home);
+  const authority = openAuthority(frame);
+  const { version } = await issued(frame, authority, wanted(authority.network, options));
+  const path = networkPath(authority.home);
   const next = `Next: give ${path} (version ${version}) to every member: pht network import FILE`;
-  tell(frame, currentNetwork(home), ['', next]);
+  tell(frame, currentNetwork(authority.home), ['', next]);
 }
 
 /** A quorum that does not hold is the authority's own wrong input, and nothing was signed with it. */
-function imported(home: Home, sign: () => Envelope): Network {
+async function issued(frame: Frame, authority: Authority, witnessing: Witnessing): Promise<Network> {
+  const left = Math.ceil((authority.network.expiresMs - frame.nowMs()) / DAY_MS);
+  const days = { expires: Math.max(1, left), certificate: CERTIFICATE_DAYS };
   try {
-    const files = { root: readNetworkFile(networkPath(home)).root, members: sign() };
-    return importNetwork(home, files).network;
+    return await issueList(frame, authority, { witnessing }, days);
   } catch (thrown) {
     if (!(thrown instanceof PhtError) || thrown.code !== 'network.invalid') throw thrown;
     throw new PhtError('usage.invalid', thrown.message, {

@@ -1,4 +1,5 @@
-import { copyFileSync, readdirSync, statSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { chmodSync, copyFileSync, cpSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { errorCode, openDesk } from '../../test/spawn-pht.ts';
@@ -45,13 +46,55 @@ test('a network is founded, its members are admitted, and everybody imports the 
   expect([older.status, errorCode(older)]).toStrictEqual([4, 'network.rollback']);
 });
 
-test('certificates name the member, and come only where there is a TLS key', () => {
-  const { members } = JSON.parse(read('net/network.json')) as { members: { payload: string } };
-  const { predicate } = JSON.parse(Buffer.from(members.payload, 'base64').toString()) as {
-    predicate: { members: { id: string; tlsCertificate?: string }[] };
+test('shows the root, the age of freshness and who was revoked; and two files that tell two pasts', () => {
+  expect(pht(['--home', 'fork', 'network', 'init', '--title', 'Fork', '--no-passphrase']).status).toBe(0);
+  for (const id of ['one', 'two']) {
+    const args = ['--id', id, '--title', `Title ${id}`, '--organisation', 'O', '--no-passphrase'];
+    const made = [
+      '--home',
+      `f-${id}`,
+      'init',
+      '--role',
+      'auditor',
+      ...args,
+      '--network',
+      'fork/network.json',
+    ];
+    expect(pht(made).status).toBe(0);
+  }
+  cpSync(join(dir, 'fork'), join(dir, 'twin'), { recursive: true });
+  for (const folder of ['twin', 'twin/keys']) chmodSync(join(dir, folder), 0o700);
+  copyFileSync(join(dir, 'fork/network.json'), join(dir, 'first.json'));
+  expect(pht(['--home', 'fork', 'network', 'admit', 'f-one/enrolment.json']).status).toBe(0);
+  expect(pht(['--home', 'twin', 'network', 'admit', 'f-two/enrolment.json']).status).toBe(0);
+  const against = (one: string, two: string): string => {
+    const run = pht(['network', 'verify', one, '--against', two, '--json']);
+    return run.status === 0 ? 'same' : errorCode(run);
   };
-  const certified = predicate.members.filter(({ tlsCertificate }) => tlsCertificate !== undefined);
-  expect(certified.map(({ id }) => id)).toStrictEqual(['ana', 'disp', 'ams']);
+  expect(against('fork/network.json', 'first.json')).toBe('same');
+  expect(against('first.json', 'twin/network.json')).toBe('same');
+  expect(against('fork/network.json', 'twin/network.json')).toBe('network.forked');
+  expect(against('fork/network.json', 'v1.json')).toBe('network.mismatch');
+  const gone = ['--home', 'fork', 'network', 'revoke', 'one', '--reason', 'a \u200bslip', '--json'];
+  expect(errorCode(pht(gone))).toBe('usage.invalid');
+  expect(pht(['--home', 'fork', 'network', 'revoke', 'one', '--reason', 'moved away']).status).toBe(0);
+  const shown = pht(['--home', 'fork', 'network', 'show']).stdout;
+  expect(shown).toMatch(/revoked: auditor one in version 3, \d{4}-\d\d-\d\d: moved away/);
+  expect(shown).toMatch(/root 1, good until \d{4}-\d\d-\d\d, signed by 1 of its 1 keys:\n {2}[0-9a-f]{64}\n/);
+  expect(shown).toContain("the authority's word is 0 h old, good until");
+  const view = JSON.parse(pht(['--home', 'fork', 'network', 'show', '--json']).stdout) as object;
+  expect(view).toMatchObject({ rootVersion: 1, revoked: [{ id: 'one', ended: { why: 'revoked' } }] });
+});
+
+test('certificates name the member, and come only where there is a TLS key', () => {
+  const { certificates } = JSON.parse(read('net/network.json')) as { certificates: Record<string, string> };
+  expect(Object.keys(certificates)).toStrictEqual(['ams', 'ana', 'authority', 'disp']);
+  for (const [id, text] of Object.entries(certificates)) {
+    const certificate = new X509Certificate(Buffer.from(text, 'base64'));
+    expect(certificate.subjectAltName).toMatch(new RegExp(`^URI:pht://[0-9a-f]{64}/${id}$`));
+    const days = (certificate.validToDate.getTime() - Date.now()) / 86_400_000;
+    expect(Math.round(days)).toBe(90);
+  }
 });
 
 test('homes are closed, and a station starts with a policy that permits nothing', () => {
@@ -95,11 +138,18 @@ describe('passphrases', () => {
       status: 0,
       stderr: '',
     });
-    expect(readdirSync(join(dir, 'net2/keys'))).toStrictEqual([
-      'root.jwe',
-      'statement.jwe',
-      'tls-authority.jwe',
+    // What a timer needs is in clear, and makes no member.
+    expect(readdirSync(join(dir, 'net2/keys')).sort()).toStrictEqual([
+      ...['freshness.jwk', 'members.jwe', 'root.jwe', 'statement.jwe', 'tls-authority.jwk', 'tls.jwk'],
     ]);
+    expect(pht(['--home', 'net2', 'network', 'freshen']).status).toBe(0);
+    const rotate = ['--home', 'net2', 'network', 'rotate', 'members'];
+    expect(errorCode(pht([...rotate, '--json']))).toBe('passphrase.required');
+    const before = read('net2/keys/members.jwe');
+    expect(pht(rotate, env).status).toBe(0);
+    expect(read('net2/keys/members.jwe')).not.toBe(before);
+    expect(read('net2/keys/former/2/members.jwe')).toBe(before);
+    expect(readdirSync(join(dir, 'net2/keys'))).not.toContain('members.jwk');
     const args = ['--id', 'd2', '--title', 'D', '--organisation', 'O', '--network', 'net2/network.json'];
     expect(pht(['--home', 'd2', 'init', '--role', 'dispatcher', ...args]).status).toBe(0);
     const without = pht(['--home', 'net2', 'network', 'admit', 'd2/enrolment.json', '--json']);
@@ -176,7 +226,7 @@ describe('an enrolment is refused', () => {
     ],
     [
       'of another type',
-      () => write('bad', JSON.stringify((JSON.parse(read('v1.json')) as { root: object }).root)),
+      () => write('bad', JSON.stringify((JSON.parse(read('v1.json')) as { roots: object[] }).roots[0])),
       4,
       'statement.type',
     ],
@@ -191,7 +241,7 @@ describe('a network file is refused', () => {
     ['absent', () => 'no.json', 2, 'config.missing'],
     ['empty', () => write('bad', ''), 2, 'input.malformed'],
     ['truncated', () => write('bad', read('v1.json').slice(0, 900)), 2, 'input.malformed'],
-    ['too large', () => write('bad', ' '.repeat(2 * 1024 * 1024 + 1)), 2, 'input.too-large'],
+    ['too large', () => write('bad', ' '.repeat(16 * 1024 * 1024 + 1)), 2, 'input.too-large'],
     [
       'with an unknown member',
       () => write('bad', `{"x":1,${read('v1.json').slice(1)}`),
@@ -200,7 +250,7 @@ describe('a network file is refused', () => {
     ],
     [
       'with a duplicate member',
-      () => write('bad', `{"root":1,${read('v1.json').slice(1)}`),
+      () => write('bad', `{"roots":[],${read('v1.json').slice(1)}`),
       2,
       'input.malformed',
     ],
@@ -214,7 +264,7 @@ describe('a network file is refused', () => {
   });
 });
 
-test('admitting members again renews the file and their certificates, once they are in the second half of their life', () => {
+test('admitting members again renews the list once it is in the second half of its life', () => {
   const home = ['--home', 'short', 'network'];
   expect(pht([...home, 'init', '--title', 'Short', '--no-passphrase']).status).toBe(0);
   const made = [
@@ -231,11 +281,11 @@ test('admitting members again renews the file and their certificates, once they 
   expect(pht(['--home', 'eve', 'init', ...made, '--network', 'short/network.json']).status).toBe(0);
   const admit = (days: string): unknown =>
     JSON.parse(pht([...home, 'admit', 'eve/enrolment.json', '--expires-days', days, '--json']).stdout);
-  const certificate = (): unknown => JSON.parse(read('short/network.json')).members.payload;
+  const list = (): unknown => JSON.parse(read('short/network.json')).members.payload;
   expect(admit('100')).toMatchObject({ version: 2, admitted: [{ id: 'eve' }] });
-  const before = certificate();
+  const before = list();
   expect(admit('150')).toMatchObject({ version: 2, admitted: [] });
-  expect(certificate()).toBe(before);
+  expect(list()).toBe(before);
   expect(admit('250')).toMatchObject({ version: 3, admitted: [] });
   const told = pht(['--home', 'eve', 'network', 'import', 'short/network.json', '--json']);
   expect(JSON.parse(told.stdout)).toMatchObject({ version: 3, changed: true });

@@ -3,8 +3,8 @@ import type { Envelope } from './dsse.ts';
 import { PhtError } from './error.ts';
 import type { Network } from './network.ts';
 import { verifySigned } from './signed.ts';
+import { SKEW_MS } from './skew.ts';
 import type { PredicateName, Verified } from './statement.ts';
-import { SKEW_MS } from './train.ts';
 
 type Word = {
   networkId: string;

@@ -15,13 +15,18 @@ export const Cancellation = z.strictObject({
 });
 export type Cancellation = z.infer<typeof Cancellation>;
 
-/** @throws PhtError `signer.unknown`, `signature.invalid`, `forbidden` when another than the train's researcher signed */
+/**
+ * @param provenAtMs as `signerOf` takes it
+ * @throws PhtError `signer.unknown`, `signer.revoked`, `signature.invalid`, `forbidden` when another than the train's researcher signed
+ */
 export function verifyCancellation(
   envelope: Envelope,
   network: Network,
   train: { digest: Digest; researcher: string },
+  provenAtMs: number | null = null,
 ): Verified<Cancellation> {
-  const verified = verifySigned('cancellation', Cancellation, envelope, { network, role: 'researcher' });
+  const judged = { network, role: 'researcher', provenAtMs } as const;
+  const verified = verifySigned('cancellation', Cancellation, envelope, judged);
   if (verified.subject !== train.digest || verified.predicate.issuer !== train.researcher) {
     throw new PhtError('forbidden', 'the cancellation is for another train');
   }

@@ -5,8 +5,8 @@ import type { Digest } from './id.ts';
 import { type Member, memberOf, type Network, personOf } from './network.ts';
 import { Sha256Hex, Slug, TimestampMs } from './schema.ts';
 import { verifySigned } from './signed.ts';
+import { SKEW_MS } from './skew.ts';
 import { Issued, type PredicateName, type Verified } from './statement.ts';
-import { SKEW_MS } from './train.ts';
 
 /** A clearance, or a standing one, with room for as many layers as an image may have. */
 export const CLEARANCE_BYTES_MAX: number = 48 * 1024;

@@ -83,10 +83,16 @@ export type Disclosure = z.infer<typeof Disclosure>;
  * Authentic, and true to itself: every text has its digest and every salt opens its commitment. Whether the commitments
  * are those of the station's ledger is for whoever has the ledger.
  *
+ * @param provenAtMs as `signerOf` takes it
  * @throws PhtError `proof.invalid`, `signer.unknown`, `signature.invalid`, `network.mismatch`, `statement.*`
  */
-export function verifyDisclosure(envelope: Envelope, network: Network): Verified<Disclosure> {
-  const verified = verifySigned('disclosure', Disclosure, envelope, { network, role: 'station' });
+export function verifyDisclosure(
+  envelope: Envelope,
+  network: Network,
+  provenAtMs: number | null = null,
+): Verified<Disclosure> {
+  const judged = { network, role: 'station', provenAtMs } as const;
+  const verified = verifySigned('disclosure', Disclosure, envelope, judged);
   const { predicate, subject } = verified;
   if (predicate.trainId !== `trn_${subject.slice(0, 24)}`)
     throw untrue('its train is not that of its manifest');

@@ -29,7 +29,7 @@ export const HOP_MOVES: Readonly<Record<HopState, readonly HopState[]>> = {
   received: ['inspected', 'sealed'],
   inspected: ['decided', 'sealed'],
   decided: ['decided', 'awaiting-clearance', 'cleared', 'sealed'],
-  'awaiting-clearance': ['decided', 'cleared', 'sealed'],
+  'awaiting-clearance': ['awaiting-clearance', 'decided', 'cleared', 'sealed'],
   cleared: ['loaded', 'decided', 'sealed'],
   loaded: ['running', 'cleared', 'sealed'],
   running: ['collected', 'cleared', 'sealed'],

@@ -5,8 +5,9 @@ import type { Digest } from './id.ts';
 import type { Network } from './network.ts';
 import { ColumnName, TimestampMs, X25519PublicJwk } from './schema.ts';
 import { verifySigned } from './signed.ts';
+import { SKEW_MS } from './skew.ts';
 import { Issued, type Verified } from './statement.ts';
-import { Manifest, recipientKeys, SKEW_MS } from './train.ts';
+import { Manifest, recipientKeys } from './train.ts';
 
 /**
  * The researcher's question before submitting, and a station's signed answer. Neither is of a type that anything else
@@ -67,6 +68,8 @@ export const Reply = z.strictObject({
   code: z.enum(ERROR_CODES).nullable(),
   /** How many persons must approve. */
   approvals: z.union([z.literal(0), z.literal(1), z.literal(2)]),
+  /** As in an explanation: what the code means here, then each rule; as far as the station tells. */
+  text: z.string().max(2000),
   reasons: z.array(z.string().max(500)).max(50),
   engineReady: z.boolean(),
   issuedAtMs: TimestampMs,
@@ -76,8 +79,8 @@ export type Reply = z.infer<typeof Reply>;
 /**
  * What the dispatcher and every station behind it check alike.
  *
- * @throws PhtError `signer.unknown`, `signature.invalid`, `network.mismatch`, `statement.*`, `inquiry.invalid`,
- *   `inquiry.expired`, `recipient.unknown`
+ * @throws PhtError `signature.invalid`, `statement.*`, `inquiry.invalid`, `inquiry.expired`, `recipient.unknown`, and as
+ *   `signerOf`
  */
 export function verifyInquiry(envelope: Envelope, network: Network, nowMs: number): VerifiedInquiry {
   const verified = verifySigned('inquiry', Inquiry, envelope, { network, role: 'researcher' });
@@ -116,7 +119,7 @@ function assertSound({ train, columns, issuer, ...inquiry }: Inquiry, network: N
 
 /**
  * @param about the inquiry that was asked: a reply to any other one is not used
- * @throws PhtError `signer.unknown`, `signature.invalid`, `network.mismatch`, `statement.*`, `inquiry.invalid`
+ * @throws PhtError `signature.invalid`, `statement.*`, `inquiry.invalid`, and as `signerOf`
  */
 export function verifyReply(
   envelope: Envelope,

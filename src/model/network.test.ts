@@ -1,29 +1,23 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import type { Envelope } from './dsse.ts';
+import { ed25519, makeNetwork, memberIn, publicOf } from '../../test/fakes/network.ts';
 import { PhtError } from './error.ts';
-import { type Digest, digestOf } from './id.ts';
+import { digestOf } from './id.ts';
 import {
+  asOf,
   assertCurrent,
-  assertSameNetwork,
+  assertFresh,
+  LOOKING_BACK,
   type Member,
   memberOf,
   membersOf,
-  openNetwork,
+  type Network,
+  personOf,
+  type Role,
+  signerOf,
 } from './network.ts';
-import { Ed25519PublicJwk } from './schema.ts';
-import { type Sign, signStatement } from './statement.ts';
 
-type Key = { publicJwk: Ed25519PublicJwk; sign: Sign };
-
-function keyPair(): Key {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  const { kty, crv, x } = publicKey.export({ format: 'jwk' });
-  return {
-    publicJwk: Ed25519PublicJwk.parse({ kty, crv, x }),
-    sign: (message) => sign(null, message, privateKey),
-  };
-}
+const NOW = Date.UTC(2026, 0, 15);
+const DAY_MS = 86_400_000;
 
 function codeOf(run: () => unknown): string {
   try {
@@ -34,116 +28,98 @@ function codeOf(run: () => unknown): string {
   return 'accepted';
 }
 
-const rootKey = keyPair();
-const otherKey = keyPair();
+const fake = await makeNetwork({ nowMs: NOW });
+const rosaThen = memberOf(fake.network, 'rosa', 'researcher');
 
-function rootOf(key: Key, signer = key, title = 'Heart'): { envelope: Envelope; digest: Digest } {
-  const predicate = { version: 1, title, keys: [key.publicJwk], tlsAuthority: 'AAAA', createdAtMs: 1 };
-  return signStatement('root', { name: 'root key', digest: digestOf('root') }, predicate, signer);
-}
-
-const root = rootOf(rootKey);
-const member = (id: string, keys: Member['keys'], role: Member['role'] = 'station'): Member => ({
-  id,
-  role,
-  title: id,
-  organisation: 'Org',
-  keys,
-});
-const station = member('amsterdam', { statement: keyPair().publicJwk, tls: keyPair().publicJwk });
-const ana = member('ana', { statement: keyPair().publicJwk }, 'researcher');
-
-function listOf(
-  members: readonly object[],
-  change: { signer?: Key; networkId?: string; subject?: Digest; version?: number } = {},
-): Envelope {
-  const predicate = {
-    networkId: change.networkId ?? root.digest,
-    networkVersion: change.version ?? 1,
-    issuer: 'authority',
-    issuedAtMs: 1,
-    expiresMs: 1000,
-    witnessing: { quorum: 'none' },
-    members,
-  };
-  const subject = { name: 'root', digest: change.subject ?? root.digest };
-  return signStatement('network', subject, predicate, change.signer ?? rootKey).envelope;
-}
-
-const open = (members: Envelope, pinned: string | null = root.digest): string =>
-  codeOf(() => openNetwork({ root: root.envelope, members }, pinned));
-
-test('a sound file opens, and its id is the digest of the root statement', () => {
-  const network = openNetwork(
-    { root: root.envelope, members: listOf([station, ana], { version: 7 }) },
-    root.digest,
-  );
-  expect(network).toMatchObject({ id: root.digest, version: 7, title: 'Heart', expiresMs: 1000 });
-  expect(memberOf(network, 'ana', 'researcher').id).toBe('ana');
-  expect(membersOf(network, 'station').map(({ id }) => id)).toStrictEqual(['amsterdam']);
-  expect(codeOf(() => memberOf(network, 'ana', 'station'))).toBe('signer.unknown');
-  expect(codeOf(() => memberOf(network, 'eve', 'station'))).toBe('signer.unknown');
-  expect(codeOf(() => assertCurrent(network, 999))).toBe('accepted');
-  expect(codeOf(() => assertCurrent(network, 1000))).toBe('network.expired');
-  expect(codeOf(() => assertSameNetwork(network, { networkId: digestOf('x'), networkVersion: 1 }))).toBe(
-    'network.mismatch',
-  );
+test('members are looked up by id and role', () => {
+  expect(rosaThen.id).toBe('rosa');
+  expect(membersOf(fake.network, 'station').map(({ id }) => id)).toStrictEqual(['north', 'south']);
+  expect(codeOf(() => memberOf(fake.network, 'rosa', 'station'))).toBe('signer.unknown');
+  expect(codeOf(() => memberOf(fake.network, 'eve', 'station'))).toBe('signer.unknown');
+  expect(personOf(rosaThen)).toBe('rosa');
+  expect(personOf({ ...rosaThen, person: 'r' })).toBe('r');
 });
 
-describe('refuses', () => {
-  test('another network than the pinned one', () => {
-    expect(open(listOf([ana]), digestOf('other'))).toBe('network.mismatch');
-    const twin = rootOf(rootKey, rootKey, 'Heart twin');
-    const files = { root: twin.envelope, members: listOf([ana]) };
-    expect(codeOf(() => openNetwork(files, root.digest))).toBe('network.mismatch');
-    expect(codeOf(() => openNetwork(files, null))).toBe('network.mismatch');
-  });
+test('a network is good until the earlier expiry, and fresh until the word of the authority ends', () => {
+  const { network } = fake;
+  expect(codeOf(() => assertCurrent(network, network.expiresMs - 1))).toBe('accepted');
+  expect(codeOf(() => assertCurrent(network, network.expiresMs))).toBe('network.expired');
+  expect(codeOf(() => assertCurrent(network, LOOKING_BACK))).toBe('accepted');
+  expect(codeOf(() => assertFresh(network, network.freshness.expiresMs - 1))).toBe('accepted');
+  expect(codeOf(() => assertFresh(network, network.freshness.expiresMs))).toBe('network.stale');
+  expect(codeOf(() => assertFresh(network, network.expiresMs))).toBe('network.expired');
+  const told = { ...network, freshness: { ...network.freshness, version: 2 } };
+  expect(codeOf(() => assertFresh(told, NOW))).toBe('network.behind');
+});
 
-  test('a root statement that its own key did not sign', () => {
-    const forged = rootOf(rootKey, otherKey);
-    expect(codeOf(() => openNetwork({ root: forged.envelope, members: listOf([ana]) }, null))).toBe(
-      'signature.invalid',
+describe('whose keys judge a statement', async () => {
+  const next = await makeNetwork({ nowMs: NOW });
+  const newKeys = { ...memberOf(next.network, 'rosa', 'researcher').keys, statement: publicOf(ed25519()) };
+  const first = next.network;
+  const rosa: Member = { ...memberOf(first, 'rosa', 'researcher'), keys: newKeys };
+  next.next({ issuedAtMs: NOW + DAY_MS, renewed: [{ member: rosa }] });
+  const three = next.next({
+    issuedAtMs: NOW + 2 * DAY_MS,
+    revoked: [{ id: 'rosa', reason: 'left' }],
+  }).network;
+  const by = (networkVersion: number, issuer = 'rosa', networkId: string = first.id) => ({
+    networkId,
+    networkVersion,
+    issuer,
+  });
+  const judged = (version: number, provenAtMs: number | null = null, role: Role = 'researcher'): string =>
+    codeOf(() => signerOf(three, by(version), role, provenAtMs));
+
+  test('those of the version that it names', () => {
+    const two = asOf(three, 2);
+    expect(signerOf(first, by(1), 'researcher').keys.statement).toEqual(
+      memberIn(next, 'rosa').signer.publicJwk,
     );
+    expect(memberOf(two, 'rosa', 'researcher').keys.statement).toEqual(newKeys.statement);
+    expect(signerOf(three, by(1), 'researcher', NOW).keys.statement).not.toEqual(newKeys.statement);
+    expect(signerOf(three, by(2), 'researcher', NOW).keys.statement).toEqual(newKeys.statement);
   });
 
-  test('a list that the root did not sign, or that is about another root', () => {
-    expect(open(listOf([ana], { signer: otherKey }))).toBe('signature.invalid');
-    expect(open(listOf([ana], { networkId: digestOf('x') }))).toBe('network.mismatch');
-    expect(open(listOf([ana], { subject: digestOf('x') }))).toBe('network.mismatch');
+  test('after a revocation only what is proved to be older counts', () => {
+    expect(judged(2)).toBe('signer.revoked');
+    expect(judged(1)).toBe('signer.revoked');
+    expect(judged(2, NOW + 2 * DAY_MS)).toBe('signer.revoked');
+    expect(judged(2, NOW + 2 * DAY_MS - 1)).toBe('accepted');
+    expect(judged(3, NOW)).toBe('signer.revoked');
+    expect(judged(2, NOW, 'station')).toBe('signer.unknown');
+    expect(codeOf(() => memberOf(three, 'rosa', 'researcher'))).toBe('signer.revoked');
   });
 
-  test('root and list in each other\u2019s place', () => {
-    const members = listOf([ana]);
-    expect(codeOf(() => openNetwork({ root: members, members: root.envelope }, null))).toBe('statement.type');
-    expect(open(root.envelope)).toBe('statement.type');
+  test('a key known to be in other hands counts only for what is older still', async () => {
+    const leaked = await makeNetwork({ nowMs: NOW });
+    const member = { ...memberOf(leaked.network, 'rosa', 'researcher'), keys: newKeys };
+    const { network } = leaked.next({
+      issuedAtMs: NOW + DAY_MS,
+      renewed: [{ member, invalidAfterMs: NOW + 1000 }],
+    });
+    const at = (provenAtMs: number | null, version: number): string =>
+      codeOf(() => signerOf(network, by(version, 'rosa', network.id), 'researcher', provenAtMs));
+    expect(at(null, 1)).toBe('signer.revoked');
+    expect(at(NOW + 1000, 1)).toBe('signer.revoked');
+    expect(at(NOW + 999, 1)).toBe('accepted');
+    expect(at(null, 2)).toBe('accepted');
   });
 
-  test('one id twice', () => {
-    expect(open(listOf([ana, { ...ana, keys: { statement: keyPair().publicJwk } }]))).toBe('network.invalid');
-  });
-
-  test('one key for two members, two uses, or the root', () => {
-    expect(open(listOf([ana, { ...station, keys: ana.keys }]))).toBe('network.invalid');
-    expect(open(listOf([member('x', { statement: ana.keys.statement, log: ana.keys.statement })]))).toBe(
-      'network.invalid',
+  test('of another network, a version that is not here, an unknown member or role: none', () => {
+    expect(codeOf(() => signerOf(three, by(1, 'rosa', digestOf('x')), 'researcher'))).toBe(
+      'network.mismatch',
     );
-    expect(open(listOf([member('x', { statement: rootKey.publicJwk })]))).toBe('network.invalid');
+    expect(judged(4)).toBe('network.behind');
+    expect(codeOf(() => signerOf(three, by(1, 'eve'), 'researcher'))).toBe('signer.unknown');
+    expect(codeOf(() => signerOf(three, by(1, 'north'), 'researcher'))).toBe('signer.unknown');
+    expect(codeOf(() => asOf(three, 4))).toBe('network.behind');
   });
 
-  test('one key in another spelling', () => {
-    const { x } = ana.keys.statement;
-    const spare = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-    const respelled = x.slice(0, -1) + (spare[spare.indexOf(x.slice(-1)) + 1] ?? '');
-    expect(Buffer.from(respelled, 'base64url').equals(Buffer.from(x, 'base64url'))).toBe(true);
-    const twin = { ...station, keys: { statement: { ...ana.keys.statement, x: respelled } } };
-    expect(open(listOf([ana, twin]))).toBe('statement.malformed');
-  });
-
-  test('no members, unknown roles, and unknown members of the schema', () => {
-    expect(open(listOf([]))).toBe('statement.malformed');
-    expect(open(listOf([{ ...ana, role: 'king' }]))).toBe('statement.malformed');
-    expect(open(listOf([{ ...ana, extra: 1 }]))).toBe('statement.malformed');
-    expect(open(listOf([{ ...ana, id: '../ana' }]))).toBe('statement.malformed');
-    expect(open(listOf([{ ...ana, title: 'a\u202eb' }]))).toBe('statement.malformed');
+  test('an earlier version shows who was a member then', () => {
+    const names = (network: Network): string[] => [...network.members.keys()];
+    expect(names(asOf(three, 1))).toContain('rosa');
+    expect(names(three)).not.toContain('rosa');
+    expect(asOf(three, 3)).toBe(three);
+    expect(asOf(three, 1)).toBe(asOf(three, 1));
   });
 });

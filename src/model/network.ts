@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PhtError } from './error.ts';
 import type { Digest } from './id.ts';
 import { Ed25519PublicJwk, ShortText, Slug, TimestampMs, X25519PublicJwk } from './schema.ts';
+import { SKEW_MS } from './skew.ts';
 
 /** Who is a member, with which keys, and who was: a network that was verified down to the pinned root. */
 
@@ -81,6 +82,8 @@ export type Network = {
   readonly witnessing: Witnessing;
   /** Digest of this version's list: one version with two digests is misconduct. */
   readonly digest: Digest;
+  /** Of the version before; null for the first. */
+  readonly previousDigest: string | null;
   /** By member id, DER in base64; whether one is sound, TLS says. */
   readonly certificates: ReadonlyMap<string, string>;
   readonly spans: readonly Span[];
@@ -226,7 +229,12 @@ export function assertCurrent(network: Network, nowMs: number): void {
  */
 export function assertFresh(network: Network, nowMs: number): void {
   assertCurrent(network, nowMs);
-  const { version, expiresMs } = network.freshness;
+  const { version, issuedAtMs, expiresMs } = network.freshness;
+  if (issuedAtMs > nowMs + SKEW_MS)
+    throw new PhtError(
+      'network.stale',
+      "the authority's word on the network file is of the future; a clock is wrong",
+    );
   if (nowMs >= expiresMs) {
     throw new PhtError(
       'network.stale',

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { type Envelope, payloadOf } from './dsse.ts';
 import { PhtError } from './error.ts';
 import type { Digest } from './id.ts';
@@ -10,6 +9,7 @@ import {
   type RoleKeys,
   RootPredicate,
 } from './network-statements.ts';
+import { canonicalJson } from './result/canonical.ts';
 import type { Ed25519PublicJwk } from './schema.ts';
 import { readStatement, type Verified, verifyStatement } from './statement.ts';
 
@@ -51,6 +51,7 @@ export function openNetwork(files: NetworkFiles, pinnedId: string | null): Netwo
     },
     ...now,
     digest: list.digest,
+    previousDigest: predicate.previousDigest,
     certificates: new Map(Object.entries(files.certificates)),
     spans: predicate.members,
     witnessingSpans: predicate.witnessing,
@@ -168,7 +169,7 @@ function assertSpans(spans: readonly Span[], version: number): void {
     if (ended?.why === 'renewed') throw invalid(`the renewed entry of ${id} is missing`);
 }
 
-/** Key material is unique: a key that appears twice could speak for two members or two uses. */
+/** Key material is unique: a key that appears twice could speak for two members, two uses, or after its own end. */
 function assertDistinct(spans: readonly Span[], roles: RootPredicate['roles']): void {
   const owner = new Map<string, string>();
   const claim = ({ x }: { x: string }, by: string): void => {
@@ -178,8 +179,20 @@ function assertDistinct(spans: readonly Span[], roles: RootPredicate['roles']): 
   };
   for (const [role, { keys }] of Object.entries(roles))
     for (const key of keys as Ed25519PublicJwk[]) claim(key, `the role ${role}`);
-  for (const { id, keys } of spans)
-    for (const [use, key] of Object.entries(keys)) if (key !== undefined) claim(key, `${id} (${use})`);
+  const present = new Map<string, Set<string>>();
+  const gone = new Set<string>();
+  for (const { id, keys, ended } of spans) {
+    const held = new Set<string>();
+    for (const [use, key] of Object.entries(keys)) {
+      if (key === undefined) continue;
+      claim(key, `${id} (${use})`);
+      if (gone.has(key.x)) throw invalid(`a former key of ${id} (${use}) is named again`);
+      held.add(key.x);
+    }
+    for (const x of present.get(id) ?? []) if (!held.has(x)) gone.add(x);
+    if (ended?.why === 'revoked') for (const x of held) gone.add(x);
+    present.set(id, held);
+  }
 }
 
 /**
@@ -218,24 +231,29 @@ export function assertSamePast(known: Network, next: Network): void {
     });
   if (next.version === known.version && next.digest !== known.digest)
     throw forked(`version ${known.version} itself`);
+  if (next.version === known.version + 1 && next.previousDigest !== known.digest)
+    throw forked(`version ${known.version} itself`);
   const bySpan = new Map(next.spans.map((span) => [`${span.id} ${span.since}`, span]));
   for (const span of known.spans) {
     const now = bySpan.get(`${span.id} ${span.since}`);
-    if (now === undefined || !isDeepStrictEqual(memberIn(now), memberIn(span))) throw forked(span.id);
+    if (now === undefined || !same(memberIn(now), memberIn(span))) throw forked(span.id);
     const endedThen = now.ended !== undefined && now.ended.version <= known.version;
     if (span.ended === undefined ? endedThen : !sameEnd(span, now)) throw forked(span.id);
     bySpan.delete(`${span.id} ${span.since}`);
   }
   for (const { id, since } of bySpan.values()) if (since <= known.version) throw forked(id);
   const [rules, before] = [next.witnessingSpans, known.witnessingSpans];
-  if (!isDeepStrictEqual(rules.slice(0, before.length), before)) throw forked('its witnesses');
+  if (!same(rules.slice(0, before.length), before)) throw forked('its witnesses');
   if (rules.slice(before.length).some(({ since }) => since <= known.version)) throw forked('its witnesses');
 }
 
 function sameEnd({ ended: then }: Span, { ended: now }: Span): boolean {
   const { invalidAfterMs: _then, ...was } = then ?? {};
   const { invalidAfterMs: _now, ...is } = now ?? {};
-  return isDeepStrictEqual(was, is);
+  return same(was, is);
 }
+
+const same = (one: object | undefined, other: object | undefined): boolean =>
+  canonicalJson(one ?? {}) === canonicalJson(other ?? {});
 
 const invalid = (why: string): PhtError => new PhtError('network.invalid', `the network file: ${why}`);

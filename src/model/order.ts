@@ -5,8 +5,8 @@ import { type HopId, hopIdOf } from './id.ts';
 import type { Network } from './network.ts';
 import { Sha256Hex, Slug, TimestampMs } from './schema.ts';
 import { verifySigned } from './signed.ts';
+import { SKEW_MS } from './skew.ts';
 import { Issued, type Verified } from './statement.ts';
-import { SKEW_MS } from './train.ts';
 
 /** The dispatcher's signed instruction for one hop; its subject is the manifest digest. */
 export const Order = z.strictObject({

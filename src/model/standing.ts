@@ -61,8 +61,13 @@ export type StandingTerms = Omit<StandingPredicate, 'networkVersion' | 'issuer' 
 
 /** What two persons have to agree on: all but who says it, when, why, and by which version of the network file. */
 export function termsDigestOf(predicate: StandingTerms | StandingPredicate): Digest {
-  const { networkVersion: _version, issuer: _issuer, issuedAtMs: _at, reason: _reason, ...terms } =
-    predicate as StandingPredicate;
+  const {
+    networkVersion: _version,
+    issuer: _issuer,
+    issuedAtMs: _at,
+    reason: _reason,
+    ...terms
+  } = predicate as StandingPredicate;
   return digestOf(canonicalJson(terms));
 }
 

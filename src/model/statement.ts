@@ -135,6 +135,19 @@ export function readStatement<P>(
 
 const TypeOnly = z.object({ predicateType: z.string() });
 
+/**
+ * Which of several statements a payload claims to be; the caller then reads it as that one and nothing else.
+ *
+ * @throws PhtError `statement.type` for one of no type that is asked for
+ */
+export function claimedType<N extends PredicateName>(payload: Uint8Array, names: readonly N[]): N {
+  const limits = { bytesMax: PAYLOAD_BYTES_MAX, what: 'statement' };
+  const { predicateType } = parseWith(TypeOnly, payload, limits, 'statement.malformed');
+  const name = names.find((each) => PREDICATE_TYPES[each] === predicateType);
+  if (name !== undefined) return name;
+  throw new PhtError('statement.type', `expected a ${names.join(' or ')} statement, got another type`);
+}
+
 /** A statement of another type is its own error: accepting one is the mistake of CVE-2022-35929. */
 function assertPredicateType(
   name: PredicateName,

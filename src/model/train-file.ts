@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { COLUMNS_MAX } from './inquiry.ts';
 import { Route } from './route.ts';
-import { ShortText, Slug } from './schema.ts';
+import { ColumnName, ShortText, Slug } from './schema.ts';
 import { Limits, Manifest, RESULT_KINDS } from './train.ts';
 
 /** `train.yaml`: what an author says of a train. Durations and sizes carry their units; what is left out has a default. */
@@ -63,6 +64,8 @@ export const TrainFile = z.strictObject({
     duo: Manifest.shape.purpose.shape.duo.default([]),
   }),
   dataset: Slug,
+  /** Names of the columns that the analysis reads: only for asking beforehand which station lacks one. */
+  columns: z.array(ColumnName).min(1).max(COLUMNS_MAX).optional(),
   parameters: Manifest.shape.parameters.default({}),
   route: RouteInFile.prefault({}),
   limits: LimitsInFile.prefault({}),

@@ -6,6 +6,7 @@ import { asOf, LOOKING_BACK, type Network } from './network.ts';
 import { Route } from './route.ts';
 import { Sha256Hex, ShortText, Slug, TimestampMs, X25519PublicJwk } from './schema.ts';
 import { verifySigned } from './signed.ts';
+import { SKEW_MS } from './skew.ts';
 import { Issued, type Verified } from './statement.ts';
 
 /** The researcher's signed statement of what, why, where, with which limits and for whom. */
@@ -104,7 +105,6 @@ export type Manifest = z.infer<typeof Manifest>;
 
 export type VerifiedManifest = Verified<Manifest> & { readonly trainId: TrainId };
 
-export const SKEW_MS: number = 5 * 60_000;
 export const LIFETIME_MS_DEFAULT: number = 30 * 24 * 3_600_000;
 export const LIFETIME_MS_MAX: number = 90 * 24 * 3_600_000;
 
@@ -120,7 +120,7 @@ export function verifyManifest(envelope: Envelope, network: Network, nowMs: numb
 
 function soundManifest(verified: Verified<Manifest>, network: Network, nowMs: number): VerifiedManifest {
   const { predicate: manifest } = verified;
-  assertManifestSound(verified, network);
+  assertManifestSound(verified, asOf(network, manifest.networkVersion), network);
   if (manifest.issuedAtMs > nowMs + SKEW_MS) {
     throw new PhtError('manifest.invalid', 'the manifest was issued in the future; a clock is wrong');
   }
@@ -136,20 +136,20 @@ export function verifyWhenIssued(envelope: Envelope, network: Network): Verified
   return soundManifest(verified, asOf(network, networkVersion), issuedAtMs);
 }
 
-function assertManifestSound({ predicate, subject }: Verified<Manifest>, network: Network): void {
+/** A stop that was revoked on the way takes nobody else's result with it; a recipient that was gets none. */
+function assertManifestSound({ predicate, subject }: Verified<Manifest>, then: Network, now: Network): void {
   const invalid = (why: string): PhtError =>
     new PhtError('manifest.invalid', `the manifest is not sound: ${why}`);
   if (subject !== predicate.image.configDigest) throw invalid('its subject is not its image');
   if (predicate.expiresMs <= predicate.issuedAtMs) throw invalid('it expires before it was issued');
   for (const stop of predicate.route.stops) {
-    if (network.members.get(stop)?.role !== 'station')
-      throw invalid(`${stop} is not a station of this network`);
+    if (then.members.get(stop)?.role !== 'station') throw invalid(`${stop} is not a station of this network`);
   }
   const recipients = new Set<string>();
   for (const { member, jwk } of predicate.recipients) {
     if (recipients.has(member)) throw invalid(`recipient ${member} is named twice`);
     recipients.add(member);
-    if (!network.members.has(member))
+    if (!now.members.has(member))
       throw new PhtError('recipient.unknown', `recipient ${member} is not a member`);
     if (jwk !== undefined && member !== predicate.issuer) throw invalid(`a key was given for ${member}`);
   }

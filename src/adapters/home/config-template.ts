@@ -18,8 +18,17 @@ dispatcher:
 # The user and group that trains run as; never 0. It must be able to read each dataset.
 runAs: '65534:65534'
 
-# How much a refusal tells the researcher: full or code.
-explanations: full
+# How much a refusal tells the researcher: code alone, which rules failed (rules), or each clause with values (full).
+explanations: rules
+
+# A local command that is told when a train waits for a person: its id and 'ask', a line each, on standard input.
+# notify:
+#   command: [/usr/local/bin/tell-the-admins]
+#   when: daily
+#   at: '08:00'
+
+# Whether researchers may ask beforehand what a train would meet here: allowed or refused.
+# inquiries: allowed
 
 # Where admins reach this station (default: admin.sock in this home), and the group that may besides the owner.
 # adminSocket:
@@ -69,6 +78,14 @@ dispatcher:
   address: ${address}
 `;
 
+const AUTHORITY = `# The dispatchers that pht network freshen, admit and revoke hand the network file to, with --give-out.
+# Each as { id: dispatcher, address: 'dispatcher.example.org:7443' }.
+dispatchers: []
+
+# The way out, where there is one. Nothing is taken from the environment.
+# proxy: http://proxy.example.org:3128
+`;
+
 /**
  * @param address `host:port` of the dispatcher
  * @returns null for a role that needs no configuration
@@ -81,6 +98,7 @@ export function templateOf(role: Role, address: string): string | null {
   if (role === 'station') return STATION(quoted(address));
   if (role === 'dispatcher') return DISPATCHER(quoted(address));
   if (role === 'admin') return ADMIN;
+  if (role === 'authority') return AUTHORITY;
   return role === 'researcher' || role === 'auditor' ? MEMBER(quoted(address)) : null;
 }
 

@@ -5,7 +5,13 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { PhtError } from '../../model/error.ts';
-import { readAdminConfig, readDispatcherConfig, readStationConfig, readVisitorConfig } from './config.ts';
+import {
+  readAdminConfig,
+  readAuthorityConfig,
+  readDispatcherConfig,
+  readStationConfig,
+  readVisitorConfig,
+} from './config.ts';
 import { templateOf } from './config-template.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -41,12 +47,17 @@ describe('templates', () => {
     const config = readStationConfig(dir);
     expect(config.runAs).toBe('65534:65534');
     expect(config.disclosure.threshold).toBe(10);
-    expect(config).toMatchObject({ explanations: 'full', manifestLifetimeDaysMax: 90, runsAtOnceMax: 1 });
+    expect(config).toMatchObject({ explanations: 'rules', manifestLifetimeDaysMax: 90, runsAtOnceMax: 1 });
     expect(config.engine.acceptEngineRisks).toStrictEqual([]);
     write(uncommented(templateOf('station', '[::1]:7443') ?? ''));
     const full = readStationConfig(dir);
     expect(full.limits).toStrictEqual(config.limits);
     expect(full.proxy).toBe('http://proxy.example.org:3128');
+    expect(full.notify).toMatchObject({
+      command: ['/usr/local/bin/tell-the-admins'],
+      when: 'daily',
+      at: '08:00',
+    });
     expect(full.adminSocket).toStrictEqual({ path: '/run/signalbox/admin.sock', group: 'signalbox-admins' });
     expect(full.dispatcher.address).toBe('[::1]:7443');
   });
@@ -64,7 +75,18 @@ describe('templates', () => {
     }
     write(templateOf('admin', 'localhost:7443') ?? '');
     expect(readAdminConfig(dir).adminSocket?.path).toBe('/run/signalbox/admin.sock');
-    expect(templateOf('authority', 'localhost:7443')).toBeNull();
+    write(templateOf('authority', 'localhost:7443') ?? '');
+    expect(readAuthorityConfig(dir)).toStrictEqual({ dispatchers: [] });
+    const filled = (templateOf('authority', 'localhost:7443') ?? '').replace(
+      'dispatchers: []',
+      "dispatchers: [{ id: hub, address: 'hub.example.org:7443' }]",
+    );
+    write(uncommented(filled));
+    const place = { id: 'hub', address: 'hub.example.org:7443' };
+    expect(readAuthorityConfig(dir)).toStrictEqual({
+      dispatchers: [place],
+      proxy: 'http://proxy.example.org:3128',
+    });
   });
 
   test.each(['', 'localhost', 'localhost:', ':1', 'a b:1', "x':1", 'x:1\ny: 2', '-x:1'])(
@@ -87,6 +109,42 @@ test('a preset and single settings, never below the floor', () => {
   ]) {
     expect(stationError(`${BASE}disclosure: ${text}\n`).code).toBe('config.invalid');
   }
+});
+
+describe('notify', () => {
+  const notify = (text: string): string => `${BASE}notify: ${text}\n`;
+
+  test('has defaults for all but the command', () => {
+    write(notify('{ command: [/usr/local/bin/tell] }'));
+    expect(readStationConfig(dir).notify).toStrictEqual({
+      command: ['/usr/local/bin/tell'],
+      when: 'at-once',
+      at: '08:00',
+      on: ['ask'],
+      remindAfterDays: 3,
+    });
+    write(notify("{ command: [/bin/a, b], when: daily, at: '23:59', on: [ask, deny], remindAfterDays: 7 }"));
+    expect(readStationConfig(dir).notify).toMatchObject({ when: 'daily', on: ['ask', 'deny'] });
+  });
+
+  test.each([
+    ['no command', '{ when: daily }'],
+    ['an empty command', '{ command: [] }'],
+    ['a command line', '{ command: /usr/bin/mail anna }'],
+    ['a relative command', '{ command: [mail, anna] }'],
+    ['a shell in the environment', '{ command: [/bin/sh], shell: true }'],
+    ['NUL', '{ command: [/bin/a, "b\\0c"] }'],
+    ['too many arguments', `{ command: [/bin/a${', b'.repeat(32)}] }`],
+    ['an hour that is none', "{ command: [/bin/a], at: '24:00' }"],
+    ['an hour in seconds', '{ command: [/bin/a], at: 8:00 }'],
+    ['another time', '{ command: [/bin/a], when: hourly }'],
+    ['another verdict', '{ command: [/bin/a], on: [approve] }'],
+    ['a verdict twice', '{ command: [/bin/a], on: [ask, ask] }'],
+    ['no verdict', '{ command: [/bin/a], on: [] }'],
+    ['no reminder', '{ command: [/bin/a], remindAfterDays: 0 }'],
+  ])('refuses %s', (_, text) => {
+    expect(stationError(notify(text)).code).toBe('config.invalid');
+  });
 });
 
 test.each([

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { EXPLANATION_LEVELS } from '../../model/refusal.ts';
 import { DisclosureSettings, PRESETS } from '../../model/result/settings.ts';
 import { Slug } from '../../model/schema.ts';
 import { Limits } from '../../model/train.ts';
+import { NOTICE_VERDICTS } from '../../ports/notify.ts';
 import { ADDRESS } from './config-template.ts';
 import { readYaml } from './yaml.ts';
 
@@ -36,11 +38,33 @@ const Disclosure = z
   .transform(({ preset, ...overrides }) => ({ ...PRESETS[preset], ...overrides }))
   .pipe(DisclosureSettings);
 
+/** A local command that is told of trains. It is run without a shell, so each argument stands alone. */
+const Notify = z.strictObject({
+  command: z
+    .tuple([Path], z.string().max(1000))
+    .refine((words) => words.length <= 32, 'has more than 31 arguments')
+    .refine((words) => words.every((word) => !word.includes('\0')), 'must not contain NUL'),
+  when: z.enum(['at-once', 'daily']).default('at-once'),
+  at: z
+    .string()
+    .regex(/^(?:[01][0-9]|2[0-3]):[0-5][0-9]$/, "must be 'HH:MM' of this machine's clock")
+    .default('08:00'),
+  on: z
+    .array(z.enum(NOTICE_VERDICTS))
+    .min(1)
+    .max(3)
+    .refine((verdicts) => new Set(verdicts).size === verdicts.length, 'names a verdict twice')
+    .default(['ask']),
+  remindAfterDays: z.int().min(1).max(365).default(3),
+});
+
 export const StationConfig = z.strictObject({
   dispatcher: Dispatcher,
   proxy: HttpProxy.optional(),
   runAs: RunAs.default('65534:65534'),
-  explanations: z.enum(['full', 'code']).default('full'),
+  explanations: z.enum(EXPLANATION_LEVELS).default('rules'),
+  notify: Notify.optional(),
+  inquiries: z.enum(['allowed', 'refused']).default('allowed'),
   engine: z
     .strictObject({
       socket: Path.optional(),
@@ -107,6 +131,21 @@ export type VisitorConfig = z.infer<typeof VisitorConfig>;
 
 export const AdminConfig = z.strictObject({ adminSocket: z.strictObject({ path: Path }).optional() });
 export type AdminConfig = z.infer<typeof AdminConfig>;
+
+/** Whom the authority hands the network file to. */
+export const AuthorityConfig = z.strictObject({
+  dispatchers: z
+    .array(z.strictObject({ id: Slug, address: Address }))
+    .max(16)
+    .default([]),
+  proxy: HttpProxy.optional(),
+});
+export type AuthorityConfig = z.infer<typeof AuthorityConfig>;
+
+/** @throws PhtError `config.missing`, `config.invalid`, `input.too-large` */
+export function readAuthorityConfig(dir: string): AuthorityConfig {
+  return readYaml(AuthorityConfig, configPath(dir), 'the configuration');
+}
 
 /** @throws PhtError `config.missing`, `config.invalid`, `input.too-large` */
 export function readAdminConfig(dir: string): AdminConfig {

@@ -10,7 +10,16 @@ import { assertPrivate, readBounded, writeAtomic } from './files.ts';
 
 /** Private keys at rest: `keys/<use>.jwk` in clear, or `keys/<use>.jwe` under the home's passphrase. */
 
-export type KeyUse = 'root' | 'tls-authority' | 'statement' | 'tls' | 'log' | 'witness' | 'encryption';
+export type KeyUse =
+  | 'root'
+  | 'members'
+  | 'freshness'
+  | 'tls-authority'
+  | 'statement'
+  | 'tls'
+  | 'log'
+  | 'witness'
+  | 'encryption';
 
 const Secret = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 const Ed25519PrivateJwk = z.strictObject({ ...Ed25519PublicJwk.shape, d: Secret });
@@ -20,7 +29,7 @@ export type X25519PrivateJwk = z.infer<typeof X25519PrivateJwk>;
 
 /** The uses whose keys each role holds. */
 export const KEY_USES: Readonly<Record<Role, readonly KeyUse[]>> = {
-  authority: ['root', 'tls-authority', 'statement'],
+  authority: ['root', 'members', 'freshness', 'tls-authority', 'statement', 'tls'],
   dispatcher: ['statement', 'tls', 'log', 'witness'],
   station: ['statement', 'tls', 'log', 'witness', 'encryption'],
   researcher: ['statement', 'tls', 'encryption'],
@@ -28,13 +37,16 @@ export const KEY_USES: Readonly<Record<Role, readonly KeyUse[]>> = {
   auditor: ['statement', 'tls', 'witness', 'encryption'],
 };
 
+/** What a timer needs: connections, the word that a list is the newest, and certificates. None of them makes a member. */
+const UNATTENDED: ReadonlySet<KeyUse> = new Set(['tls', 'freshness', 'tls-authority']);
+
 /**
  * Whether a new key is encrypted under a passphrase unless the person says otherwise. Servers start unattended; a
  * person's TLS key stays in clear so that `watch` can, for it authorises a connection and never content.
  */
 export function encryptedByDefault(role: Role, use: KeyUse): boolean {
   const personal = role === 'researcher' || role === 'admin' || role === 'authority';
-  return personal && use !== 'tls';
+  return personal && !UNATTENDED.has(use);
 }
 
 /** Asked only when an encrypted key is really needed. */
@@ -64,37 +76,55 @@ export function publicOf({
   return crv === 'Ed25519' ? { kty, crv, x } : { kty, crv, x };
 }
 
+export const keysFolder = (dir: string): string => join(dir, 'keys');
+
 /** Writes one key into `dir/keys`, which exists; encrypted when a passphrase is given. */
-export async function storeKey(
+export function storeKey(
   dir: string,
   use: KeyUse,
   jwk: Ed25519PrivateJwk | X25519PrivateJwk,
   passphrase: string | null,
 ): Promise<void> {
+  return storeKeyIn(keysFolder(dir), use, jwk, passphrase);
+}
+
+export async function storeKeyIn(
+  folder: string,
+  use: KeyUse,
+  jwk: Ed25519PrivateJwk | X25519PrivateJwk,
+  passphrase: string | null,
+): Promise<void> {
   const text = JSON.stringify(jwk);
-  if (passphrase === null) return writeAtomic(join(dir, 'keys', `${use}.jwk`), `${text}\n`);
+  if (passphrase === null) return writeAtomic(join(folder, `${use}.jwk`), `${text}\n`);
   const jwe = await new CompactEncrypt(Buffer.from(text))
     .setProtectedHeader({ alg: 'PBES2-HS512+A256KW', enc: 'A256GCM', cty: 'jwk+json' })
     .setKeyManagementParameters({ p2c: PBES2_COUNT })
     .encrypt(Buffer.from(passphrase));
-  writeAtomic(join(dir, 'keys', `${use}.jwe`), `${jwe}\n`);
+  writeAtomic(join(folder, `${use}.jwe`), `${jwe}\n`);
 }
+
+export type PrivateJwkOf<U extends KeyUse> = U extends 'encryption' ? X25519PrivateJwk : Ed25519PrivateJwk;
 
 /**
  * @throws PhtError `config.missing`, `config.invalid`, `passphrase.required`, `passphrase.wrong`
  */
-export async function loadKey<U extends KeyUse>(
-  dir: string,
+export function loadKey<U extends KeyUse>(dir: string, use: U, ask: AskPassphrase): Promise<PrivateJwkOf<U>> {
+  return loadKeyIn(keysFolder(dir), use, ask);
+}
+
+/** @throws PhtError as `loadKey` */
+export async function loadKeyIn<U extends KeyUse>(
+  folder: string,
   use: U,
   ask: AskPassphrase,
-): Promise<U extends 'encryption' ? X25519PrivateJwk : Ed25519PrivateJwk>;
-export async function loadKey(
-  dir: string,
+): Promise<PrivateJwkOf<U>>;
+export async function loadKeyIn(
+  folder: string,
   use: KeyUse,
   ask: AskPassphrase,
 ): Promise<X25519PrivateJwk | Ed25519PrivateJwk> {
-  const plain = join(dir, 'keys', `${use}.jwk`);
-  const sealed = join(dir, 'keys', `${use}.jwe`);
+  const plain = join(folder, `${use}.jwk`);
+  const sealed = join(folder, `${use}.jwe`);
   const encrypted = existsSync(sealed);
   if (encrypted && existsSync(plain)) {
     throw new PhtError(
@@ -103,14 +133,29 @@ export async function loadKey(
     );
   }
   const path = encrypted ? sealed : plain;
-  const bytes = readBounded(path, KEY_BYTES_MAX, `the ${use} key`);
-  assertPrivate(path, `the ${use} key`);
+  const bytes = readPrivate(path, use);
   const text = encrypted ? await decryptKey(bytes, path, await ask()) : bytes;
   const limits = { bytesMax: KEY_BYTES_MAX, what: path };
   const jwk =
     use === 'encryption'
       ? parseWith(X25519PrivateJwk, text, limits, 'config.invalid')
       : parseWith(Ed25519PrivateJwk, text, limits, 'config.invalid');
+  assertPair(jwk, path);
+  return jwk;
+}
+
+function readPrivate(path: string, use: KeyUse): Uint8Array {
+  const bytes = readBounded(path, KEY_BYTES_MAX, `the ${use} key`);
+  assertPrivate(path, `the ${use} key`);
+  return bytes;
+}
+
+/** At once, for a process that is at work; null where the key is under a passphrase. @throws PhtError as `loadKey` */
+export function readPlainKey(dir: string, use: Exclude<KeyUse, 'encryption'>): Ed25519PrivateJwk | null {
+  const path = join(keysFolder(dir), `${use}.jwk`);
+  if (!existsSync(path)) return null;
+  const limits = { bytesMax: KEY_BYTES_MAX, what: path };
+  const jwk = parseWith(Ed25519PrivateJwk, readPrivate(path, use), limits, 'config.invalid');
   assertPair(jwk, path);
   return jwk;
 }

@@ -12,6 +12,7 @@ export const MemberFile = z.strictObject({
   role: z.enum(ROLES),
   title: ShortText,
   organisation: ShortText,
+  person: Slug.optional(),
   station: Slug.optional(),
   networkId: Sha256Hex,
 });

@@ -1,20 +1,21 @@
-import { X509Certificate } from 'node:crypto';
 import { type BigIntStats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Envelope, encodeEnvelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
+import { type Envelope, encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import type { Network } from '../../model/network.ts';
+import { NETWORK_BYTES_MAX } from '../../model/network-news.ts';
 import { CertificateText, type NetworkFiles } from '../../model/network-statements.ts';
 import { assertSamePast, openNetwork } from '../../model/open-network.ts';
 import { parseWith, Sha256Hex, Slug, TimestampMs } from '../../model/schema.ts';
+import { betterCertificate } from './certificate.ts';
 import { fileError, readBounded, writeAtomic } from './files.ts';
+import { placeListedKeys } from './key-rotation.ts';
 import type { Home } from './member.ts';
+import { assertNotOlder, assertOneRoot, merge, rollback } from './network-merge.ts';
 
 /** `network.json` in a home: the pinned network, no part of which ever goes back to an older one. */
 
-/** A thousand members with their past and their certificates. */
-export const NETWORK_BYTES_MAX: number = 16 * 1024 * 1024;
 const SEEN_BYTES_MAX = 1024;
 
 const Parts = z.strictObject({
@@ -119,21 +120,39 @@ export type Imported = {
  */
 export function importNetwork(home: Home, files: NetworkFiles): Imported {
   const held = heldBy(home);
-  const merged = held === null ? files : merge(held.files, files, home.member.id);
-  const network = openNetwork(merged, home.member.networkId);
+  if (held !== null) assertOneRoot(held.files.roots, files.roots, home.member.networkId);
+  const parts = held === null ? files : merge(held.files, files);
+  const network = openNetwork(parts, home.member.networkId);
   assertForward(readSeen(home), network);
   if (held !== null) {
     assertNotOlder(files, held.files);
     assertSamePast(held.network, network);
   }
   assertOwnEntry(home, network);
+  const { id } = home.member;
+  const own = betterCertificate(network, id, [held?.files.certificates[id], files.certificates[id]]);
+  const merged = { ...parts, certificates: kept(parts.certificates, network, id, own) };
   const text = encodeNetworkFile(merged);
-  if (held !== null && text === encodeNetworkFile(held.files))
+  if (held !== null && text === encodeNetworkFile(held.files)) {
+    placeListedKeys(home, held.network);
     return { network: held.network, changed: false, membersChanged: false };
+  }
   writeAtomic(join(home.dir, FILE), text);
   writeSeen(home.dir, network);
+  placeListedKeys(home, network);
   const membersChanged = held === null || held.network.digest !== network.digest;
   return { network: currentNetwork(home), changed: true, membersChanged };
+}
+
+/** Those of members, with this member's own as it was judged. */
+function kept(
+  certificates: NetworkFiles['certificates'],
+  network: Network,
+  ownId: string,
+  own: string | undefined,
+): NetworkFiles['certificates'] {
+  const others = Object.entries(certificates).filter(([id]) => id !== ownId && network.members.has(id));
+  return { ...Object.fromEntries(others), ...(own === undefined ? {} : { [ownId]: own }) };
 }
 
 /** null when the file is missing or damaged, so that importing repairs it. */
@@ -145,53 +164,6 @@ function heldBy(home: Home): { files: NetworkFiles; network: Network } | null {
     if (cause instanceof PhtError) return null;
     throw cause;
   }
-}
-
-/** Of each part the newer one. What is compared is only a claim until the whole has been opened. */
-function merge(held: NetworkFiles, offered: NetworkFiles, own: string): NetworkFiles {
-  const newerMembers = claimOf(offered.members).version > claimOf(held.members).version;
-  const newerFreshness = claimOf(offered.freshness).issuedAtMs > claimOf(held.freshness).issuedAtMs;
-  const forked =
-    claimOf(offered.members).version === claimOf(held.members).version &&
-    offered.members.payload !== held.members.payload;
-  const certificates = newerMembers || newerFreshness ? offered.certificates : held.certificates;
-  const ours = younger(held.certificates[own], offered.certificates[own]);
-  return {
-    roots: offered.roots.length > held.roots.length ? offered.roots : held.roots,
-    // Another list of the same version is opened too, so that a fork is found.
-    members: newerMembers || forked ? offered.members : held.members,
-    freshness: newerFreshness ? offered.freshness : held.freshness,
-    certificates: ours === undefined ? certificates : { ...certificates, [own]: ours },
-  };
-}
-
-const Claim = z.object({ predicate: z.object({ networkVersion: z.int(), issuedAtMs: TimestampMs }) });
-
-function claimOf(envelope: Envelope): { version: number; issuedAtMs: number } {
-  const limits = { bytesMax: NETWORK_BYTES_MAX, what: 'a part of the network file' };
-  const { predicate } = parseWith(Claim, payloadOf(envelope), limits, 'statement.malformed');
-  return { version: predicate.networkVersion, issuedAtMs: predicate.issuedAtMs };
-}
-
-function younger(held: string | undefined, offered: string | undefined): string | undefined {
-  if (held === undefined || offered === undefined || held === offered) return held ?? offered;
-  return notAfterMs(offered) > notAfterMs(held) ? offered : held;
-}
-
-/** 0 for what is no certificate. */
-export function notAfterMs(certificate: string): number {
-  try {
-    return new X509Certificate(Buffer.from(certificate, 'base64')).validToDate.getTime();
-  } catch {
-    return 0;
-  }
-}
-
-/** A file all of whose parts are older is somebody's old copy, or a try to bring it back. */
-function assertNotOlder(offered: NetworkFiles, held: NetworkFiles): void {
-  const [theirs, ours] = [claimOf(offered.members).version, claimOf(held.members).version];
-  const fresher = claimOf(offered.freshness).issuedAtMs > claimOf(held.freshness).issuedAtMs;
-  if (theirs < ours && !fresher && offered.roots.length <= held.roots.length) throw rollback(theirs, ours);
 }
 
 function assertForward(seen: Seen | null, network: Network): void {
@@ -210,20 +182,11 @@ function assertForward(seen: Seen | null, network: Network): void {
       `the network file has root ${network.rootVersion}, but this home has already seen root ${seen.rootVersion}`,
       { hint: 'ask the network authority for its current file' },
     );
-  if (network.freshness.issuedAtMs < seen.freshnessIssuedAtMs)
+  if (network.rootVersion === seen.rootVersion && network.freshness.issuedAtMs < seen.freshnessIssuedAtMs)
     throw new PhtError('network.rollback', 'the network file is an older copy than this home has seen', {
       hint: 'ask the network authority for its current file',
     });
 }
-
-const rollback = (version: number, seen: number): PhtError =>
-  new PhtError(
-    'network.rollback',
-    `the network file has version ${version}, but this home has already seen version ${seen}`,
-    {
-      hint: 'ask the network authority for its current file; an older one may name members that were revoked',
-    },
-  );
 
 function isAhead(network: Network, seen: Seen): boolean {
   const { version, rootVersion, freshness } = network;

@@ -48,6 +48,22 @@ test('a kept train is found as it was, closed to others, and nothing else lies b
   for (const name of readdirSync(folder)) expect(statSync(join(folder, name)).mode & 0o777).toBe(0o600);
 });
 
+test('the columns that train.yaml names are kept beside the manifest, where it names any', () => {
+  expect(keep().find(ID).columns).toEqual([]);
+  const other = 'trn_abcdefabcdefabcdefabcdef' as TrainId;
+  const trains = createPackedTrains(dir);
+  const train = {
+    trainId: other,
+    manifest: Buffer.from('{}'),
+    key: generateKey('encryption'),
+    departure: null,
+  };
+  trains.keep({ ...train, columns: ['age', 'sex'] });
+  expect(trains.find(other).columns).toEqual(['age', 'sex']);
+  writeFileSync(join(dir, 'trains', other, 'columns.json'), '["../etc"]');
+  expect(() => trains.find(other)).toThrow(expect.objectContaining({ code: 'config.invalid' }));
+});
+
 test('a draft that a crash left is no train', () => {
   const trains = keep();
   createPackedTrains(dir);

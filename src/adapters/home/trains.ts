@@ -4,22 +4,26 @@ import { z } from 'zod';
 import { Arrival, admissionFileOf, HOP_PROOFS, proofFileOf } from '../../model/account.ts';
 import { PhtError } from '../../model/error.ts';
 import { type TrainId, TrainIdText } from '../../model/id.ts';
+import { COLUMNS_MAX } from '../../model/inquiry.ts';
 import { canonicalJson } from '../../model/result/canonical.ts';
-import { parseWith, X25519PublicJwk } from '../../model/schema.ts';
+import { ColumnName, parseWith, X25519PublicJwk } from '../../model/schema.ts';
 import type { Arrivals, Departure, PackedTrain, PackedTrains } from '../../ports/researcher-trains.ts';
 import { errnoOf, fileError, readBounded, syncFolder, writeAtomic, writeAtomicAll } from './files.ts';
 
 /**
- * A researcher's packed trains: `trains/<trainId>/` with `manifest.dsse.json`, `key.jwk` until the train has arrived,
+ * A researcher's packed trains: `trains/<trainId>/` with `manifest.dsse.json`, `columns.json` where train.yaml names
+ * any, `key.jwk` until the train has arrived,
  * `departure.json` from the first submission on, `admission.tlog-proof` once it is admitted, and afterwards
  * `results/<station>.{order,receipt}.tlog-proof`, `results/<station>.json` and `arrival.json`.
  */
 
 const MANIFEST_BYTES_MAX = 1024 * 1024;
 const SMALL_BYTES_MAX = 8 * 1024;
+const COLUMNS_BYTES_MAX = 64 * 1024;
 const ARRIVAL_BYTES_MAX = 256 * 1024 * 1024;
 
 const Key = z.strictObject({ ...X25519PublicJwk.shape, d: z.string().regex(/^[A-Za-z0-9_-]{43}$/) });
+const Columns = z.array(ColumnName).max(COLUMNS_MAX);
 const DepartureFile = z.strictObject({
   v: z.literal(1),
   idempotencyKey: z.string().min(8).max(128),
@@ -39,7 +43,10 @@ export function createPackedTrains(homeDir: string): PackedTrains {
 }
 
 /** Filled beside its place and moved there in one step: a folder with a train's name is a whole train. */
-function keep(place: string, { trainId, manifest, key }: Parameters<PackedTrains['keep']>[0]): void {
+function keep(
+  place: string,
+  { trainId, manifest, key, columns = [] }: Parameters<PackedTrains['keep']>[0],
+): void {
   const draft = join(place, `.${trainId}.new`);
   try {
     mkdirSync(place, { recursive: true, mode: 0o700 });
@@ -47,6 +54,7 @@ function keep(place: string, { trainId, manifest, key }: Parameters<PackedTrains
     mkdirSync(draft, { mode: 0o700 });
     writeAtomic(join(draft, 'manifest.dsse.json'), manifest);
     writeAtomic(join(draft, 'key.jwk'), `${JSON.stringify(key)}\n`);
+    if (columns.length > 0) writeAtomic(join(draft, 'columns.json'), `${JSON.stringify(columns)}\n`);
     renameSync(draft, join(place, trainId));
     syncFolder(place);
   } catch (cause) {
@@ -74,7 +82,8 @@ function find(folder: string, trainId: TrainId): PackedTrain {
     'the submission',
   );
   const departure = marked && { idempotencyKey: marked.idempotencyKey, departed: marked.departed };
-  return { trainId, manifest, key, departure };
+  const columns = readOptional(Columns, join(folder, 'columns.json'), COLUMNS_BYTES_MAX, 'its columns') ?? [];
+  return { trainId, manifest, key, departure, columns };
 }
 
 function list(place: string): TrainId[] {

@@ -11,8 +11,15 @@ export type Access<S extends DescService> = {
   methods?: { [K in keyof S['method']]?: MethodAccess };
 };
 
-/** `deadlineMs` bounds how long the server works on one call; `open` is for streams that are meant to stay. */
-export type MethodAccess = { roles?: readonly Role[]; deadlineMs?: number | 'open' };
+/**
+ * `deadlineMs` bounds how long the server works on one call; `open` is for streams that are meant to stay. `formerKeys`
+ * lets in whoever shows the TLS key that its present one replaced.
+ */
+export type MethodAccess = {
+  roles?: readonly Role[];
+  deadlineMs?: number | 'open';
+  formerKeys?: boolean;
+};
 
 /** One service with its implementation, its types erased after they were checked. */
 export type Bound = {

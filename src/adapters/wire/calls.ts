@@ -29,6 +29,8 @@ export type Frame = {
   /** Throws for whoever may not call; asked again before each message of a stream. */
   authenticate(call: Incoming): Member | null;
   deadlineMs: number | 'open';
+  /** Has `check` asked again whenever who is a member may have changed. @returns to be called at the end */
+  watch(check: () => void, end: (why: PhtError) => void): () => void;
   /** Aborts when the server goes away. */
   closing: AbortSignal;
   onFailure(path: string, caller: string | null, error: unknown): void;
@@ -81,6 +83,7 @@ async function framed<T>(
   const controller = new AbortController();
   const { signal } = controller;
   let caller: Member | null = null;
+  let unwatch = (): void => undefined;
   const abort = (code: 'cancelled' | 'timed-out' | 'unreachable', message: string) =>
     controller.abort(new PhtError(code, message));
   const onClosing = () => abort('unreachable', 'the server is going away');
@@ -99,12 +102,17 @@ async function framed<T>(
   try {
     if (frame.closing.aborted) onClosing();
     caller = frame.authenticate(call);
+    unwatch = frame.watch(
+      () => frame.authenticate(call),
+      (why) => controller.abort(why),
+    );
     return await Promise.race([body({ caller, signal }), rejection(signal)]);
   } catch (thrown) {
     frame.onFailure(methodDefinition(frame.method).path, caller?.id ?? null, thrown);
     throw thrown;
   } finally {
     clearTimeout(timer);
+    unwatch();
     events.removeListener('cancelled', onCancelled);
     frame.closing.removeEventListener('abort', onClosing);
     // What the implementation left running behind an answer hears that nobody waits any more.

@@ -1,7 +1,8 @@
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { makeNetwork, memberIn, publicOf } from '../../../test/fakes/network.ts';
-import { createAuthority, issueCertificate, memberUri, pemOf, privateKeyPem } from './certificates.ts';
+import { memberUri } from '../../model/member-certificate.ts';
+import { createAuthority, issueCertificate, pemOf, privateKeyPem } from './certificates.ts';
 import { memberBehind, mismatchOf } from './identity.ts';
 
 const fake = await makeNetwork({ stations: ['north', 'south'] });

@@ -1,4 +1,6 @@
-import { createPrivateKey, type webcrypto } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type webcrypto } from 'node:crypto';
+import { PhtError } from '../../model/error.ts';
+import { memberUri } from '../../model/member-certificate.ts';
 import type { Ed25519PublicJwk } from '../../model/schema.ts';
 
 /** X.509 certificates (RFC 5280) of one network, Ed25519 only (RFC 8410). Dates in milliseconds since the epoch. */
@@ -8,11 +10,6 @@ export type Validity = { notBeforeMs: number; notAfterMs: number };
 
 /** RFC 5280, appendix A: ub-common-name. */
 const COMMON_NAME_CHARS_MAX = 64;
-
-/** The one name in a certificate: which network, which member. Host names play no part. */
-export function memberUri(networkId: string, memberId: string): string {
-  return `pht://${networkId}/${memberId}`;
-}
 
 /** @returns the self-signed certificate of the network's TLS authority, DER in base64 */
 export async function createAuthority(
@@ -71,6 +68,56 @@ export async function issueCertificate(request: CertificateRequest): Promise<str
   return Buffer.from(certificate.rawData).toString('base64');
 }
 
+/** @returns a PKCS #10 certification request (RFC 2986), DER in base64: proof that the sender holds its TLS key */
+export async function createRequest(
+  networkId: string,
+  memberId: string,
+  keys: Ed25519PrivateJwk,
+): Promise<string> {
+  const x509 = await loadX509();
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: [{ CN: [memberId] }],
+    keys: { privateKey: await signingKey(keys), publicKey: await verifyingKey(keys) },
+    signingAlgorithm: 'Ed25519',
+    extensions: [
+      new x509.SubjectAlternativeNameExtension([{ type: 'url', value: memberUri(networkId, memberId) }]),
+    ],
+  });
+  return Buffer.from(request.rawData).toString('base64');
+}
+
+/**
+ * Nothing of a request goes into the certificate: it has to be of that member and key, and signed with it.
+ *
+ * @throws PhtError `certificate.invalid`
+ */
+export async function assertRequest(
+  request: string,
+  expected: { networkId: string; memberId: string; publicJwk: Ed25519PublicJwk },
+): Promise<void> {
+  const { networkId, memberId, publicJwk } = expected;
+  const invalid = (why: string, cause?: unknown): PhtError =>
+    new PhtError('certificate.invalid', `the certificate request of ${memberId} ${why}`, { cause });
+  const x509 = await loadX509();
+  let read: { x: string | undefined; uris: string[]; signed: boolean };
+  try {
+    const parsed = new x509.Pkcs10CertificateRequest(Buffer.from(request, 'base64'));
+    const key = createPublicKey({ key: Buffer.from(parsed.publicKey.rawData), format: 'der', type: 'spki' });
+    const named = parsed.extensions.filter((each) => each instanceof x509.SubjectAlternativeNameExtension);
+    read = {
+      x: key.asymmetricKeyType === 'ed25519' ? key.export({ format: 'jwk' }).x : undefined,
+      uris: named.flatMap(({ names }) => names.toJSON().map(({ type, value }) => `${type}:${value}`)),
+      signed: await parsed.verify(),
+    };
+  } catch (cause) {
+    throw invalid('cannot be read', cause);
+  }
+  if (!read.signed) throw invalid('is not signed with the key it asks for');
+  if (read.x !== publicJwk.x) throw invalid('asks for another key than the one that is enrolled');
+  if (read.uris.length !== 1 || read.uris[0] !== `url:${memberUri(networkId, memberId)}`)
+    throw invalid('asks for another name');
+}
+
 /** @param certificate DER in base64, as the network file holds it */
 export function pemOf(certificate: string): string {
   const lines = certificate.match(/.{1,64}/g) ?? [];
@@ -84,7 +131,7 @@ export function privateKeyPem(jwk: Ed25519PrivateJwk): string {
     .toString();
 }
 
-/** Takes over 100 ms to load, and only the authority ever needs it. */
+/** Takes over 100 ms to load, and only enrolling and the authority ever need it. */
 async function loadX509(): Promise<typeof import('@peculiar/x509')> {
   await import('reflect-metadata');
   return import('@peculiar/x509');

@@ -10,7 +10,7 @@ import {
 import { PhtError } from '../../model/error.ts';
 import type { Client } from '../../ports/wire.ts';
 import { PinnedCredentials } from './credentials.ts';
-import type { ServerMember, TlsFiles } from './identity.ts';
+import type { ServerMember, TlsSource } from './identity.ts';
 import { KEEPALIVE, MESSAGE_BYTES_MAX, WINDOW_BYTES } from './limits.ts';
 import { splitAddress } from './listener.ts';
 import { methodsOf } from './methods.ts';
@@ -19,6 +19,11 @@ import { parseProxy } from './proxy.ts';
 /** One connection to one member, kept up by itself; clients of several services share it. */
 export type Channel = {
   client<S extends DescService>(service: S): Client<S>;
+  /**
+   * A new connection, with the certificates and keys of now, for all calls from now on. Calls that are under way end on
+   * the one they began on.
+   */
+  renew(): void;
   close(): void;
 };
 
@@ -26,8 +31,8 @@ export type ConnectOptions =
   | {
       /** `host:port` from the member's own configuration. */
       address: string;
-      tls: TlsFiles;
-      serverMember: ServerMember;
+      tls: TlsSource;
+      serverMember: ServerMember | (() => ServerMember);
       /** `http://[user:password@]host:port`; the environment's proxies are ignored. */
       proxy?: string;
       /** How often an idle connection is pinged; for tests of proxies that cut it. */
@@ -42,6 +47,8 @@ export type ConnectOptions =
     };
 
 const HANDSHAKE_MS = 15_000;
+/** A call that waits for its connection while another one is begun still gets it. */
+const LINGER_MS = 60_000;
 
 const SETTINGS: ChannelOptions = {
   'grpc.enable_http_proxy': 0,
@@ -62,10 +69,25 @@ const SETTINGS: ChannelOptions = {
 /** @throws PhtError `config.invalid`; connecting itself happens with the first call */
 export function connect(options: ConnectOptions): Channel {
   setLogVerbosity(logVerbosity.NONE);
-  const grpc = options.tls === null ? overSocket(options.address) : overTls(options);
+  const open = (): GrpcClient => (options.tls === null ? overSocket(options.address) : overTls(options));
+  let current = open();
+  const lingering = new Map<GrpcClient, NodeJS.Timeout>();
+  const leave = (grpc: GrpcClient): void => {
+    clearTimeout(lingering.get(grpc));
+    lingering.delete(grpc);
+    grpc.close();
+  };
   return {
-    client: (service) => methodsOf(grpc, service),
-    close: () => grpc.close(),
+    client: (service) => methodsOf(() => current, service),
+    renew: () => {
+      const old = current;
+      current = open();
+      lingering.set(old, setTimeout(() => leave(old), LINGER_MS).unref());
+    },
+    close: () => {
+      current.close();
+      for (const old of [...lingering.keys()]) leave(old);
+    },
   };
 }
 
@@ -76,8 +98,10 @@ function overSocket(address: string): GrpcClient {
   return new GrpcClient(address, credentials.createInsecure(), SETTINGS);
 }
 
-function overTls(options: Extract<ConnectOptions, { tls: TlsFiles }>): GrpcClient {
-  const { address, tls, serverMember, handshakeMs = HANDSHAKE_MS } = options;
+function overTls(options: Extract<ConnectOptions, { serverMember: unknown }>): GrpcClient {
+  const { address, tls, handshakeMs = HANDSHAKE_MS } = options;
+  const known = options.serverMember;
+  const serverMember = typeof known === 'function' ? known : (): ServerMember => known;
   const { host } = splitAddress(address);
   const proxy = options.proxy === undefined ? null : parseProxy(options.proxy);
   const dialled =
@@ -90,7 +114,7 @@ function overTls(options: Extract<ConnectOptions, { tls: TlsFiles }>): GrpcClien
       ...(options.keepaliveMs === undefined ? {} : { 'grpc.keepalive_time_ms': options.keepaliveMs }),
       'grpc.default_authority': address,
       // Firewalls read the server name; RFC 6066 forbids an address there.
-      'grpc.ssl_target_name_override': isIP(host) === 0 ? host : `${serverMember.memberId}.invalid`,
+      'grpc.ssl_target_name_override': isIP(host) === 0 ? host : `${serverMember().memberId}.invalid`,
     },
   );
 }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
-import { ChannelCredentials } from '@grpc/grpc-js';
-import { mismatchOf, type ServerMember, type TlsFiles } from './identity.ts';
+import { CallCredentials, ChannelCredentials } from '@grpc/grpc-js';
+import { filesOf, mismatchOf, type ServerMember, type TlsFiles, type TlsSource } from './identity.ts';
 import { type HttpProxy, openTunnel } from './proxy.ts';
 
 type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>;
@@ -9,8 +9,9 @@ type ConnectorArguments = Parameters<ChannelCredentials['_createSecureConnector'
 
 export type Dial = {
   target: string;
-  tls: TlsFiles;
-  serverMember: ServerMember;
+  tls: TlsSource;
+  /** Asked for each connection, as its key may be renewed. */
+  serverMember: () => ServerMember;
   proxy: HttpProxy | null;
   handshakeMs: number;
 };
@@ -18,25 +19,14 @@ export type Dial = {
 /**
  * Mutual TLS 1.3 to one pinned member, through the configured proxy if there is one. grpc-js takes its own proxy from
  * the environment and waits without end for a peer that accepts and says nothing; so both are done here, on the socket
- * that it has just connected.
+ * that it has just connected. Each connection takes the certificates and keys of its own moment.
  */
 export class PinnedCredentials extends ChannelCredentials {
   readonly #dial: Dial;
-  readonly #inner: ChannelCredentials;
 
   constructor(dial: Dial) {
     super();
     this.#dial = dial;
-    const context = createSecureContext({
-      ca: dial.tls.authorityPem,
-      cert: dial.tls.certificatePem,
-      key: dial.tls.privateKeyPem,
-      minVersion: 'TLSv1.3',
-    });
-    this.#inner = ChannelCredentials.createFromSecureContext(context, {
-      // The host name plays no part: an address may change, the member and its key may not.
-      checkServerIdentity: (_host, certificate) => mismatchOf(certificate.raw, dial.serverMember),
-    });
   }
 
   override _isSecure(): boolean {
@@ -48,19 +38,37 @@ export class PinnedCredentials extends ChannelCredentials {
   }
 
   override _createSecureConnector(...parameters: ConnectorArguments): Connector {
-    const inner = this.#inner._createSecureConnector(...parameters);
+    const { proxy, target, tls, serverMember, handshakeMs } = this.#dial;
     const secure = async (socket: Socket): ReturnType<Connector['connect']> => {
-      const { proxy, target } = this.#dial;
+      const files = await filesOf(tls);
       if (proxy !== null) await openTunnel(socket, target, proxy);
-      return inner.connect(socket);
+      return credentialsOf(files, serverMember())
+        ._createSecureConnector(...parameters)
+        .connect(socket);
     };
     return {
-      connect: (socket) => withinHandshake(socket, secure(socket), this.#dial.handshakeMs),
-      waitForReady: () => inner.waitForReady(),
-      getCallCredentials: () => inner.getCallCredentials(),
-      destroy: () => inner.destroy(),
+      connect: (socket) => withinHandshake(socket, secure(socket), handshakeMs),
+      waitForReady: async () => undefined,
+      getCallCredentials: () => parameters[2] ?? CallCredentials.createEmpty(),
+      destroy: () => undefined,
     };
   }
+}
+
+function credentialsOf(
+  { authorityPem, certificatePem, privateKeyPem }: TlsFiles,
+  serverMember: ServerMember,
+): ChannelCredentials {
+  const context = createSecureContext({
+    ca: authorityPem,
+    cert: certificatePem,
+    key: privateKeyPem,
+    minVersion: 'TLSv1.3',
+  });
+  return ChannelCredentials.createFromSecureContext(context, {
+    // The host name plays no part: an address may change, the member and its key may not.
+    checkServerIdentity: (_host, certificate) => mismatchOf(certificate.raw, serverMember),
+  });
 }
 
 async function withinHandshake<T>(socket: Socket, work: Promise<T>, handshakeMs: number): Promise<T> {

@@ -9,6 +9,11 @@ import type { TlsFiles } from './identity.ts';
 /** A listening socket that hands on each accepted (and, over TLS, authenticated) connection. */
 export type Listener = { address: string; close(): Promise<void> };
 
+export type TlsListener = Listener & {
+  /** For connections from now on; those that are open stay as they are. */
+  renew(tls: TlsFiles): void;
+};
+
 const CONNECTIONS_MAX = 2048;
 const HANDSHAKE_MS_MAX = 10_000;
 const ANSWER_MS_MAX = 1000;
@@ -21,15 +26,12 @@ export async function listenTls(
   tls: TlsFiles,
   onConnection: (socket: Socket) => void,
   onRefused: (reason: string) => void,
-): Promise<Listener> {
+): Promise<TlsListener> {
   const { host, port } = splitAddress(address);
   const server = createTlsServer({
-    ca: tls.authorityPem,
-    cert: tls.certificatePem,
-    key: tls.privateKeyPem,
+    ...contextOf(tls),
     requestCert: true,
     rejectUnauthorized: true,
-    minVersion: 'TLSv1.3',
     ALPNProtocols: ['h2'],
     handshakeTimeout: HANDSHAKE_MS_MAX,
   });
@@ -42,7 +44,15 @@ export async function listenTls(
   await listening(server, () => server.listen({ host, port }), address);
   const bound = server.address();
   const boundPort = bound !== null && typeof bound === 'object' ? bound.port : port;
-  return { address: `${host.includes(':') ? `[${host}]` : host}:${boundPort}`, close: () => closed(server) };
+  return {
+    address: `${host.includes(':') ? `[${host}]` : host}:${boundPort}`,
+    close: () => closed(server),
+    renew: (files) => server.setSecureContext(contextOf(files)),
+  };
+}
+
+function contextOf({ authorityPem, certificatePem, privateKeyPem }: TlsFiles) {
+  return { ca: authorityPem, cert: certificatePem, key: privateKeyPem, minVersion: 'TLSv1.3' } as const;
 }
 
 /**

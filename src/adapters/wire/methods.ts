@@ -25,9 +25,10 @@ const UNARY_MS = 30_000;
 const DEADLINE_MS_MAX = 2 ** 31 - 1;
 
 type Init = Record<string, unknown>;
-type Wire = { grpc: GrpcClient; method: DescMethod; definition: MethodDefinition<Message, Message> };
+type Wire = { grpc: () => GrpcClient; method: DescMethod; definition: MethodDefinition<Message, Message> };
 
-export function methodsOf<S extends DescService>(grpc: GrpcClient, service: S): Client<S> {
+/** @param grpc asked for each call: a connection may be replaced by a newer one */
+export function methodsOf<S extends DescService>(grpc: () => GrpcClient, service: S): Client<S> {
   const methods = service.methods.map((method) => {
     const wire: Wire = { grpc, method, definition: methodDefinition(method) };
     return [method.localName, callerFor(wire)] as const;
@@ -53,7 +54,7 @@ function unary({ grpc, method, definition }: Wire, init: Init, options: CallOpti
   const { signal } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(abortError(signal));
-    const call = grpc.makeUnaryRequest(
+    const call = grpc().makeUnaryRequest(
       path,
       requestSerialize,
       responseDeserialize,
@@ -81,7 +82,7 @@ async function* downstream(
   if (signal?.aborted === true) throw abortError(signal);
   const request = messageOf(method.input, init);
   const deadline = deadlineOf(options);
-  const call = grpc.makeServerStreamRequest(
+  const call = grpc().makeServerStreamRequest(
     path,
     requestSerialize,
     responseDeserialize,
@@ -121,7 +122,7 @@ async function upstream(wire: Wire, requests: AsyncIterable<Init>, options: Call
     () => undefined,
   );
   let open = true;
-  const call = wire.grpc.makeClientStreamRequest<Message | typeof TORN, Message>(
+  const call = wire.grpc().makeClientStreamRequest<Message | typeof TORN, Message>(
     path,
     (message) => (message === TORN ? TORN : requestSerialize(message as Message)),
     responseDeserialize,

@@ -7,10 +7,12 @@ import { PhtError } from '../../model/error.ts';
 import type { Member, Network } from '../../model/network.ts';
 import type { Bound, MethodAccess } from './bind.ts';
 import { type Answerer, answererFor, type Frame } from './calls.ts';
-import { memberBehind, type TlsFiles } from './identity.ts';
+import { filesOf, memberPresented, presentedIn, type TlsSource } from './identity.ts';
 import { KEEPALIVE, MESSAGE_BYTES_MAX, WINDOW_BYTES } from './limits.ts';
 import { type Listener, listenTls, listenUnix } from './listener.ts';
 import { serviceDefinition } from './service-definition.ts';
+import { type StandingWatch, watchStanding } from './standing-watch.ts';
+import { createTlsRenewal } from './tls-renewal.ts';
 
 /** Details first, then the message, as pino has it. */
 export type WireLog = {
@@ -22,8 +24,9 @@ export type WireLog = {
 export type ServeOptions = {
   /** `host:port` with TLS, `unix:/path` without. */
   listen: string;
-  tls: TlsFiles | null;
-  /** The network file in force; asked anew for every call. */
+  /** Asked again whenever the network file has changed, for the connections from then on. */
+  tls: TlsSource | null;
+  /** The network file in force; asked anew for every call, and several times a second. */
   network: () => Network;
   services: readonly Bound[];
   log: WireLog;
@@ -64,21 +67,24 @@ export async function serve(options: ServeOptions): Promise<{ address: string; c
     'grpc.enable_channelz': 0,
     ...KEEPALIVE,
   });
-  for (const bound of options.services) addService(server, bound, options, limits, closing);
+  const standing: Standing = { watch: null };
+  for (const bound of options.services) addService(server, bound, { options, limits, closing, standing });
   // We accept connections ourselves: grpc-js offers neither TLS 1.3 alone nor a private Unix socket.
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   limitPings(server, limits, options.log);
   const connections = new Set<Socket>();
   const onConnection = (socket: Socket) => {
     connections.add(socket);
+    standing.watch?.connection(socket);
     socket.once('close', () => connections.delete(socket));
     socket.setNoDelay(true);
     injector.injectConnection(socket);
   };
-  const listener = await listen(options, onConnection);
+  const listener = await listen(options, onConnection, standing);
   return {
     address: listener.address,
     close: async () => {
+      standing.watch?.close();
       const unbound = listener.close();
       closing.streams.abort();
       // Says goodbye on each connection, which ends with its last call; its own callback cannot be relied on.
@@ -99,10 +105,40 @@ async function emptied(connections: ReadonlySet<Socket>, waitMs: number): Promis
   }
 }
 
-function listen(options: ServeOptions, onConnection: (socket: Socket) => void): Promise<Listener> {
-  if (options.tls === null) return listenUnix(options.listen.slice('unix:'.length), onConnection);
-  const onRefused = (reason: string) => options.log.warn({ reason }, 'refused a connection');
-  return listenTls(options.listen, options.tls, onConnection, onRefused);
+/** Null on a Unix socket, where nobody is a member. */
+type Standing = { watch: StandingWatch | null };
+
+async function listen(
+  options: ServeOptions,
+  onConnection: (socket: Socket) => void,
+  standing: Standing,
+): Promise<Listener> {
+  const { tls, log } = options;
+  if (tls === null) return listenUnix(options.listen.slice('unix:'.length), onConnection);
+  const onRefused = (reason: string) => log.warn({ reason }, 'refused a connection');
+  const files = await filesOf(tls);
+  const listener = await listenTls(options.listen, files, onConnection, onRefused);
+  const renewal = createTlsRenewal({
+    source: tls,
+    first: files,
+    show: listener.renew,
+    failed: (err) => log.error({ err }, 'connections go on with the certificate of before'),
+    nowMs: options.nowMs ?? Date.now,
+  });
+  standing.watch = watchStanding({
+    network: options.network,
+    nowMs: options.nowMs ?? Date.now,
+    changed: (now) => void renewal.look(now),
+    closed: (member, why) => log.warn({ member, why }, 'closed a connection'),
+    failed: (err) => log.error({ err }, 'the network file cannot be read'),
+  });
+  return {
+    address: listener.address,
+    close: () => {
+      renewal.close();
+      return listener.close();
+    },
+  };
 }
 
 /** Without TLS only local services on a Unix socket; over the network only services that name their roles. */
@@ -117,12 +153,17 @@ function assertExposure({ listen: address, tls, services }: ServeOptions): void 
   }
 }
 
+type Serving = {
+  options: ServeOptions;
+  limits: ServerLimits;
+  closing: { streams: AbortController; all: AbortController };
+  standing: Standing;
+};
+
 function addService(
   server: Server,
   { service, implementation, access }: Bound,
-  options: ServeOptions,
-  limits: ServerLimits,
-  closing: { streams: AbortController; all: AbortController },
+  { options, limits, closing, standing }: Serving,
 ): void {
   const answerers: Record<string, Answerer> = {};
   for (const method of service.methods) {
@@ -137,8 +178,9 @@ function addService(
       closing: (deadlineMs === 'open' ? closing.streams : closing.all).signal,
       authenticate: (call) => {
         const raw = call.getAuthContext().sslPeerCertificate?.raw;
-        return authenticate(raw, roles, service, options);
+        return authenticate(raw, { roles, formerKeys: own?.formerKeys ?? false }, service, options);
       },
+      watch: (check, end) => standing.watch?.call(check, end) ?? (() => undefined),
       onFailure: (path, caller, error) => logFailure(options.log, path, caller, error),
     };
     answerers[method.localName] = answererFor(frame, bodyOf.bind(implementation));
@@ -152,13 +194,13 @@ function defaultDeadlineMs(method: DescMethod, limits: ServerLimits): MethodAcce
 
 function authenticate(
   certificate: Uint8Array | undefined,
-  roles: Bound['access']['roles'],
+  { roles, formerKeys }: { roles: Bound['access']['roles']; formerKeys: boolean },
   service: DescService,
   { network, nowMs = Date.now, tls }: ServeOptions,
 ): Member | null {
   if (roles === 'local' && tls === null) return null;
   if (certificate === undefined) throw new PhtError('forbidden', 'the caller showed no certificate');
-  const member = memberBehind(certificate, network(), nowMs());
+  const member = memberPresented(presentedIn(certificate), network(), nowMs(), { formerKeys });
   if (roles === 'local' || !roles.includes(member.role)) {
     throw new PhtError('forbidden', `a ${member.role} may not call this method of ${service.name}`);
   }

@@ -37,7 +37,12 @@ describe('golden checkpoints', () => {
   });
 
   test('both open', () => {
-    expect(openCheckpoint(golden.checkpoint, trust)).toEqual({ checkpoint: head, text, cosignatures: [] });
+    expect(openCheckpoint(golden.checkpoint, trust)).toEqual({
+      checkpoint: head,
+      text,
+      signedBy: trust.logKeys,
+      cosignatures: [],
+    });
     const { cosignatures } = openCheckpoint(Buffer.from(golden.cosignedCheckpoint), trust);
     expect(cosignatures).toEqual([{ key: WITNESS_SIGNER.key, timeS: goldenTimeS() }]);
     expect(goldenTimeS()).toBe(1_795_225_997);

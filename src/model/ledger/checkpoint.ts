@@ -34,6 +34,8 @@ export interface OpenedCheckpoint {
   readonly checkpoint: Checkpoint;
   /** The signed text, byte for byte what a witness cosigns. */
   readonly text: string;
+  /** Which of the log keys have signed: one, unless somebody signs with an old key and its successor. */
+  readonly signedBy: readonly NoteKey[];
   readonly cosignatures: readonly VerifiedSignature[];
 }
 
@@ -106,10 +108,12 @@ export function openCheckpoint(input: Uint8Array | string, trust: CheckpointTrus
     throw invalid('a log key and a witness key were confused');
   }
   const { text, verified } = openNote(input, [...trust.logKeys, ...trust.witnessKeys]);
-  if (!verified.some(({ key }) => key.type === TYPE_LOG)) {
+  const signedBy = verified.map(({ key }) => key).filter(({ type }) => type === TYPE_LOG);
+  if (signedBy.length === 0) {
     throw new PhtError('signer.unknown', `the checkpoint is not signed by the ledger ${trust.origin}`);
   }
   const checkpoint = parseCheckpoint(text);
   if (checkpoint.origin !== trust.origin) throw invalid('a checkpoint belongs to another ledger');
-  return { checkpoint, text, cosignatures: verified.filter(({ key }) => key.type === TYPE_COSIGNATURE) };
+  const cosignatures = verified.filter(({ key }) => key.type === TYPE_COSIGNATURE);
+  return { checkpoint, text, signedBy, cosignatures };
 }

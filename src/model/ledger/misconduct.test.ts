@@ -117,6 +117,50 @@ describe('the proof of misconduct', () => {
     );
   });
 
+  describe('of a log that has rotated its key', () => {
+    const rotated = async (change: { invalidAfterMs?: number } = {}) => {
+      const made = await makeNetwork();
+      const name = ledgerOrigin(made.network.id, 'dispatcher');
+      const keysOf = (jwk: ReturnType<typeof ed25519>): NoteSigner => {
+        const { sign, publicJwk } = signerOf(jwk);
+        return { key: logKey(name, publicJwk), sign };
+      };
+      const log = ed25519();
+      const listed = made.network.members.get('dispatcher');
+      if (listed === undefined) throw new Error('no dispatcher');
+      const member = { ...listed, keys: { ...listed.keys, log: signerOf(log).publicJwk } };
+      const { network } = made.next({ renewed: [{ member, ...change }] });
+      const [old, now] = [keysOf(memberIn(made, 'dispatcher').keys.log), keysOf(log)];
+      const pair = (first: NoteSigner, second: NoteSigner) => ({
+        ...{ member: 'dispatcher', origin: name, size: 5 },
+        notes: [noted(5, rootA, first), noted(5, rootB, second)] as const,
+      });
+      return { network, old, now, pair };
+    };
+
+    test('two roots convict it whichever of the two keys signed them', async () => {
+      const { network, old, now, pair } = await rotated();
+      for (const [first, second] of [
+        [old, now],
+        [now, old],
+        [old, old],
+        [now, now],
+      ] as const) {
+        const read = parseMisconduct(formatMisconduct(misconductOf(network, pair(first, second))));
+        verifyMisconduct(read, [old.key, now.key]);
+        expect(read.secondVkey === undefined).toBe(first === second);
+        const other = first === old ? now : old;
+        expect(codeOf(() => verifyMisconduct(read, other.key))).toBe('proof.invalid');
+      }
+    });
+
+    test('a key that was in other hands convicts nobody', async () => {
+      const { network, old, now, pair } = await rotated({ invalidAfterMs: 1 });
+      expect(codeOf(() => misconductOf(network, pair(old, now)))).toBe('signer.unknown');
+      expect(misconductOf(network, pair(now, now)).vkey).toBeDefined();
+    });
+  });
+
   test('a file that is damaged or spelled otherwise is refused', () => {
     const file = Buffer.from(formatMisconduct(proof()));
     const value = JSON.parse(file.toString()) as Record<string, unknown>;

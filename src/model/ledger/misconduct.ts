@@ -2,10 +2,11 @@ import { z } from 'zod';
 import { PhtError } from '../error.ts';
 import { type Digest, digestOf } from '../id.ts';
 import type { Network } from '../network.ts';
+import { logKeysOf } from '../past-keys.ts';
 import { parseWith, Sha256Hex, Slug } from '../schema.ts';
 import { openCheckpoint, parseCheckpoint } from './checkpoint.ts';
-import { formatNote, parseNote } from './note.ts';
-import { ledgerOrigin, logKey } from './origin.ts';
+import { formatNote, openNote, parseNote } from './note.ts';
+import { ledgerOrigin } from './origin.ts';
 import { sameBytes } from './strict.ts';
 import { formatVkey, isSignedBy, type NoteKey } from './vkey.ts';
 
@@ -22,6 +23,8 @@ const MisconductFile = z.strictObject({
   member: Slug,
   origin: z.string().min(1).max(200),
   vkey: z.string().min(1).max(400),
+  /** Of the second note, where another key of the same log signed it. */
+  secondVkey: z.string().min(1).max(400).optional(),
   size: z.int().min(0),
   notes: z.tuple([Note, Note]),
 });
@@ -60,28 +63,57 @@ export function onlySignedBy(note: string, key: NoteKey): string {
 }
 
 /**
- * The proof for a conflict that was found in this network.
+ * The keys whose holder answers for what they signed: those of the member, revoked or not, but none that was reported to
+ * be in other hands.
+ */
+export function accountableKeys(network: Network, member: string): NoteKey[] {
+  return logKeysOf(network, member)
+    .filter(({ stolen }) => !stolen)
+    .map(({ key }) => key);
+}
+
+/**
+ * The proof for a conflict that was found in this network. A log that has rotated its key answers for both: two roots for
+ * one size are a conflict whichever of them signed.
  *
- * @throws PhtError `signer.unknown` when the network has no log key of that member, `proof.invalid`
+ * @throws PhtError `signer.unknown` when the network has no log key of that member, `signature.invalid`, `proof.invalid`
  */
 export function misconductOf(network: Network, conflict: SignedPair & { member: string }): Misconduct {
   const { member, origin, size } = conflict;
-  const jwk = network.members.get(member)?.keys.log;
-  if (jwk === undefined)
-    throw new PhtError('signer.unknown', `the network file names no log key of ${member}`);
-  const key = logKey(origin, jwk);
-  const [first, second] = conflict.notes;
-  const notes: [string, string] = [onlySignedBy(first, key), onlySignedBy(second, key)];
-  const found = { schema: SCHEMA, networkId: network.id, member, origin, vkey: formatVkey(key), size, notes };
-  const misconduct: Misconduct = { ...found, schema: SCHEMA };
-  verifyMisconduct(misconduct, key);
+  const keys = accountableKeys(network, member);
+  if (keys.length === 0)
+    throw new PhtError(
+      'signer.unknown',
+      `the network file names no log key of ${member} that it answers for`,
+    );
+  const [first, second] = conflict.notes.map((note) => signedByOneOf(note, keys));
+  if (first === undefined || second === undefined) throw unproven('a note is missing');
+  const misconduct: Misconduct = {
+    schema: SCHEMA,
+    networkId: network.id,
+    member,
+    origin,
+    vkey: formatVkey(first.key),
+    ...(first.key === second.key ? {} : { secondVkey: formatVkey(second.key) }),
+    size,
+    notes: [first.note, second.note],
+  };
+  verifyMisconduct(misconduct, keys);
   return misconduct;
+}
+
+function signedByOneOf(note: string, keys: readonly NoteKey[]): { key: NoteKey; note: string } {
+  const [signed] = openNote(note, keys).verified;
+  if (signed === undefined) throw unproven('a note is not signed');
+  return { key: signed.key, note: onlySignedBy(note, signed.key) };
 }
 
 /** The file's one spelling: JSON with its members in fixed order and a newline. */
 export function formatMisconduct(misconduct: Misconduct): Uint8Array {
-  const { schema, networkId, member, origin, vkey, size, notes } = misconduct;
-  return Buffer.from(`${JSON.stringify({ schema, networkId, member, origin, vkey, size, notes })}\n`);
+  const { schema, networkId, member, origin, vkey, secondVkey, size, notes } = misconduct;
+  const second = secondVkey === undefined ? {} : { secondVkey };
+  const file = { schema, networkId, member, origin, vkey, ...second, size, notes };
+  return Buffer.from(`${JSON.stringify(file)}\n`);
 }
 
 /**
@@ -98,18 +130,21 @@ export function parseMisconduct(bytes: Uint8Array): Misconduct {
 }
 
 /**
- * Whether the file proves what it says, from nothing but the ledger's public key.
+ * Whether the file proves what it says, from nothing but the ledger's public keys.
  *
- * @param key the accused's log key as the verifier knows it, from a pinned network file or out of band
+ * @param keys the accused's log keys as the verifier knows them, from a pinned network file or out of band
  * @throws PhtError `proof.invalid`
  */
-export function verifyMisconduct(misconduct: Misconduct, key: NoteKey): void {
-  const { networkId, member, origin, vkey, size, notes } = misconduct;
+export function verifyMisconduct(misconduct: Misconduct, keys: NoteKey | readonly NoteKey[]): void {
+  const { networkId, member, origin, vkey, secondVkey, size, notes } = misconduct;
   if (origin !== ledgerOrigin(networkId, member)) throw unproven('its origin is not that of the member');
-  if (key.name !== origin || formatVkey(key) !== vkey)
-    throw unproven('it names another key than the one it is verified with');
-  const [first, second] = notes.map((note) => headOf(note, key));
-  if (first === undefined || second === undefined) throw unproven('a note is missing');
+  const known = [keys].flat();
+  const keyOf = (text: string): NoteKey => {
+    const key = known.find((candidate) => candidate.name === origin && formatVkey(candidate) === text);
+    if (key === undefined) throw unproven('it names another key than the one it is verified with');
+    return key;
+  };
+  const [first, second] = [headOf(notes[0], keyOf(vkey)), headOf(notes[1], keyOf(secondVkey ?? vkey))];
   if (first.size !== size || second.size !== size)
     throw unproven('the two notes are not of the size it names');
   if (sameBytes(first.root, second.root)) throw unproven('both notes have the same root, as they should');

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { VerifiedSignature } from './note.ts';
-import { witnessedTimeMs } from './witnessed-time.ts';
+import { existedByMs, witnessedTimeMs } from './witnessed-time.ts';
 
 const at = (...times: (number | null)[]): VerifiedSignature[] =>
   times.map((timeS) => ({ key: {} as VerifiedSignature['key'], timeS }));
@@ -16,4 +16,20 @@ test('too few tell nothing', () => {
   expect(witnessedTimeMs([], 1)).toBeNull();
   expect(witnessedTimeMs(at(100), 1)).toBeNull();
   expect(witnessedTimeMs(at(100, null), 1)).toBeNull();
+});
+
+test('liars do not make a checkpoint older than an honest witness saw it', () => {
+  expect(existedByMs(at(100, 101, 102), 1)).toBe(101_000);
+  expect(existedByMs(at(1, 101, 102), 1)).toBe(101_000);
+  expect(existedByMs(at(1, 101), 1)).toBe(101_000);
+  expect(existedByMs(at(1, 2, 100, 101, 102), 2)).toBe(100_000);
+  // Nor younger, where more than the liars have seen it.
+  expect(existedByMs(at(100, 101, 9_999_999), 1)).toBe(101_000);
+});
+
+test('what has no time tells none', () => {
+  expect(existedByMs(at(), 1)).toBeNull();
+  expect(existedByMs(at(100), 1)).toBeNull();
+  expect(existedByMs(at(0, 100), 1)).toBeNull();
+  expect(existedByMs(at(null, 100), 1)).toBeNull();
 });

@@ -1,0 +1,145 @@
+import { nextKeys } from '../adapters/home/key-rotation.ts';
+import { type Ed25519PrivateJwk, generateKey, publicOf } from '../adapters/home/keys.ts';
+import { PhtError } from '../model/error.ts';
+import { datesOf, faultOf, readCertificate } from '../model/member-certificate.ts';
+import type { RoleKeys } from '../model/network-statements.ts';
+import type { Frame } from './frame.ts';
+import { issuingAuthority } from './network-certify.ts';
+import { type Authority, BACKDATE_MS, openAuthority, parseDays } from './network-desk.ts';
+import { newTlsAuthority } from './network-init.ts';
+import { type NewRoot, ownRootSigner, proposeRoot, rootTold } from './network-root.ts';
+import { rootKeysFrom } from './network-root-key.ts';
+
+/** `pht network rotate` in the authority's home: each a new root, as it is the root that names keys. */
+
+export type RotateOptions = {
+  lost?: true;
+  rootKey?: string[];
+  rootThreshold?: string;
+  rootExpiresDays: string;
+  retire?: true;
+  atOnce?: true;
+};
+export type RotatedRole = 'root' | 'members' | 'freshness' | 'tls-authority';
+
+/** @throws PhtError `config.missing` without the root key, `usage.invalid`, `passphrase.required` */
+export async function rotateRole(frame: Frame, what: RotatedRole, options: RotateOptions): Promise<void> {
+  const authority = openAuthority(frame);
+  const expiresDays = parseDays('--root-expires-days', options.rootExpiresDays);
+  if (what !== 'root' && (options.rootKey !== undefined || options.rootThreshold !== undefined))
+    throw new PhtError('usage.invalid', '--root-key and --root-threshold go with rotate root');
+  if (what !== 'tls-authority' && (options.retire === true || options.atOnce === true))
+    throw new PhtError('usage.invalid', '--retire and --at-once go with rotate tls-authority');
+  if (options.lost === true && (what !== 'root' || options.rootKey === undefined))
+    throw new PhtError('usage.invalid', '--lost goes with rotate root, and --root-key for each other holder');
+  const next = { ...(await changeOf(frame, what, authority, options)), expiresDays };
+  const outcome = await proposeRoot(frame, authority, next);
+  const { home, network } = authority;
+  const done = 'network' in outcome;
+  frame.output.result(
+    {
+      ...{ networkId: network.id, rotated: what, inForce: done },
+      ...(done ? { rootVersion: outcome.network.rootVersion, version: outcome.network.version } : outcome),
+    },
+    [...rootTold(home, outcome), ...LATER[what](options, done)],
+  );
+}
+
+const OFFLINE = 'Take keys/root.jwe offline again; the key before it is in keys/former.';
+const LATER: Readonly<Record<RotatedRole, (options: RotateOptions, done: boolean) => string[]>> = {
+  root: (_options, done) => [
+    OFFLINE,
+    ...(done ? ['Destroy the old root key once every member has the new root.'] : []),
+  ],
+  members: () => [OFFLINE],
+  freshness: () => [OFFLINE],
+  'tls-authority': ({ retire, atOnce }) =>
+    retire === true || atOnce === true
+      ? [OFFLINE]
+      : [
+          OFFLINE,
+          'The new authority issues once every fresh member knows it: pht network freshen sees to that.',
+          'Then drop the old one with: pht network rotate tls-authority --retire',
+        ],
+};
+
+type Change = Omit<NewRoot, 'expiresDays'>;
+
+async function changeOf(
+  frame: Frame,
+  what: RotatedRole,
+  authority: Authority,
+  options: RotateOptions,
+): Promise<Change> {
+  const { predicate } = authority.root;
+  if (what === 'tls-authority') return tlsChange(frame, authority, options);
+  const key = generateKey(what);
+  if (what !== 'root')
+    return { change: { [what]: { keys: [publicOf(key)], threshold: 1 } }, keys: { [what]: key } };
+  return {
+    change: { root: await nextRootKeys(authority, key, options, predicate.roles.root) },
+    keys: { root: key },
+    ...(options.lost === true ? { withoutOld: true } : {}),
+  };
+}
+
+/** The authority's own key is replaced; those of the other holders stay, or are given anew. */
+async function nextRootKeys(
+  { home, root }: Authority,
+  key: Ed25519PrivateJwk,
+  options: RotateOptions,
+  before: RoleKeys,
+): Promise<RoleKeys> {
+  const own = publicOf(key);
+  if (options.rootKey !== undefined || options.rootThreshold !== undefined) return rootKeysFrom(own, options);
+  if (before.keys.length === 1) return { keys: [own], threshold: 1 };
+  const { publicJwk } = await ownRootSigner(home, root.predicate);
+  return { ...before, keys: before.keys.map((each) => (each.x === publicJwk.x ? own : each)) };
+}
+
+async function tlsChange(
+  frame: Frame,
+  authority: Authority,
+  { retire, atOnce }: RotateOptions,
+): Promise<Change> {
+  const { predicate } = authority.root;
+  const held = predicate.tlsAuthorities;
+  const waiting = nextKeys(authority.home)['tls-authority'] !== undefined;
+  if (retire === true) return { change: { tlsAuthorities: [await remaining(frame, authority)] }, keys: {} };
+  if (waiting && held.length > 1)
+    throw new PhtError('conflict', 'a new TLS authority is on its way already', {
+      hint: 'pht network freshen lets it take over; then: pht network rotate tls-authority --retire',
+    });
+  if (held.length > 1)
+    throw new PhtError('conflict', 'two TLS authorities are in force already', {
+      hint: 'drop the old one first: pht network rotate tls-authority --retire',
+    });
+  const keys = generateKey('tls-authority');
+  const made = await newTlsAuthority(predicate.title, keys, frame.nowMs());
+  const tlsAuthorities = atOnce === true ? [made] : [...held, made];
+  return { change: { tlsAuthorities }, keys: { 'tls-authority': keys } };
+}
+
+/** The one that issues now. Everybody must have had the time to fetch a certificate of it. */
+async function remaining(frame: Frame, { home, root, network }: Authority): Promise<string> {
+  const { tlsAuthorities, freshnessMsMax } = root.predicate;
+  if (tlsAuthorities.length < 2) throw new PhtError('usage.invalid', 'there is no old TLS authority to drop');
+  const early = (why: string): PhtError =>
+    new PhtError('conflict', `the old TLS authority cannot be dropped yet: ${why}`, {
+      hint: 'pht network freshen lets the new one take over; try again some days later',
+    });
+  if (nextKeys(home)['tls-authority'] !== undefined) throw early('the new one has not taken over');
+  const current = await issuingAuthority(home, root.predicate);
+  const judge = { id: network.id, tlsAuthorities: [current], members: network.members };
+  const sinceMs = [...network.certificates].map(([id, text]) => {
+    const certificate = readCertificate(text);
+    if (certificate === null || faultOf(certificate, judge, id) !== null)
+      throw early(`the certificate of ${id} is still of the old one`);
+    return datesOf(certificate).notBeforeMs + BACKDATE_MS;
+  });
+  // The oldest of them was issued when the new one took over, or later.
+  const untilMs = Math.min(...sinceMs) + freshnessMsMax;
+  if (frame.nowMs() < untilMs)
+    throw early(`members have until ${new Date(untilMs).toISOString().slice(0, 10)} to fetch theirs`);
+  return current;
+}
