@@ -15,6 +15,8 @@ export type Annotated = {
   explain: string | undefined;
   approvals: 1 | 2;
   actions: readonly Action[];
+  /** As Cedar itself reads it. */
+  json: PolicyJson;
 };
 
 type Read = { rule: Annotated; warnings: string[] } | { refused: string };
@@ -46,7 +48,7 @@ export function readAnnotations(json: PolicyJson, tokens: readonly Token[]): Rea
   }
   const persons = 'approvals' in annotations ? annotations['approvals'] : '1';
   if (persons !== '1' && persons !== '2') return { refused: `the @approvals of ${id} must be "1" or "2"` };
-  const rule: Annotated = { id, effect, explain, approvals: persons === '2' ? 2 : 1, actions };
+  const rule: Annotated = { id, effect, explain, approvals: persons === '2' ? 2 : 1, actions, json };
   return { rule, warnings: warningsOf(json, rule) };
 }
 

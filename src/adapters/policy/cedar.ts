@@ -99,10 +99,13 @@ function nearestFirst(all: readonly Misfit[]): string[] {
   const total = all.reduce((sum, { unmet }) => sum + unmet, 0);
   if (total <= REASONS_MAX) return all.flatMap(({ inWords: words }) => words());
   const reasons = new Set<string>();
-  for (const { inWords: words } of all.toSorted((a, b) => a.unmet - b.unmet)) {
+  let complete = true;
+  for (const { inWords: words } of all.toSorted((a, b) => a.distance - b.distance)) {
+    complete = reasons.size < REASONS_MAX;
+    if (!complete) break;
     for (const reason of words()) reasons.add(reason);
-    if (reasons.size >= REASONS_MAX) break;
   }
+  if (complete && reasons.size <= REASONS_MAX) return [...reasons];
   return [...[...reasons].slice(0, REASONS_MAX - 1), 'and conditions of further rules'];
 }
 

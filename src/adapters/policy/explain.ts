@@ -1,42 +1,78 @@
 import type { CedarValueJson } from '@cedar-policy/cedar-wasm/nodejs';
 import type { Action } from './annotations.ts';
-import { listsOf, plain, type Request, shown } from './facts.ts';
+import { plain, type Request, shown } from './facts.ts';
 import type { Prepared } from './prepared.ts';
-import { type Probed, probe } from './probes.ts';
+import { isLarge, type Probed, probe } from './probes.ts';
 import type { Rule } from './rules.ts';
+import { isFor, listsOf } from './scope.ts';
 import { type Clause, type Token, written } from './text.ts';
 
 /** Why a permit did not apply, part by part, in words. */
 
 const CLAUSE_SHOWN_MAX = 300;
 
-/** `unmet` counts; `inWords` says, and is worth its time only for what is shown. */
-export type Misfit = { unmet: number; inWords(): string[] };
+/**
+ * `unmet` counts; `distance` is small for a rule that nearly applied; `inWords` is worth its time only for what is
+ * shown.
+ */
+export type Misfit = { unmet: number; distance: number; inWords(): string[] };
 
-/** What kept each permit of these actions from applying. @throws PhtError `policy.error` */
+/** A rule for somebody else is farther than one of whose clauses many are not met. */
+const FAR = 100;
+
+/** So many rules are probed one by one before all are at once. */
+const SINGLY_MAX = 3;
+
+/**
+ * What kept each permit of these actions from applying. In a large policy that is who and which dataset a rule is for;
+ * only of rules that are for these, every clause is looked at.
+ *
+ * @throws PhtError `policy.error`
+ */
 export function misfits(policy: Prepared, actions: readonly Action[], request: Request): Misfit[] {
-  let known: Probed | undefined;
+  const { permits, probes } = policy;
+  const all = once((action: Action) => probe(probes, action, request));
   return actions.flatMap((action): Misfit[] => {
-    const about = policy.permits.flatMap((rule, at) => (rule.actions.includes(action) ? [{ rule, at }] : []));
-    if (about.length === 0) return [{ unmet: 1, inWords: () => [`no rule permits ${action}`] }];
-    if (known === undefined || policy.probes.asksForAction) known = probe(policy.probes, action, request);
-    const probed = known;
-    return about.map(({ rule, at }) => misfit(rule, policy.probes.parts[at], probed, request));
+    const about = permits.flatMap((rule, at) => (rule.actions.includes(action) ? [{ rule, at }] : []));
+    if (about.length === 0)
+      return [{ unmet: 1, distance: FAR, inWords: () => [`no rule permits ${action}`] }];
+    const asked = probes.asksForAction ? action : 'Run';
+    const near = about.filter(
+      ({ rule }) => isFor(rule, 'principal', request) && isFor(rule, 'resource', request),
+    );
+    const singly = isLarge(probes) && near.length <= SINGLY_MAX;
+    return about.map(({ rule, at }) => {
+      if (!singly) return misfit(rule, probes.ids[at], all(asked), request);
+      if (!near.some((each) => each.at === at)) return misfit(rule, undefined, null, request);
+      return misfit(rule, probes.ids[at], probe(probes, asked, request, at), request);
+    });
   });
+}
+
+function once<K, V>(make: (key: K) => V): (key: K) => V {
+  const made = new Map<K, V>();
+  return (key) => {
+    const value = made.get(key) ?? make(key);
+    made.set(key, value);
+    return value;
+  };
 }
 
 function misfit(
   rule: Rule,
-  parts: Prepared['probes']['parts'][number] | undefined,
-  { met, errors }: Probed,
+  ids: readonly string[] | undefined,
+  probed: Probed | null,
   request: Request,
 ): Misfit {
+  const scopes = (['principal', 'resource'] as const).filter((part) => !isFor(rule, part, request));
   // A clause that errs alone was guarded by an earlier one, which is then the one to name.
-  const failed = (id: string | null | undefined): boolean => id != null && !met.has(id) && !errors.has(id);
-  const scopes = (['principal', 'resource'] as const).filter((part) => failed(parts?.[part]));
-  const clauses = rule.clauses.filter((_, at) => failed(parts?.clauses[at]));
+  const clauses = rule.clauses.filter((_, at) => {
+    const id = ids?.[at];
+    return id !== undefined && probed !== null && !probed.met.has(id) && !probed.errors.has(id);
+  });
   return {
     unmet: scopes.length + clauses.length,
+    distance: scopes.length * FAR + clauses.length,
     inWords: () => [
       ...scopes.map((part) => `${rule.id}: ${otherThan(rule, part, request)}`),
       ...clauses.map((clause) => `${rule.id}: ${described(clause, request)}`),
@@ -46,7 +82,7 @@ function misfit(
 
 function otherThan({ scope }: Rule, part: 'principal' | 'resource', request: Request): string {
   const here = request[part];
-  const lists = / in List::/.test(scope[part]) ? `, ${listsOf(request, here)}` : '';
+  const lists = /\bin List\b/.test(scope[part]) ? `, ${listsOf(here, request)}` : '';
   return `is for ${clauseShown(scope[part])}, not for ${shown({ __entity: here })}${lists}`;
 }
 
@@ -90,7 +126,7 @@ export function factsNamed(tokens: readonly Token[], request: Request): string[]
 function valueShown(value: CedarValueJson, asksForList: boolean, request: Request): string {
   const entity = attributeOf(value, '__entity', true) as { type: string; id: string } | undefined;
   if (entity === undefined || !asksForList) return shown(value);
-  return `${shown(value)}, ${listsOf(request, entity)}`;
+  return `${shown(value)}, ${listsOf(entity, request)}`;
 }
 
 function attributeOf(

@@ -57,15 +57,6 @@ export function shown(value: CedarValueJson): string {
   return plain(worded(value), SHOWN_MAX);
 }
 
-/** `on the lists "known", "partners"` of whom the request says so. */
-export function listsOf({ entities }: Request, { type, id }: TypeAndId): string {
-  const found = entities.find(({ uid }) => 'type' in uid && uid.type === type && uid.id === id);
-  const names = (found?.parents ?? []).map((parent) => ('id' in parent ? parent.id : ''));
-  if (names.length === 0) return 'on no list';
-  const each = names.slice(0, 20).map((name) => JSON.stringify(name));
-  return plain(`on the list${names.length === 1 ? '' : 's'} ${each.join(', ')}`, SHOWN_MAX);
-}
-
 export function plain(line: string, charsMax: number): string {
   const text = line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '�');
   return text.length > charsMax ? `${text.slice(0, charsMax - 1)}…` : text;

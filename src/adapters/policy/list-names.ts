@@ -21,7 +21,8 @@ export function unknownLists(rules: readonly Rule[], text: string, lists: Statio
 /** The name in `List::"name"`, for the token of the string. */
 function nameAt(tokens: readonly Token[], at: number): string | null {
   const token = tokens[at];
-  if (token?.kind !== 'string' || tokens[at - 1]?.text !== '::' || tokens[at - 2]?.text !== 'List') return null;
+  if (token?.kind !== 'string' || tokens[at - 1]?.text !== '::' || tokens[at - 2]?.text !== 'List')
+    return null;
   return token.text.slice(1, -1);
 }
 
@@ -42,8 +43,11 @@ function subjectBefore(tokens: readonly Token[], list: number): Kind | null {
 function misfit(name: string, kind: Kind | null, lists: StationLists): string | null {
   const has = (each: Kind): boolean => Object.hasOwn(lists[each], name);
   if (kind === null ? has('researchers') || has('images') : has(kind)) return null;
-  const where = kind === null ? 'lists.yaml' : `\`${kind}\` of lists.yaml`;
-  const known = kind === null ? [...Object.keys(lists.researchers), ...Object.keys(lists.images)] : Object.keys(lists[kind]);
+  const where = kind === null ? 'in lists.yaml' : `among the \`${kind}\` of lists.yaml`;
+  const known =
+    kind === null
+      ? [...Object.keys(lists.researchers), ...Object.keys(lists.images)]
+      : Object.keys(lists[kind]);
   const there = known.length === 0 ? 'there is none' : `there are: ${known.slice(0, 10).join(', ')}`;
-  return `List::"${name.slice(0, 60)}" is not among the ${where}; ${there}`;
+  return `List::"${name.slice(0, 60)}" is not ${where}; ${there}`;
 }

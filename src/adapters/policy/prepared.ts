@@ -5,9 +5,8 @@ import type { Action } from './annotations.ts';
 import { cedar } from './engine.ts';
 import type { Request } from './facts.ts';
 import { asked, keep, keepSchema } from './kept.ts';
-import { type Probes, prepareProbes } from './probes.ts';
+import { asksForAction, type Probes, prepareProbes } from './probes.ts';
 import { policySetOf, type Rule } from './rules.ts';
-import type { Token } from './text.ts';
 
 /**
  * A policy that Cedar has parsed beforehand. Cedar answers one action at a time; here both are asked at once, in a set
@@ -33,7 +32,7 @@ export type Evaluated = {
 /** @param digest of the policy text: Cedar's cache is global and never freed, so that names are of content */
 export function preparePolicy(digest: string, rules: readonly Rule[]): Prepared {
   keepSchema();
-  const asks = rules.some(({ clauses }) => clauses.some(({ tokens }) => tokens.some(isAction)));
+  const asks = rules.some(asksForAction);
   const names = { written: `policy:${digest}`, merged: asks ? '' : `merged:${digest}` };
   keep(names.written, policySetOf(rules));
   if (!asks) keep(names.merged, Object.fromEntries(rules.map((rule) => [rule.id, forAnyAction(rule)])));
@@ -75,18 +74,14 @@ function errorsIn({ errors }: Response['diagnostics']): Evaluated['errors'] {
   return errors.map(({ policyId, error }) => ({ rule: policyId, message: error.message }));
 }
 
-function isAction({ kind, text }: Token): boolean {
-  return kind === 'word' && text === 'action';
-}
-
 /** The rule without its action, as Cedar itself reads it: everything else must be the same. */
 function forAnyAction(rule: Rule): string {
   const { effect, scope, afterScope } = rule;
   const text = `${effect} (${scope.principal}, action, ${scope.resource})${afterScope}`;
-  const [before, after] = [cedar().policyToJson(rule.text), cedar().policyToJson(text)];
-  if (before.type === 'success' && after.type === 'success') {
-    const { annotations: _, action: __, ...asked } = before.json;
-    const { annotations: ___, action, ...merged } = after.json;
+  const read = cedar().policyToJson(text);
+  if (read.type === 'success') {
+    const { annotations: _, action: __, ...asked } = rule.json;
+    const { annotations: ___, action, ...merged } = read.json;
     if (action.op === 'All' && isDeepStrictEqual(asked, merged)) return text;
   }
   throw new PhtError('policy.error', `rule ${rule.id} cannot be told apart from its action`);

@@ -1,17 +1,20 @@
+import { PhtError } from '../../model/error.ts';
 import type { Action } from './annotations.ts';
 import type { Request } from './facts.ts';
 import { asked, keep } from './kept.ts';
 import type { Rule } from './rules.ts';
-import { written } from './text.ts';
+import { type Clause, written } from './text.ts';
 
 /**
- * Cedar names no reason for a default deny. So each part of each rule becomes a rule of its own, a probe, and all probes
- * are evaluated at once over the same facts. Parts that read alike, as in many rules, share one probe.
+ * Cedar names no reason for a default deny. So each clause becomes a rule of its own, a probe, and probes are evaluated
+ * over the same facts. Clauses that read alike, as in many rules, share one.
  */
 export type Probes = {
-  set: string;
-  /** Per rule, in the rules' order; null where the part is not limited. */
-  parts: readonly { principal: string | null; resource: string | null; clauses: readonly string[] }[];
+  name: string;
+  /** The probe of each clause, per rule, in the rules' order. */
+  ids: readonly (readonly string[])[];
+  /** How many there are: each costs about 3 µs. */
+  count: number;
   /** Where a clause asks for `action`, one evaluation cannot stand for both. */
   asksForAction: boolean;
 };
@@ -21,32 +24,54 @@ export type Probed = { met: ReadonlySet<string>; errors: ReadonlyMap<string, str
 
 /** @param name of these very rules */
 export function prepareProbes(name: string, rules: readonly Rule[]): Probes {
-  const ids = new Map<string, string>();
-  const policies: Record<string, string> = {};
-  const probe = (key: string, text: string): string => {
-    const known = ids.get(key) ?? `${ids.size}`;
-    ids.set(key, known);
-    policies[known] ??= text;
-    return known;
-  };
-  const parts = rules.map(({ scope: { principal, resource }, clauses }) => ({
-    principal:
-      principal === 'principal' ? null : probe(principal, `permit (${principal}, action, resource);`),
-    resource: resource === 'resource' ? null : probe(resource, `permit (principal, action, ${resource});`),
-    clauses: clauses.map(({ kind, tokens }) => {
-      const clause = `${kind} {${written(tokens)}}`;
-      return probe(clause, `permit (principal, action, resource) ${clause};`);
+  const known = new Map<string, string>();
+  const ids = rules.map(({ clauses }) =>
+    clauses.map((clause) => {
+      const text = probeOf(clause);
+      const id = known.get(text) ?? `${known.size}`;
+      known.set(text, id);
+      return id;
     }),
-  }));
-  keep(name, policies);
-  const asksForAction = rules.some(({ clauses }) =>
-    clauses.some(({ tokens }) => tokens.some(({ kind, text }) => kind === 'word' && text === 'action')),
   );
-  return { set: name, parts, asksForAction };
+  const texts = new Map([...known].map(([text, id]) => [id, text]));
+  keep(name, Object.fromEntries(texts));
+  if (known.size > PROBES_AT_ONCE) {
+    ids.forEach((own, at) => {
+      keep(ofRule(name, at), Object.fromEntries(own.map((id) => [id, textIn(texts, id)])));
+    });
+  }
+  return { name, ids, count: known.size, asksForAction: rules.some(asksForAction) };
 }
 
-/** @throws PhtError `policy.error` for facts that do not fit the schema */
-export function probe({ set }: Probes, action: Action, request: Request): Probed {
+/** Beyond these, the probes of few rules alone are cheaper than all of them. */
+const PROBES_AT_ONCE = 64;
+
+export function isLarge({ count }: Probes): boolean {
+  return count > PROBES_AT_ONCE;
+}
+
+export function asksForAction({ clauses }: Rule): boolean {
+  return clauses.some(({ tokens }) => tokens.some(({ kind, text }) => kind === 'word' && text === 'action'));
+}
+
+function probeOf({ kind, tokens }: Clause): string {
+  return `permit (principal, action, resource) ${kind} {${written(tokens)}};`;
+}
+
+function textIn(texts: ReadonlyMap<string, string>, id: string): string {
+  const text = texts.get(id);
+  if (text === undefined) throw new PhtError('internal', 'a probe without its text');
+  return text;
+}
+
+const ofRule = (name: string, at: number): string => `${name}/${at}`;
+
+/**
+ * @param at of the one rule that is meant, where `isLarge`; otherwise all are evaluated
+ * @throws PhtError `policy.error` for facts that do not fit the schema
+ */
+export function probe({ name }: Probes, action: Action, request: Request, at?: number): Probed {
+  const set = at === undefined ? name : ofRule(name, at);
   const { reason, errors } = asked(set, action, request).diagnostics;
   return {
     met: new Set(reason),

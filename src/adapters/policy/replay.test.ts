@@ -4,32 +4,14 @@ import { PhtError } from '../../model/error.ts';
 import { canonicalJson } from '../../model/result/canonical.ts';
 import type { PolicyFacts } from '../../ports/policy.ts';
 import { openPolicy } from './cedar.ts';
+import { DEFAULT_FACTS } from './given-facts.ts';
 import { replayDecision } from './replay.ts';
 
 const FACTS: PolicyFacts = {
-  nowMs: Date.UTC(2026, 0, 2),
-  station: 'nih',
-  researcher: { id: 'dr-lee', organisation: 'Example University' },
-  dispatcher: 'hub',
+  ...DEFAULT_FACTS,
+  researcher: { id: 'dr-lee', organisation: 'Example University', lists: ['known'] },
   dataset: 'cgd',
-  train: {
-    manifestDigest: 'a'.repeat(64),
-    imageConfigDigest: 'b'.repeat(64),
-    title: 'Treatment effect',
-    purpose: 'Does gamma interferon prevent infections?',
-    duo: ['DUO:0000042'],
-    outputKinds: ['Frequencies'],
-    minCellCount: 10,
-    stops: ['nih', 'amsterdam'],
-    recipients: ['dr-lee'],
-    expiresMs: Date.UTC(2026, 1, 1),
-    lifetimeMs: 30 * 86_400_000,
-    memoryBytesMax: 512 * 1024 * 1024,
-    cpuMillis: 1000,
-    pidsMax: 128,
-    wallMsMax: 600_000,
-    outputBytesMax: 1024 * 1024,
-  },
+  train: { ...DEFAULT_FACTS.train, title: 'Treatment effect', recipients: ['dr-lee'] },
 };
 const CLAUSES = [
   'context.train.pidsMax < 100',
@@ -37,6 +19,8 @@ const CLAUSES = [
   'context.now < datetime("2026-01-03")',
   'principal.organisation == "Example University"',
   'context.train.recipients == [principal]',
+  'principal in List::"known"',
+  'action == Action::"Run"',
   'context.train.pidsMax * 9223372036854775807 > 0',
 ];
 
