@@ -31,17 +31,16 @@ export async function storeLayer(directory: string, content: AsyncIterable<Uint8
       if (bytes > LAYER_BYTES_MAX)
         throw new PhtError('input.too-large', 'a layer of the image has more than 8 GiB');
       hash.update(chunk);
-      await check.push(chunk);
+      check.push(chunk);
       await file.writeFile(chunk);
     }
-    await check.finish();
+    check.finish();
     await file.sync();
     await file.close();
     const digest = hash.digest('hex');
     await rename(temporary, join(directory, digest));
     return { digest, bytes };
   } catch (thrown) {
-    check.abandon();
     await file.close().catch(() => undefined); // closed already, or the disk that failed is the reason thrown
     await rm(temporary, { force: true });
     throw thrown;

@@ -1,4 +1,5 @@
-import { PhtError } from '../../model/error.ts';
+import type { PhtError } from '../../model/error.ts';
+import { shown, unsafe, utf8 } from './layer-unsafe.ts';
 
 /** Extended headers of POSIX pax: `"%d %s=%s\n"`, each with its own length (POSIX.1-2017, pax, "Extended Header"). */
 
@@ -21,7 +22,7 @@ export function readPax(bytes: Buffer): ReadonlyMap<string, string> {
     if (isRead(key)) {
       // Readers take an empty one as not said, or as empty.
       if (value.length === 0 || value.includes(0)) throw malformed();
-      records.set(key, strictUtf8(value));
+      records.set(key, utf8(value));
     } else records.set(key, '');
     at = end;
   }
@@ -33,27 +34,25 @@ function isRead(key: string): boolean {
   return key === 'path' || key === 'linkpath' || key === 'size';
 }
 
-/** @throws PhtError `image.unsafe` for what would change the content, or what the kernel does with a file */
-export function assertPlainPax(records: ReadonlyMap<string, string>): void {
+const XATTR = 'SCHILY.xattr.';
+/** By these an overlay of folders, in the kernel or of a user's own, is told which files to hide or to fetch elsewhere. */
+const OVERLAYS = ['trusted.', 'user.overlay.', 'user.fuseoverlayfs.', 'user.containers.'];
+
+/**
+ * @param name of the entry that has these records
+ * @throws PhtError `image.unsafe` for what would change the content, or what the kernel does with a file
+ */
+export function assertPlainPax(records: ReadonlyMap<string, string>, name: string): void {
   for (const key of records.keys()) {
-    if (key.startsWith('GNU.sparse.')) throw refused('it holds a sparse file');
-    if (key === 'SCHILY.xattr.security.capability') throw refused('a file carries capabilities');
-    if (key.startsWith('SCHILY.xattr.trusted.')) throw refused('a file carries attributes of the file system');
+    if (key.startsWith('GNU.sparse.')) throw unsafe(`${shown(name)} is a sparse file`);
+    if (!key.startsWith(XATTR)) continue;
+    const attribute = key.slice(XATTR.length);
+    if (attribute === 'security.capability') throw unsafe(`${shown(name)} carries file capabilities`);
+    if (OVERLAYS.some((prefix) => attribute.startsWith(prefix)))
+      throw unsafe(`${shown(name)} carries attributes of the file system`);
   }
 }
 
-function strictUtf8(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw malformed(cause);
-  }
-}
-
-function malformed(cause?: unknown): PhtError {
-  return refused('an extended header is malformed', cause);
-}
-
-function refused(why: string, cause?: unknown): PhtError {
-  return new PhtError('image.unsafe', `a layer of the image cannot be looked into: ${why}`, { cause });
+function malformed(): PhtError {
+  return unsafe('an extended header is malformed');
 }

@@ -1,5 +1,5 @@
-import { PhtError } from '../../model/error.ts';
-import { assertPlainPax, readPax } from './layer-index-pax.ts';
+import { assertPlainPax, readPax } from './layer-tar-pax.ts';
+import { shown, unsafe, utf8 } from './layer-unsafe.ts';
 
 /**
  * Reads the tar of a layer so strictly that no engine can read other files in it. What readers are known to disagree
@@ -34,6 +34,7 @@ export type TarReader = {
 };
 
 const BLOCK_BYTES = 512;
+const EMPTY: Buffer = Buffer.alloc(64 * 1024);
 const EXTRA_BYTES_MAX = 256 * 1024;
 const TYPES: Readonly<Record<string, TarType>> = {
   '0': 'file',
@@ -90,7 +91,7 @@ export function tarReader(sink: TarSink): TarReader {
 function step(state: State, bytes: Buffer, sink: TarSink): number {
   if (state.within === 'end') {
     // Some readers stop at the end, others read on.
-    if (bytes.some((byte) => byte !== 0)) throw unsafe('something stands behind its end');
+    if (!isEmpty(bytes)) throw unsafe('something stands behind its end');
     return bytes.length;
   }
   if (state.within === 'header') {
@@ -124,7 +125,7 @@ function endPart(state: State, sink: TarSink): void {
 
 function readHeader(state: State, at: number, sink: TarSink): void {
   const { block, said } = state;
-  if (block.every((byte) => byte === 0)) {
+  if (isEmpty(block)) {
     state.within = 'end';
     return;
   }
@@ -144,7 +145,8 @@ function readHeader(state: State, at: number, sink: TarSink): void {
   if (type === undefined) throw unsafe(`it holds an entry of type ${JSON.stringify(flag)}`);
   const entry = entryOf(block, { type, size, at, format }, said);
   // A reader that skips such content sees other entries than one that does not.
-  if (entry.type !== 'file' && entry.size !== 0) throw unsafe(`${shown(entry.name)} is no file and has content`);
+  if (entry.type !== 'file' && entry.size !== 0)
+    throw unsafe(`${shown(entry.name)} is no file and has content`);
   state.said = {};
   sink.entry(entry);
   if (entry.size === 0) sink.close();
@@ -167,6 +169,7 @@ function entryOf(
   const prefix = found.format === 'ustar' ? words(block, 345, 155) : '';
   const short = words(block, 0, 100);
   const name = pax?.get('path') ?? longName ?? (prefix === '' ? short : `${prefix}/${short}`);
+  if (pax !== undefined) assertPlainPax(pax, name);
   const target = pax?.get('linkpath') ?? longTarget ?? words(block, 157, 100);
   const said = pax?.get('size');
   if (said !== undefined && !/^[0-9]{1,15}$/.test(said)) throw unsafe('an entry has no readable size');
@@ -179,12 +182,14 @@ function note(said: Said, { kind, parts }: Extra): void {
   if (kind === 'pax') {
     if (said.pax !== undefined) throw unsafe('an entry has two extended headers');
     said.pax = readPax(bytes);
-    assertPlainPax(said.pax);
     return;
   }
   const member = kind === 'long-name' ? 'name' : 'target';
   if (said[member] !== undefined) throw unsafe('an entry is named in two ways');
-  said[member] = words(bytes, 0, bytes.length);
+  const long = words(bytes, 0, bytes.length);
+  // Readers take an empty one as not said, or as empty.
+  if (long === '') throw unsafe('an entry has an empty name');
+  said[member] = long;
 }
 
 function formatOf(block: Buffer): 'ustar' | 'gnu' {
@@ -198,7 +203,7 @@ function formatOf(block: Buffer): 'ustar' | 'gnu' {
   // Access and change time; behind them are sparse maps, which only some read.
   number(block, 345, 12, 'time');
   number(block, 357, 12, 'time');
-  if (block.subarray(369).some((byte) => byte !== 0)) throw unsafe('it holds a sparse file');
+  if (!isEmpty(block.subarray(369))) throw unsafe('it holds a sparse file');
   return 'gnu';
 }
 
@@ -222,26 +227,19 @@ function number(block: Buffer, at: number, length: number, what: string): number
   return Number.parseInt(match[1] || '0', 8);
 }
 
+/** By the piece: an archive may end in gigabytes of it. */
+function isEmpty(bytes: Buffer): boolean {
+  if (bytes[0] !== 0) return bytes.length === 0;
+  for (let at = 0; at < bytes.length; at += EMPTY.length) {
+    const piece = bytes.subarray(at, at + EMPTY.length);
+    if (!piece.equals(EMPTY.subarray(0, piece.length))) return false;
+  }
+  return true;
+}
+
 /** Up to the first NUL. */
 function words(block: Buffer, at: number, length: number): string {
   const field = block.subarray(at, at + length);
   const end = field.indexOf(0);
   return utf8(end === -1 ? field : field.subarray(0, end));
-}
-
-function utf8(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw unsafe('it has a name that is not UTF-8', cause);
-  }
-}
-
-export function shown(name: string): string {
-  return JSON.stringify(name.slice(0, 120));
-}
-
-/** Why the files of an image cannot be told with certainty. */
-export function unsafe(why: string, cause?: unknown): PhtError {
-  return new PhtError('image.unsafe', `a layer of the image cannot be looked into: ${why}`, { cause });
 }

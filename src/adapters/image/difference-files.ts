@@ -1,0 +1,126 @@
+import {
+  CHANGES_MAX,
+  type ImageChange,
+  type ImageDifference,
+  type ImageThing,
+} from '../../model/image-difference.ts';
+import type { LayerIndex } from './layer-index.ts';
+import type { ImageEntry } from './overlay.ts';
+
+/** Which paths of two images differ, and which of them are listed. */
+
+/** Of the listed changes as JSON, without sources. */
+const LISTED_BYTES_MAX = 1024 * 1024;
+
+export type PathChange = {
+  path: string;
+  change: ImageChange['change'];
+  before: ImageEntry | null;
+  now: ImageEntry | null;
+};
+
+/** Folders that were only added or removed are seen by what is in them. */
+export function changesBetween(
+  before: ReadonlyMap<string, ImageEntry>,
+  now: ReadonlyMap<string, ImageEntry>,
+): PathChange[] {
+  const changes: PathChange[] = [];
+  for (const [path, entry] of now) {
+    const earlier = before.get(path);
+    const change = earlier === undefined ? addition(entry) : changeOf(earlier, entry);
+    if (change !== null) changes.push({ path, change, before: earlier ?? null, now: entry });
+  }
+  for (const [path, entry] of before) {
+    if (now.has(path) || entry.type === 'directory') continue;
+    changes.push({ path, change: 'removed', before: entry, now: null });
+  }
+  return changes;
+}
+
+/** All that layers bring, and what they remove, which are not among these. */
+export function changesOutside(
+  seen: ReadonlySet<string>,
+  layers: readonly { diffId: string; index: LayerIndex }[],
+  now: ReadonlyMap<string, ImageEntry>,
+): PathChange[] {
+  const brought = [...now].filter(([, entry]) => entry.type !== 'directory' && !seen.has(entry.layer));
+  const removed = layers.filter(({ diffId }) => !seen.has(diffId)).flatMap(({ index }) => [...index.removed]);
+  return [
+    ...brought.map(([path, entry]): PathChange => ({ path, change: 'added', before: null, now: entry })),
+    ...[...new Set(removed)]
+      .filter((path) => !now.has(path))
+      .map((path): PathChange => ({ path, change: 'removed', before: null, now: null })),
+  ];
+}
+
+function addition({ type }: ImageEntry): 'added' | null {
+  return type === 'directory' ? null : 'added';
+}
+
+function changeOf(before: ImageEntry, now: ImageEntry): 'changed' | 'mode' | null {
+  if (before.type !== now.type) return 'changed';
+  if (before.type === 'symlink' || now.type === 'symlink') {
+    return before.type === 'symlink' && now.type === 'symlink' && before.target === now.target
+      ? null
+      : 'changed';
+  }
+  if (before.type === 'file' && now.type === 'file' && before.sha256 !== now.sha256) return 'changed';
+  if (before.mode === null || now.mode === null) return null;
+  return before.mode === now.mode ? null : 'mode';
+}
+
+export function countsOf(changes: readonly PathChange[]): ImageDifference['counts'] {
+  const counts = { added: 0, changed: 0, removed: 0, mode: 0 };
+  for (const { change } of changes) counts[change] += 1;
+  return counts;
+}
+
+/** Whether its source can be shown. */
+export function isSource({ change, now }: PathChange): boolean {
+  return (change === 'added' || change === 'changed') && now?.type === 'file' && now.text;
+}
+
+/**
+ * Where there are too many, text comes first and of it the shortest, since it can be read; then what else may run.
+ *
+ * @returns those that are listed, by path
+ */
+export function listed(changes: readonly PathChange[]): PathChange[] {
+  const ranked = [...changes].sort((one, other) => rank(one) - rank(other) || sizeOf(one) - sizeOf(other));
+  const kept: PathChange[] = [];
+  let bytes = 0;
+  for (const change of ranked.slice(0, CHANGES_MAX)) {
+    bytes += Buffer.byteLength(JSON.stringify(unshownChange(change)));
+    if (bytes > LISTED_BYTES_MAX) break;
+    kept.push(change);
+  }
+  return kept.sort((one, other) => (one.path < other.path ? -1 : 1));
+}
+
+function rank(change: PathChange): number {
+  if (isSource(change)) return 0;
+  return change.change === 'removed' ? 3 : change.change === 'mode' ? 2 : 1;
+}
+
+export function sizeOf({ now }: Pick<PathChange, 'now'>): number {
+  return now?.type === 'file' ? now.size : 0;
+}
+
+/** As it stands in the document when nothing of its source does. */
+export function unshownChange(
+  { path, change, before, now }: PathChange,
+  unshown: ImageChange['unshown'] = null,
+): ImageChange {
+  return { path, change, before: thingOf(before), now: thingOf(now), source: null, diff: null, unshown };
+}
+
+function thingOf(entry: ImageEntry | null): ImageThing | null {
+  if (entry === null) return null;
+  if (entry.type === 'file') {
+    const { type, mode, size, sha256 } = entry;
+    return { type, mode, size, sha256 };
+  }
+  if (entry.type === 'symlink') return { type: 'symlink', target: entry.target };
+  if (entry.type === 'directory') return { type: 'directory', mode: entry.mode };
+  return { type: 'fifo', mode: entry.mode };
+}
