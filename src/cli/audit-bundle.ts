@@ -2,11 +2,12 @@ import { existsSync } from 'node:fs';
 import { writeBundle } from '../adapters/bundle/tar.ts';
 import { readBounded, writeAtomic } from '../adapters/home/files.ts';
 import { networkPath } from '../adapters/home/network-file.ts';
-import { type BundledLog, filesOf } from '../journey/auditor/bundle.ts';
+import { type BundledLog, filesOf, newLog } from '../journey/auditor/bundle.ts';
 import type { Statements } from '../journey/auditor/remote.ts';
 import { encodeEnvelope, parseEnvelope, payloadOf } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
 import { digestOf, TrainIdText } from '../model/id.ts';
+import { NETWORK_BYTES_MAX } from '../model/network-news.ts';
 import { check } from '../model/schema.ts';
 import { readDisclosures } from './audit-disclosure.ts';
 import { type Proof, provenEntries } from './audit-proof.ts';
@@ -14,8 +15,6 @@ import { type Audited, withLogs } from './audit-source.ts';
 import { EXIT } from './exit.ts';
 import type { Frame } from './frame.ts';
 import { wrap } from './text.ts';
-
-const NETWORK_BYTES_MAX = 2 * 1024 * 1024;
 
 /** `pht audit bundle TRAIN --out FILE`: what a stranger needs to check one train without any network. */
 export async function bundleTrain(
@@ -69,10 +68,11 @@ export async function bundleTrain(
 
 function bundled(proofs: readonly Proof[], heads: ReadonlyMap<string, Uint8Array>): Map<string, BundledLog> {
   const logs = new Map<string, BundledLog>();
-  for (const { member, index, bytes } of proofs) {
-    const log = logs.get(member) ?? { checkpoint: heads.get(member) ?? new Uint8Array(), proofs: new Map() };
+  for (const { member, index, bytes, early } of proofs) {
+    const log = logs.get(member) ?? newLog(heads.get(member) ?? new Uint8Array());
     logs.set(member, log);
     log.proofs.set(index, bytes);
+    if (early !== null) log.early.set(index, early);
   }
   return logs;
 }

@@ -1,5 +1,6 @@
 import { createOpener } from '../adapters/envelope/jwe.ts';
 import { readBounded } from '../adapters/home/files.ts';
+import { loadFormerKeys } from '../adapters/home/key-rotation.ts';
 import { loadKey } from '../adapters/home/keys.ts';
 import type { Home } from '../adapters/home/member.ts';
 import type { VerifiedDisclosure } from '../journey/auditor/disclosed.ts';
@@ -7,7 +8,7 @@ import { verifyDisclosure } from '../model/disclosure.ts';
 import { parseEnvelope } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
 import { parseStrictJson } from '../model/json.ts';
-import type { Network } from '../model/network.ts';
+import { LOOKING_BACK, type Network } from '../model/network.ts';
 import { passphrase } from './frame.ts';
 
 const FILE_BYTES_MAX = 2 * 1024 * 1024;
@@ -26,7 +27,7 @@ export async function readDisclosures(
   for (const path of paths) {
     const bytes = readBounded(path, FILE_BYTES_MAX, 'a disclosure');
     const signed = isEnvelope(bytes, path) ? bytes : await opened(bytes, home);
-    const disclosure = verifyDisclosure(parseEnvelope(signed, path), network);
+    const disclosure = verifyDisclosure(parseEnvelope(signed, path), network, LOOKING_BACK);
     const { issuer, trainId } = disclosure.predicate;
     if (read.some(({ predicate }) => predicate.issuer === issuer && predicate.trainId === trainId))
       throw new PhtError('usage.invalid', `${path} is a second disclosure of ${trainId} by ${issuer}`);
@@ -37,7 +38,24 @@ export async function readDisclosures(
 
 async function opened(bytes: Uint8Array, home: Home): Promise<Uint8Array> {
   const jwk = await loadKey(home.dir, 'encryption', passphrase);
-  return createOpener(jwk).open(bytes);
+  try {
+    return await createOpener(jwk).open(bytes);
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError) || thrown.code !== 'envelope.invalid') throw thrown;
+    return openedByFormer(bytes, home, thrown);
+  }
+}
+
+/** It may have been sealed before this member's keys were replaced. */
+async function openedByFormer(bytes: Uint8Array, home: Home, failure: PhtError): Promise<Uint8Array> {
+  for (const jwk of await loadFormerKeys(home, 'encryption', passphrase)) {
+    try {
+      return await createOpener(jwk).open(bytes);
+    } catch (thrown) {
+      if (!(thrown instanceof PhtError) || thrown.code !== 'envelope.invalid') throw thrown;
+    }
+  }
+  throw failure;
 }
 
 function isEnvelope(bytes: Uint8Array, path: string): boolean {

@@ -3,12 +3,12 @@ import { currentNetwork } from '../adapters/home/network-file.ts';
 import { type Finding, finding } from '../journey/auditor/findings.ts';
 import { PhtError } from '../model/error.ts';
 import {
+  accountableKeys,
   conflictDigest,
   type Misconduct,
   parseMisconduct,
   verifyMisconduct,
 } from '../model/ledger/misconduct.ts';
-import { ledgerOrigin, logKey } from '../model/ledger/origin.ts';
 import type { Network } from '../model/network.ts';
 import { EXIT } from './exit.ts';
 import type { Frame } from './frame.ts';
@@ -21,10 +21,13 @@ function readMisconduct(file: string, network: Network): Misconduct {
   const misconduct = parseMisconduct(readBounded(file, FILE_BYTES_MAX, 'the proof of misconduct'));
   const { member, networkId } = misconduct;
   if (networkId !== network.id) throw new PhtError('network.mismatch', `${file} is of another network`);
-  const jwk = network.members.get(member)?.keys.log;
-  if (jwk === undefined)
-    throw new PhtError('signer.unknown', `the network file names no log key of ${member}`);
-  verifyMisconduct(misconduct, logKey(ledgerOrigin(network.id, member), jwk));
+  const keys = accountableKeys(network, member);
+  if (keys.length === 0)
+    throw new PhtError(
+      'signer.unknown',
+      `the network file names no log key of ${member} that it answers for`,
+    );
+  verifyMisconduct(misconduct, keys);
   return misconduct;
 }
 

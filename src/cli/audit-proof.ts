@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readBounded, writeAtomic } from '../adapters/home/files.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
 import type { AuditReport } from '../journey/auditor/audit.ts';
-import { watchTrain } from '../journey/auditor/audit.ts';
+import { keeperOf, watchTrain } from '../journey/auditor/audit.ts';
 import { checkProof, type Placed, proofOf } from '../journey/auditor/prove.ts';
 import { lifeOf } from '../journey/auditor/show.ts';
 import { timeText } from '../journey/auditor/words.ts';
@@ -34,7 +34,8 @@ export async function proveTrain(
   const trainId = check(TrainIdText, train, 'the train', 'usage.invalid');
   const out = options.out ?? `${trainId}-proofs`;
   await withLogs(frame, options, async (audited) => {
-    const { proofs, report } = await provenEntries(frame, audited, trainId);
+    const { proofs: all, report } = await provenEntries(frame, audited, trainId);
+    const proofs = all.filter(({ entry }) => entry.trainId === trainId);
     mkdirSync(out, { recursive: true });
     const written = proofs.map(({ member, index, entry, bytes }) => {
       const file = join(out, `${member}-${index}.tlog-proof`);
@@ -56,7 +57,8 @@ export async function proveTrain(
   });
 }
 
-export type Proof = Placed & { bytes: Uint8Array };
+/** `early`: the same under the first head that this auditor saw it in. */
+export type Proof = Placed & { bytes: Uint8Array; early: Uint8Array | null };
 type Proven = {
   proofs: Proof[];
   report: AuditReport;
@@ -71,19 +73,22 @@ type Proven = {
  */
 export async function provenEntries(frame: Frame, audited: Audited, trainId: TrainId): Promise<Proven> {
   const watched = watchTrain(trainId);
-  const { report, kept } = await runAudit(frame, audited, { onEntry: watched.onEntry });
+  const { report, kept, memory } = await runAudit(frame, audited, { onEntry: watched.onEntry });
   const heads = new Map(
     report.logs.flatMap(({ member, head }) => (head?.sound === true ? [[member, head.signed] as const] : [])),
   );
   const proofs: Proof[] = [];
-  for (const { member, index, entry } of watched.entries) {
+  const { network } = audited;
+  for (const { member, index, entry } of [...watched.entries, ...watched.ofLogs()]) {
     const signed = heads.get(member.id);
-    if (signed === undefined) continue;
+    const log = report.logs.find((each) => each.member === member.id);
+    if (signed === undefined || log?.head == null) continue;
+    const { size } = log.head.checkpoint;
     const placed = { member: member.id, index, entry };
-    proofs.push({
-      ...placed,
-      bytes: await proofOf(placed, signed, { source: kept, network: audited.network }),
-    });
+    const first = memory.seen.get(member.id)?.find((head) => head.size > index && head.size <= size);
+    const early =
+      first === undefined ? null : await proofOf(placed, first.signed, { source: kept, network, size });
+    proofs.push({ ...placed, early, bytes: await proofOf(placed, signed, { source: kept, network }) });
   }
   if (proofs.length === 0) {
     throw new PhtError('not-found', `no log that verifies speaks of ${trainId}`, {
@@ -112,5 +117,5 @@ function checkFile(frame: Frame, file: string): void {
 }
 
 function logKeeper(network: Network, id: string): ReturnType<typeof memberOf> {
-  return network.members.get(id) ?? memberOf(network, id, 'station');
+  return keeperOf(network, id) ?? memberOf(network, id, 'station');
 }

@@ -54,11 +54,19 @@ const OrderSeen = z.strictObject({
     .strictObject({ index: Index, digest: Text, outcome: Text, atMs: TimestampMs, quote: Quote.nullable() })
     .nullable(),
 });
+const NetworkSeen = z.strictObject({
+  version: z.int().min(1),
+  rootVersion: z.int().min(0),
+  digests: z.array(z.tuple([z.int().min(1), Text, Index])).max(1000),
+});
+const network = NetworkSeen.optional();
 const Left = z.union([
   z.strictObject({
+    network,
     station: z.strictObject({ hops: z.array(Hop), releases: z.array(z.tuple([z.string().max(64), Index])) }),
   }),
   z.strictObject({
+    network,
     dispatcher: z.strictObject({
       orders: z.array(z.tuple([z.string().max(64), OrderSeen])),
       admitted: z.array(z.string().max(64)),
@@ -85,10 +93,26 @@ export async function stateKeyOf(home: Home): Promise<StateKey | null> {
   return { id: keyIdOf(publicOf(jwk)), secret };
 }
 
-type Content = { networkId: string; logs: Readonly<Record<string, string>>; resume?: Resume | undefined };
+/** Newest version of the network, and heads that were the newest under the ones before, oldest first. */
+export const SeenNetwork = z.strictObject({ version: z.int().min(1), digest: Sha256Hex });
+export const SeenHeads = z.record(Slug, z.array(z.string().min(1).max(10_000)).max(1000));
 
-function macOf({ networkId, logs, resume }: Content, { id, secret }: StateKey): string {
-  const bound = canonicalJson({ networkId, logs, keyId: id, resume: resume ?? null });
+type Content = {
+  networkId: string;
+  logs: Readonly<Record<string, string>>;
+  resume?: Resume | undefined;
+  network?: z.infer<typeof SeenNetwork> | undefined;
+  earlier?: z.infer<typeof SeenHeads> | undefined;
+};
+
+function macOf({ networkId, logs, resume, ...more }: Content, { id, secret }: StateKey): string {
+  const { network, earlier } = more;
+  // A file from before these were kept is bound without them.
+  const also = {
+    ...(network === undefined ? {} : { network }),
+    ...(earlier === undefined ? {} : { earlier }),
+  };
+  const bound = canonicalJson({ networkId, logs, keyId: id, resume: resume ?? null, ...also });
   return createHmac('sha256', secret).update(bound).digest('hex');
 }
 
@@ -122,9 +146,13 @@ export function openResume(
     if (anchor === undefined) continue;
     const range = { size: anchor.size, peaks: peaks.map((peak) => Buffer.from(peak, 'hex')) };
     known.set(member, { ...anchor, range, newestMs });
-    open.set(member, left);
+    open.set(member, openLeft(left));
   }
   return { anchors: known, open };
+}
+
+function openLeft({ network, ...left }: z.infer<typeof Left>): LeftOpen {
+  return network === undefined ? left : { ...left, network };
 }
 
 /** @returns undefined where there is nothing to go on from: an audit that found something wrong finds it again */

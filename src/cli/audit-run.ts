@@ -40,7 +40,8 @@ async function live(frame: Frame, audited: Audited, { onlyNew, ...more }: Kept):
     const report = await audit(
       { source, archive, progress: progressOf(frame) },
       {
-        ...{ network, anchors: memory.anchors, nowMs: frame.nowMs(), before: memory.findings },
+        ...{ network, anchors: memory.anchors, seen: memory.seen },
+        ...{ nowMs: frame.nowMs(), before: memory.findings },
         ...more,
         ...(onlyNew === true ? { open: memory.open } : {}),
       },
@@ -63,6 +64,7 @@ async function looked(
     {
       network,
       anchors: memory.anchors,
+      seen: memory.seen,
       nowMs: present ? frame.nowMs() : null,
       before: memory.findings,
       ...more,

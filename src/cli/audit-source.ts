@@ -7,6 +7,7 @@ import { remoteLogs, remoteStatements, type Statements } from '../journey/audito
 import type { Network } from '../model/network.ts';
 import type { LogSource } from '../ports/log-source.ts';
 import { dialDispatcher } from './dial.ts';
+import { fetchNetwork } from './fetch-network.ts';
 import type { Frame } from './frame.ts';
 
 /** What is audited: the logs that a dispatcher serves now, or a copy. */
@@ -25,6 +26,7 @@ export type VerifyOptions = {
   logs?: string;
   bundle?: string;
   networkId?: string;
+  network?: string;
   disclosure?: string[];
   against?: string;
   evidence?: string[];
@@ -38,15 +40,23 @@ export async function withLogs<T>(
   work: (audited: Audited) => Promise<T>,
 ): Promise<T> {
   const home = frame.openHome(options.logs === undefined ? ['auditor', 'researcher'] : undefined);
-  const network = currentNetwork(home);
-  if (frame.nowMs() >= network.expiresMs)
-    frame.output.warn('the network file has expired; ask for the current one');
+  const tellAge = (network: Network): Network => {
+    if (frame.nowMs() >= network.expiresMs)
+      frame.output.warn('the network file has expired; ask for the current one');
+    return network;
+  };
   if (options.logs !== undefined) {
     const source = await openLogFolder(options.logs);
+    const network = tellAge(currentNetwork(home));
     return work({ home, network, source, live: false, name: options.logs, statements: null });
   }
   const { channel, dispatcher } = await dialDispatcher(home, readVisitorConfig(home.dir));
   try {
+    // Logs may speak of a version that was issued since this home last asked.
+    const tell = (line: string): void => frame.output.progress(line);
+    const asking = { signal: frame.signal, nowMs: frame.nowMs, tell };
+    if (await fetchNetwork(home, channel, asking)) channel.renew();
+    const network = tellAge(currentNetwork(home));
     const client = channel.client(LedgerService);
     const source = remoteLogs(client, frame.signal);
     const statements = (trainId: string): Promise<Statements> =>

@@ -17,6 +17,8 @@ export async function verifyLogs(frame: Frame, options: VerifyOptions): Promise<
     return (await import('./audit-verify-bundle.ts')).verifyBundleFile(frame, options.bundle, options);
   if (options.networkId !== undefined)
     throw new PhtError('usage.invalid', '--network-id goes with --bundle; a home has its network pinned');
+  if (options.network !== undefined)
+    throw new PhtError('usage.invalid', '--network goes with --bundle; a home imports its network file');
   const files = options.disclosure ?? [];
   if (options.new === true && (options.logs !== undefined || files.length > 0)) {
     throw new PhtError(

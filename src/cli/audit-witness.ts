@@ -9,6 +9,7 @@ import { currentNetwork } from '../adapters/home/network-file.ts';
 import { openDatabase } from '../adapters/store/database.ts';
 import { createWitnessStore, WITNESS_TABLES } from '../adapters/store/witness-store.ts';
 import { backoffMs } from '../adapters/wire/backoff.ts';
+import type { Channel } from '../adapters/wire/client.ts';
 import { WitnessService } from '../gen/pht/v1/witness_pb.ts';
 import { listenAsWitness } from '../journey/witness/remote.ts';
 import { createWitness, type Witness } from '../journey/witness/witness.ts';
@@ -17,10 +18,13 @@ import { conflictDigest, formatMisconduct, misconductOf } from '../model/ledger/
 import type { LedgerConflict, WitnessStore } from '../ports/witness.ts';
 import { auditDir } from './audit-state.ts';
 import { dialDispatcher } from './dial.ts';
+import { fetchNetwork, isFetchDue } from './fetch-network.ts';
 import { type Frame, signerOf } from './frame.ts';
 
 /** A connection that lasted this long was no failure. */
 const STEADY_MS = 60_000;
+/** How often the age of network file and certificate is looked at. */
+const LOOK_MS = 15 * 60_000;
 
 /** `pht audit witness`: one more memory that no hospital and no dispatcher keeps. */
 export async function witnessLogs(frame: Frame): Promise<void> {
@@ -92,13 +96,16 @@ async function keepWitnessing(witness: Witness, home: Home, frame: Frame): Promi
     { ready: true, witness: home.member.id, dispatcher: dispatcher.id },
     `${home.member.id} is a witness now, asked through ${dispatcher.id}`,
   );
+  const current = keepCurrent(home, channel, frame);
   try {
     for (let failures = 0; !signal.aborted; ) {
       const startedAtMs = frame.nowMs();
+      const replaced = current.replaced();
       try {
-        await listenAsWitness(channel.client(WitnessService), witness, signal);
+        await listenAsWitness(channel.client(WitnessService), witness, AbortSignal.any([signal, replaced]));
       } catch (thrown) {
         if (signal.aborted) return;
+        if (replaced.aborted) continue;
         const { code, message } = asPhtError(thrown);
         // What no waiting mends is for the person who started this.
         if (code === 'forbidden' || code === 'signer.unknown') throw thrown;
@@ -108,6 +115,33 @@ async function keepWitnessing(witness: Witness, home: Home, frame: Frame): Promi
       await sleep(backoffMs(failures, Math.random), undefined, { signal }).catch(() => undefined);
     }
   } finally {
+    current.close();
     channel.close();
   }
+}
+
+/** Who runs for longer than a certificate is good for renews it in time, and goes on over a new connection. */
+function keepCurrent(
+  home: Home,
+  channel: Channel,
+  { signal, nowMs, output }: Frame,
+): { replaced(): AbortSignal; close(): void } {
+  let connection = new AbortController();
+  const asking = { signal, nowMs, tell: (line: string) => output.progress(line) };
+  const look = async (): Promise<void> => {
+    try {
+      if (!isFetchDue(home, currentNetwork(home), nowMs())) return;
+      if (!(await fetchNetwork(home, channel, asking))) return;
+    } catch (thrown) {
+      // The next look, or what listens beside it, meets the same.
+      return output.progress(asPhtError(thrown).message);
+    }
+    channel.renew();
+    const before = connection;
+    connection = new AbortController();
+    before.abort(new PhtError('cancelled', 'there is a newer connection'));
+  };
+  void look();
+  const timer = setInterval(() => void look(), LOOK_MS);
+  return { replaced: () => connection.signal, close: () => clearInterval(timer) };
 }

@@ -57,6 +57,10 @@ function addVerify(audit: Command, frame: Frame): void {
     .option('--new', 'read only what came after the last audit')
     .option('--bundle <file>', 'verify one archive about one train; needs neither a network nor a home')
     .option('--network-id <id>', 'with --bundle: the id of the network, as its authority says it')
+    .option(
+      '--network <file>',
+      'with --bundle: a newer network file to judge it by, which knows who has left since',
+    )
     .addHelpText(
       'after',
       '\nExamples:\n  $ pht --home auditor audit verify\n  $ pht --home auditor audit verify --logs copy-of-logs --json' +

@@ -219,7 +219,8 @@ describe('a dispatcher that serves something else', () => {
     if (north === undefined) throw new Error('no north');
     const { log: _, ...keys } = north.keys;
     const members = new Map(fake.network.members).set('north', { ...north, keys });
-    const report = await auditedLines(honestLines(), { network: { ...fake.network, members } });
+    const spans = fake.network.spans.map((span) => (span.id === 'north' ? { ...span, keys } : span));
+    const report = await auditedLines(honestLines(), { network: { ...fake.network, members, spans } });
     expect(codes(report)).toEqual(['key.missing']);
   });
 
@@ -474,6 +475,8 @@ it('every code is shown to be found by some test', () => {
     // in bundle.test.ts
     ...['bundle.incomplete', 'proof.invalid', 'disclosure.invalid'],
     ...['statement.invalid', 'statement.unrecorded', 'statement.contradicted'],
+    // in history.test.ts
+    ...['log.rotation', 'network.forked', 'network.rolled-back', 'signer.revoked', 'revocation.unproven'],
   ];
   expect([...here, ...elsewhere].toSorted()).toEqual(FINDING_CODES.toSorted());
 });

@@ -7,7 +7,7 @@ import { readBundle, writeBundle } from '../../src/adapters/bundle/tar.ts';
 import { createLogArchive } from '../../src/adapters/ledger/archive.ts';
 import { openLogFolder } from '../../src/adapters/ledger/reader.ts';
 import { type AuditReport, audit, watchTrain } from '../../src/journey/auditor/audit.ts';
-import { type Bundle, bundleIn, filesOf } from '../../src/journey/auditor/bundle.ts';
+import { type Bundle, bundleIn, filesOf, newLog } from '../../src/journey/auditor/bundle.ts';
 import type { FindingCode } from '../../src/journey/auditor/findings.ts';
 import { checkProof, proofOf } from '../../src/journey/auditor/prove.ts';
 import { verifyBundle } from '../../src/journey/auditor/verify-bundle.ts';
@@ -50,7 +50,7 @@ async function bundleOf(lines = story.lines, of = fake, told = story): Promise<B
   for (const { member, index, entry } of watched.entries) {
     const signed = report.logs.find((log) => log.member === member.id)?.head?.signed;
     if (signed === undefined) continue;
-    const log = logs.get(member.id) ?? { checkpoint: signed, proofs: new Map() };
+    const log = logs.get(member.id) ?? newLog(signed);
     logs.set(member.id, log);
     const placed = { member: member.id, index, entry };
     log.proofs.set(index, await proofOf(placed, signed, { source, network: of.network }));

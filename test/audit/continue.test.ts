@@ -51,7 +51,7 @@ async function read(log: ServedLog, plan: Plan = {}): Promise<Done> {
   const origin = ledgerOrigin(fake.network.id, 'north');
   const signer = signerOf(memberIn(fake, 'north').keys.log);
   const head = await verifyLog(source, log.checkpoint ?? new Uint8Array(), {
-    log: { member: 'north', origin, key: logKey(origin, signer.publicJwk) },
+    log: { member: 'north', origin, keys: [logKey(origin, signer.publicJwk)] },
     anchor,
     from,
     nowMs: START_MS + 3_600_000,

@@ -49,7 +49,7 @@ type Signed = { digest: string; text: string };
 function clearance(by: string, more: object = {}): Signed {
   const predicate = {
     ...{ networkId: fake.network.id, networkVersion: 1, issuer: by, manifestDigest: TRAIN.manifestDigest },
-    ...{ verdict: 'approve', reason: 'fine', runsMax: 1 },
+    ...{ station: 'south', verdict: 'approve', reason: 'fine', runsMax: 1 },
     ...{ issuedAtMs: START_MS, expiresMs: AFTER_MS, ...more },
   };
   const subject = { name: 'case', digest: digestOf('case') };
@@ -101,7 +101,9 @@ function disclosed(lines: readonly Line[], { digest, text }: Signed, by = 'adam'
   };
 }
 
-const saysAsk: ReplayDecision = () => ({ verdict: 'ask', rules: ['r1'], reasons: [], error: false });
+const saysAsk: ReplayDecision = () => ({
+  ...{ verdict: 'ask', rules: ['r1'], reasons: [], approvals: 1, error: false },
+});
 
 type Case = { lines?: Line[]; change?: (disclosure: Disclosure) => Disclosure; replay?: ReplayDecision };
 
@@ -191,12 +193,12 @@ const CAUGHT: [string, FindingCode, () => Parameters<typeof audited>[0]][] = [
   [
     'a policy that gives another answer',
     'decision.contradicted',
-    () => ({ replay: () => ({ verdict: 'deny', rules: [], reasons: [], error: false }) }),
+    () => ({ replay: () => ({ verdict: 'deny', rules: [], reasons: [], approvals: 0, error: false }) }),
   ],
   [
     'other rules behind the same answer',
     'decision.contradicted',
-    () => ({ replay: () => ({ verdict: 'ask', rules: ['r2'], reasons: [], error: false }) }),
+    () => ({ replay: () => ({ verdict: 'ask', rules: ['r2'], reasons: [], approvals: 0, error: false }) }),
   ],
   [
     'a policy that no station would load',

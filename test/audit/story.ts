@@ -16,7 +16,7 @@ import type { Witnessing } from '../../src/model/network.ts';
 import { canonicalJson } from '../../src/model/result/canonical.ts';
 import type { NewEntry } from '../../src/ports/ledger.ts';
 import type { LogSource } from '../../src/ports/log-source.ts';
-import { type FakeNetwork, memberIn, signerOf } from '../fakes/network.ts';
+import { type ed25519, type FakeNetwork, memberIn, signerOf } from '../fakes/network.ts';
 
 /** Logs with real signatures in memory, and a dispatcher that serves them as it likes. */
 
@@ -39,6 +39,8 @@ export type SignedAs = {
   /** Who cosigns; everybody else, unless said. */
   witnesses?: readonly string[];
   cosignedAtMs?: number;
+  /** Another log key than the member began with. */
+  logKey?: ReturnType<typeof ed25519>;
 };
 
 /** What a log of these entries looks like when `signer` signs it under the origin of `member`. */
@@ -49,7 +51,7 @@ export function signedLog(
   as: SignedAs = {},
 ): ServedLog {
   const origin = as.origin ?? ledgerOrigin(fake.network.id, member);
-  const signer = signerOf(memberIn(fake, as.signer ?? member).keys.log);
+  const signer = signerOf(as.logKey ?? memberIn(fake, as.signer ?? member).keys.log);
   const root = rootOfLeaves(entries.map(leafHash));
   const noteSigner = { key: logKey(origin, signer.publicJwk), sign: signer.sign };
   const head = { origin, size: entries.length, root, extensions: [] };
@@ -172,7 +174,8 @@ export function requestOf(train: string, station: string, nowMs: number): string
 }
 
 export function answerOf(verdict: string): string {
-  return canonicalJson({ verdict, rules: ['r1'], reasons: [], error: false });
+  const approvals = verdict === 'ask' ? 1 : 0;
+  return canonicalJson({ verdict, rules: ['r1'], reasons: [], approvals, error: false });
 }
 
 /** Who it was stands in a ledger as a commitment only. */

@@ -44,19 +44,34 @@ const LONG_TEXT = 'Zürich, '.repeat(40);
 export async function makeLogs(folder: string): Promise<LogClaims[]> {
   const logs: LogClaims[] = [];
   for (const sizes of HEADS) logs.push(await makeLog(folder, sizes));
+  logs.push(await makeLog(folder, [3, 257, 300], signerOf(ed25519())));
   return logs;
 }
 
-async function makeLog(folder: string, sizes: readonly [number, ...number[]]): Promise<LogClaims> {
-  const name = `ours-${Math.max(...sizes)}`;
+/** @param former whose head of two entries came before the key was rotated: nobody claims anything of that any more */
+async function makeLog(
+  folder: string,
+  sizes: readonly [number, ...number[]],
+  former?: ReturnType<typeof signerOf>,
+): Promise<LogClaims> {
+  const name = `${former === undefined ? 'ours' : 'rotated'}-${Math.max(...sizes)}`;
   const dir = join(folder, name);
   const database = openDatabase(join(folder, `${name}.db`), [LEDGER_TABLES]);
   try {
     const signer = signerOf(ed25519());
     const origin = ledgerOrigin(NETWORK_ID, name);
     const rows = createLedgerRows(database);
-    const ledger = createLedger({ rows, dir, origin, signer, publishAtOnce: () => false });
     const append = createAppend(database, name);
+    const add = (entries: NewEntry[]): number => database.transaction(() => append(entries, WRITTEN_MS));
+    const parts = { rows, dir, origin, publishAtOnce: () => false };
+    if (former !== undefined)
+      await createLedger({ ...parts, signer: former }).covered(add([entryAt(0), entryAt(1)]));
+    const rotation = {
+      former: former === undefined ? [] : [former],
+      append: (entry: NewEntry) => void add([entry]),
+    };
+    const ledger = createLedger({ ...parts, signer, rotation });
+    await ledger.open();
     const witnesses = ['dispatcher', 'south'].map(makeWitness);
     const heads: HeadClaim[] = [];
     const inclusions: InclusionClaim[] = [];
@@ -64,7 +79,7 @@ async function makeLog(folder: string, sizes: readonly [number, ...number[]]): P
     const consistencies: ConsistencyClaim[] = [];
     for (const size of sizes) {
       const entries = Array.from({ length: size - rows.size() }, (_, at) => entryAt(rows.size() + at));
-      await ledger.covered(database.transaction(() => append(entries, WRITTEN_MS)));
+      await ledger.covered(add(entries));
       const { text } = parseNote(ledger.checkpoint()?.text ?? '');
       await ledger.publish(
         size,

@@ -52,14 +52,24 @@ export function proofOfAdmission(
   });
 }
 
+export type Cosigner = { id: string; signer: ReturnType<typeof signerOf> };
+
 /** The same proof under a checkpoint that these members cosigned as well. */
-export function cosigned(fake: FakeNetwork, bytes: Uint8Array, witnesses: readonly string[]): Uint8Array {
+export function cosigned(
+  fake: FakeNetwork,
+  bytes: Uint8Array,
+  witnesses: readonly string[],
+  { early = [], cosigners = [] }: { early?: readonly string[]; cosigners?: readonly Cosigner[] } = {},
+): Uint8Array {
   const proof = parseTlogProof(bytes);
   const note = parseNote(proof.checkpoint);
-  const further = witnesses.map((id) => {
-    const { sign, publicJwk } = signerOf(memberIn(fake, id).keys.witness);
-    const key = witnessKey(fake.network.id, id, publicJwk);
-    return cosignText(note.text, { key, sign }, TS_MS / 1000);
-  });
+  const line = (id: string, { sign, publicJwk }: Cosigner['signer'], timeS: number) =>
+    cosignText(note.text, { key: witnessKey(fake.network.id, id, publicJwk), sign }, timeS);
+  const own = (id: string): Cosigner['signer'] => signerOf(memberIn(fake, id).keys.witness);
+  const further = [
+    ...witnesses.map((id) => line(id, own(id), TS_MS / 1000)),
+    ...early.map((id) => line(id, own(id), TS_MS / 1000 - 86_400)),
+    ...cosigners.map(({ id, signer }) => line(id, signer, TS_MS / 1000)),
+  ];
   return Buffer.from(formatTlogProof({ ...proof, checkpoint: formatNote(addSignatures(note, further)) }));
 }

@@ -8,6 +8,7 @@ import { present } from '../../src/cli/train-result.ts';
 import { ResultResponseSchema } from '../../src/gen/pht/v1/journeys_pb.ts';
 import type { Shown } from '../../src/journey/researcher/verify-station.ts';
 import type { Arrival } from '../../src/model/account.ts';
+import { commitmentOf } from '../../src/model/commitment.ts';
 import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
 import {
   clientOf,
@@ -80,6 +81,7 @@ async function printed(results: Shown[], json: boolean): Promise<{ out: string; 
     retry,
     signal,
     client: async () => client,
+    clientAgain: async () => client,
     submitPorts: never,
     arrivePorts: () => ({ client: async () => client, trains, arrivals, retry, openerOf: createOpener }),
   };
@@ -88,6 +90,7 @@ async function printed(results: Shown[], json: boolean): Promise<{ out: string; 
   return said;
 }
 
+const SALT = '00112233445566778899aabbccddeeff';
 const witnesses = ['dispatcher', 'south', 'west'];
 const unreached = (): Promise<Shown> =>
   refused(fake, packed, 'south', {
@@ -132,4 +135,35 @@ test('a release without its cosignatures ends with 4, and says so', async () => 
   expect(err).toContain('what was shown for north does not verify: the receipt: ');
   expect(err).toContain('[proof.invalid]');
   expect(out).not.toContain('== north');
+});
+
+test('a refusal says why and what to do next, whatever the station tells', async () => {
+  const silent = { text: '', reasons: [] };
+  const commitment = commitmentOf(Buffer.from(SALT, 'hex'), JSON.stringify(['policy.denied', '', []]));
+  const results = [
+    await refused(fake, packed, 'north'),
+    await refused(fake, packed, 'south', { explanation: silent, receipt: { commitment } }),
+    await unreached(),
+  ];
+  const out = (await printed([results[0] as Shown, results[1] as Shown], false)).out.replace(/\s+/g, ' ');
+  expect(out).toContain('north: no rule permits it - the purpose is not one of ours Next: pht train plan');
+  expect(out).toContain(
+    "south: the station's policy does not permit the train (so its code says; it tells no more)",
+  );
+});
+
+test('what a station writes reaches neither a terminal nor a program as anything but text', async () => {
+  const evil = 'no\x1b[2J\x1b]0;owned\x07\u009b31m\u202e\u200b\u2028\x7f\nApproved';
+  const said = { text: evil, reasons: [evil] };
+  const digest = JSON.stringify(['policy.denied', evil, [evil]]);
+  const commitment = commitmentOf(Buffer.from(SALT, 'hex'), digest);
+  for (const json of [false, true]) {
+    const { out, err } = await printed(
+      [await refused(fake, packed, 'north', { explanation: said, receipt: { commitment } })],
+      json,
+    );
+    for (const line of (out + err).split('\n')) expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    if (json) expect((JSON.parse(out) as Arrival).stations[0]).toMatchObject(said);
+    else expect(out).not.toMatch(/^Approved/m);
+  }
 });

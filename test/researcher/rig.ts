@@ -20,7 +20,7 @@ import { type VerifiedManifest, verifyManifest } from '../../src/model/train.ts'
 import type { TrainKey } from '../../src/ports/researcher-trains.ts';
 import { type FakeNetwork, memberIn, publicOf, x25519 } from '../fakes/network.ts';
 import { makeImage, makeOrder, makeTrain } from '../fakes/trains.ts';
-import { cosigned, proofOfReceipt } from './proofs.ts';
+import { type Cosigner, cosigned, proofOfReceipt } from './proofs.ts';
 
 /** A researcher with a real home, a packed train, and stations that answer it with real keys. */
 
@@ -89,6 +89,10 @@ export type Lies = {
   /** Whose ledger the receipt stands in, and who cosigns its head. */
   receiptLog?: string;
   witnesses?: readonly string[];
+  /** Who says that it was there a day earlier. */
+  early?: readonly string[];
+  /** With other keys than they began with. */
+  cosigners?: readonly Cosigner[];
 };
 
 export async function released(
@@ -183,7 +187,7 @@ async function show(
     receipt: encodeEnvelope(receipt.envelope),
     jwe: shownJwe,
     orderProof: order.proof,
-    receiptProof: cosigned(fake, proof, lies.witnesses ?? []),
+    receiptProof: cosigned(fake, proof, lies.witnesses ?? [], lies),
   };
 }
 

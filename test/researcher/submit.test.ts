@@ -272,9 +272,9 @@ describe('follow', () => {
         yield* world.dispatcher.journeys.watch(request(WatchRequestSchema, { trainId }), world.as('rosa'));
       },
     });
-    expect((await follow(trainId, researcher, { client: async () => watching, retry }, seen, signal)).state).toBe(
-      'arrived',
-    );
+    expect(
+      (await follow(trainId, researcher, { client: async () => watching, retry }, seen, signal)).state,
+    ).toBe('arrived');
   });
 
   test('gives up a dispatcher that was never heard', async () => {

@@ -67,7 +67,12 @@ describe('what a dispatcher or a station could forge is not used', () => {
     ['a receipt for another manifest', { receipt: { manifestDigest: OTHER } }, 'receipt.invalid'],
     ['a receipt for another attempt', { receipt: { attempt: 2 } }, 'receipt.invalid'],
     ['a receipt of another station', { signer: 'south' }, 'signature.invalid'],
-    ['a receipt in the name of another station', { receipt: { issuer: 'south' } }, 'receipt.invalid'],
+    ['a receipt in the name of another station', { receipt: { issuer: 'south' } }, 'signature.invalid'],
+    [
+      'a receipt of another station for this one',
+      { receipt: { issuer: 'south' }, signer: 'south' },
+      'receipt.invalid',
+    ],
     ['a receipt of another network', { receipt: { networkId: OTHER } }, 'network.mismatch'],
     ['a receipt that names another envelope', { receipt: { jweDigest: OTHER } }, 'envelope.invalid'],
     [

@@ -38,7 +38,10 @@ export type Home = {
 
 export type Rig = {
   fake: FakeNetwork;
-  network: Network;
+  /** As all of them have it now. */
+  readonly network: Network;
+  /** Gives all of them another list. */
+  list(network: Network): void;
   home(id: string): Home;
   /** Opens another member, or one whose folder is a copy of another one's. */
   open(id: string, options?: { copyOf?: string; ledger?: Partial<LedgerOptions> }): Home;
@@ -57,17 +60,23 @@ export async function makeRig(options: { quorum?: 'none' } = {}): Promise<Rig> {
   });
   const parent = mkdtempSync(join(tmpdir(), 'witness-'));
   const homes = new Map<string, Home>();
+  let current = fake.network;
   const open: Rig['open'] = (id, { copyOf, ledger = {} } = {}) => {
     const dir = mkdtempSync(join(parent, `${id}-`));
     if (copyOf !== undefined) cpSync(copyOf, dir, { recursive: true });
-    const home = openHome(fake, id, dir, ledger);
+    const home = openHome(fake, () => current, id, dir, ledger);
     homes.set(id, home);
     return home;
   };
   const home = (id: string): Home => homes.get(id) ?? open(id);
   return {
     fake,
-    network: fake.network,
+    get network() {
+      return current;
+    },
+    list: (network) => {
+      current = network;
+    },
     home,
     open,
     copy: ({ dir }) => {
@@ -90,7 +99,13 @@ export async function makeRig(options: { quorum?: 'none' } = {}): Promise<Rig> {
   };
 }
 
-function openHome(fake: FakeNetwork, id: string, dir: string, ledgerOptions: Partial<LedgerOptions>): Home {
+function openHome(
+  fake: FakeNetwork,
+  network: () => Network,
+  id: string,
+  dir: string,
+  ledgerOptions: Partial<LedgerOptions>,
+): Home {
   const { keys } = memberIn(fake, id);
   const origin = ledgerOrigin(fake.network.id, id);
   const database = openDatabase(join(dir, 'store.db'), [LEDGER_TABLES, WITNESS_TABLES]);
@@ -108,7 +123,7 @@ function openHome(fake: FakeNetwork, id: string, dir: string, ledgerOptions: Par
   const conflicts: LedgerConflict[] = [];
   const witness = createWitness({
     id,
-    network: () => fake.network,
+    network,
     store,
     signer: createSigner(keys.witness),
     nowMs: () => NOW_MS,

@@ -2,13 +2,13 @@ import { PhtError } from '../../model/error.ts';
 import { appendEntries, EMPTY_EDGE, readEdge, type TreeEdge } from '../../model/ledger/append.ts';
 import { openCheckpoint, signCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { rangeRoot } from '../../model/ledger/merkle.ts';
-import { addSignatures, formatNote, type NoteSigner, parseNote } from '../../model/ledger/note.ts';
-import { logKey } from '../../model/ledger/origin.ts';
+import { addSignatures, formatNote, parseNote } from '../../model/ledger/note.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
 import { TILE_WIDTH, type TileFile } from '../../model/ledger/tile.ts';
-import type { Ledger, LedgerRows, LedgerTree } from '../../ports/ledger.ts';
+import type { Ledger, LedgerRows, LedgerTree, NewEntry } from '../../ports/ledger.ts';
 import type { Signer } from '../../ports/signer.ts';
 import { DISK, type Disk } from './disk.ts';
+import { createRotating, noteSignerOf } from './rotate.ts';
 import { createTree } from './tree.ts';
 import { createTreeFiles } from './tree-files.ts';
 
@@ -22,6 +22,11 @@ export type LedgerOptions = {
   origin: string;
   /** Over the member's log key. */
   signer: Signer;
+  /**
+   * What takes the place of an earlier log key. A ledger whose last checkpoint is signed with one of `former` goes on with
+   * `signer` once the entry stands in its store that both have signed; `append` puts it there, durably.
+   */
+  rotation?: { former: readonly Signer[]; append: (entry: NewEntry) => void };
   /** Whether a checkpoint is shown as soon as it is signed: false where witnesses have to cosign it first. */
   publishAtOnce?: () => boolean;
   /**
@@ -55,15 +60,15 @@ export function createLedger(options: LedgerOptions): Ledger {
   const { isVouchedFor = () => true } = options;
   const files = createTreeFiles(options.dir, options.disk ?? DISK);
   const tree = createTree(rows, files.reader);
-  const key = logKey(origin, signer.publicJwk);
-  const noteSigner: NoteSigner = { key, sign: (message) => signer.sign(message) };
+  const noteSigner = noteSignerOf(origin, signer);
+  const rotating = createRotating({ now: noteSigner, ...options });
   let head: Head | null = null;
   let round: Promise<void> | null = null;
   let checked = false;
   let showing: Promise<void> = Promise.resolve();
 
   const opened = (text: Uint8Array): { size: number; root: Uint8Array } =>
-    openCheckpoint(text, { origin, logKeys: [key], witnessKeys: [] }).checkpoint;
+    openCheckpoint(text, { origin, logKeys: rotating.keys, witnessKeys: [] }).checkpoint;
 
   /** Adds the store's entries up to `size` and makes their files durable. */
   const grow = async (from: TreeEdge, size: number): Promise<{ edge: TreeEdge; written: TileFile[] }> => {
@@ -122,6 +127,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     }
     if (publishAtOnce()) rows.savePublished(saved);
     await shown();
+    rotating.append(saved);
     return { edge, saved: size };
   };
 

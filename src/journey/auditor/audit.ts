@@ -1,12 +1,14 @@
 import type { TrainId } from '../../model/id.ts';
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
-import { type Member, membersOf } from '../../model/network.ts';
+import { type Member, memberIn, type Network, type Role } from '../../model/network.ts';
 import type { Opened } from './disclosed.ts';
 import { collectFindings, type Finding, type Findings, finding } from './findings.ts';
 import { type JoinedLog, type JoinedLogs, joinLogs, type OpenHop, openHops } from './join.ts';
 import { type LeftOpen, leftOpen } from './left-open.ts';
+import type { DatedHead, DatedHeads } from './on-record.ts';
 import { type AuditedLog, readLog, type Traces } from './read-log.ts';
 import type { AuditPorts, AuditScope } from './scope.ts';
+import { type NetworkTraces, traceNetworks } from './trace-network.ts';
 import { type Notice, watchLogs } from './watch.ts';
 
 /** How many there are, and of how many more than the station's word is known. */
@@ -44,22 +46,23 @@ export async function audit(ports: AuditPorts, scope: AuditScope): Promise<Audit
   const findings = collectFindings();
   for (const found of scope.before ?? []) findings.add(found);
   const { network } = scope;
-  const audited = [...membersOf(network, 'station'), ...membersOf(network, 'dispatcher')];
+  const audited = [...keepersOf(network, 'station'), ...keepersOf(network, 'dispatcher')];
   const offered = await ports.source.members();
   reportUnknown(offered, audited, findings);
 
   const logs: Logs = new Map();
   const traces: Traces = { dispatchers: new Map(), stations: new Map() };
+  const networks = traceNetworks(scope.open ?? undefined);
   const watch = watchLogs(scope.disclosed?.disclosures ?? []);
   for (const member of audited) {
-    const reading = { ports, scope, findings, traces, watch };
+    const reading = { ports, scope, findings, traces, networks, watch };
     logs.set(member.id, await readLog(member, offered.includes(member.id), reading));
   }
   // Where one log had to be read anew, what the others left open is too little to hold it against.
   if (scope.open != null && [...scope.open.keys()].some((member) => logs.get(member)?.head?.from === 0))
     return audit(ports, { ...scope, open: null });
   reportMissing(logs, traces, scope, findings);
-  return judged({ logs, traces, scope, findings, watch });
+  return judged({ logs, traces, networks, scope, findings, watch });
 }
 
 type Read = {
@@ -67,11 +70,12 @@ type Read = {
   traces: Traces;
   scope: AuditScope;
   findings: Findings;
+  networks: NetworkTraces;
   watch: ReturnType<typeof watchLogs>;
 };
 
 /** What the logs say, now that it is known which of them are sound. */
-export function judged({ logs, traces, scope, findings, watch }: Read): AuditReport {
+export function judged({ logs, traces, networks, scope, findings, watch }: Read): AuditReport {
   const { network, disclosed } = scope;
   if (network.witnessing.quorum === 'none') {
     const text = 'the network file names no quorum of witnesses';
@@ -83,7 +87,7 @@ export function judged({ logs, traces, scope, findings, watch }: Read): AuditRep
   const joined: JoinedLogs = {
     dispatchers,
     stations,
-    dispatchersComplete: dispatchers.size === membersOf(network, 'dispatcher').length,
+    dispatchersComplete: dispatchers.size === keepersOf(network, 'dispatcher').length,
     witnessed: network.witnessing.quorum !== 'none',
     asOfMs: scope.nowMs ?? newestOf(logs),
   };
@@ -91,7 +95,10 @@ export function judged({ logs, traces, scope, findings, watch }: Read): AuditRep
   const heads = new Map([...stations, ...dispatchers].map(([member, { size }]) => [member, size]));
   const sound = new Set(heads.keys());
   addAll(watch.findings(sound, network), findings);
-  const opened = disclosed === undefined ? [] : watch.opened(heads, network, disclosed.replay);
+  addAll(networks.findings(sound, network), findings);
+  const dated = datedHeads(logs, scope);
+  const opened =
+    disclosed === undefined ? [] : watch.opened(heads, { network, replay: disclosed.replay, dated });
   for (const { findings: of } of opened) addAll(of, findings);
 
   return {
@@ -104,8 +111,31 @@ export function judged({ logs, traces, scope, findings, watch }: Read): AuditRep
     opened,
     tally: tallyOf(stations, opened),
     onlyNew: scope.open != null,
-    left: leftOpen(joined),
+    left: leftOpen(joined, networks),
   };
+}
+
+/** Whoever keeps or kept a log: with a member its past does not leave the network. */
+function keepersOf(network: Network, role: Role): Member[] {
+  const ids = new Set(network.spans.filter((span) => span.role === role).map(({ id }) => id));
+  return [...ids].flatMap((id) => {
+    const keeper = keeperOf(network, id);
+    return keeper?.role === role ? [keeper] : [];
+  });
+}
+
+/** As it is, or as it was when it left. */
+export function keeperOf(network: Network, id: string): Member | null {
+  const last = network.spans.findLast((span) => span.id === id);
+  return network.members.get(id) ?? (last === undefined ? null : memberIn(last));
+}
+
+function datedHeads(logs: Logs, { seen }: AuditScope): DatedHeads {
+  const heads = new Map<string, DatedHead[]>();
+  for (const [member, { dated }] of logs) {
+    heads.set(member, [...(seen?.get(member) ?? []), ...(dated === null ? [] : [dated])]);
+  }
+  return heads;
 }
 
 function tallyOf(stations: JoinedLogs['stations'], opened: readonly Opened[]): Tally {
@@ -144,8 +174,12 @@ function reportMissing(logs: Logs, traces: Traces, scope: AuditScope, findings: 
   }
   for (const { member, role, missing } of logs.values()) {
     if (!missing) continue;
-    const never = role === 'station' && !heard.has(member);
-    const text = never ? `${member} has no log and was never heard of` : `the log of ${member} is not there`;
+    const never = (role === 'station' && !heard.has(member)) || !scope.network.members.has(member);
+    const text = !scope.network.members.has(member)
+      ? `the log of ${member}, who has left, is not there`
+      : never
+        ? `${member} has no log and was never heard of`
+        : `the log of ${member} is not there`;
     findings.add(finding(never ? 'warning' : 'error', 'log.missing', { log: member }, text));
   }
 }
@@ -173,16 +207,29 @@ export function alsoFound(report: AuditReport, more: readonly Finding[]): AuditR
   return { ...report, findings: findings.list(), omitted, failed: report.failed || findings.failed() };
 }
 
-/** Entries of one train as they pass by. */
+type Placed = { member: Member; index: number; entry: LedgerEntry };
+
+/**
+ * Entries of one train as they pass by. `ofLogs`: those about keys and network versions, in the logs that speak of it,
+ * which whoever verifies the others needs as well.
+ */
 export function watchTrain(trainId: TrainId): {
   onEntry: NonNullable<AuditScope['onEntry']>;
-  entries: { member: Member; index: number; entry: LedgerEntry }[];
+  entries: Placed[];
+  ofLogs(): Placed[];
 } {
-  const entries: { member: Member; index: number; entry: LedgerEntry }[] = [];
+  const entries: Placed[] = [];
+  const besides: Placed[] = [];
   return {
     entries,
+    ofLogs: () => {
+      const logs = new Set(entries.map(({ member }) => member.id));
+      return besides.filter(({ member }) => logs.has(member.id));
+    },
     onEntry: (member, index, entry) => {
       if (entry.trainId === trainId) entries.push({ member, index, entry });
+      else if (entry.type === 'log.rotated' || entry.type === 'network.changed')
+        besides.push({ member, index, entry });
     },
   };
 }

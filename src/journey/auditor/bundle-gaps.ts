@@ -30,13 +30,13 @@ export function* gapsIn(
     }
   }
   for (const { member, index, entry } of entries) {
-    const version = entry.body['networkVersion'];
+    const version = entry.body[entry.type === 'network.changed' ? 'version' : 'networkVersion'];
     if (typeof version !== 'number' || version <= network.version) continue;
     yield finding('error', 'bundle.incomplete', { log: member.id, index }, olderNetwork(version, network));
   }
 }
 
 /** Who may sign, and how many witnesses have to, may have changed between the two. */
-export function olderNetwork(spoken: number, { version }: Network): string {
+function olderNetwork(spoken: number, { version }: Network): string {
   return `version ${spoken} of the network file is spoken of; version ${version} is in it`;
 }

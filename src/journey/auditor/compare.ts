@@ -1,7 +1,6 @@
 import { PhtError } from '../../model/error.ts';
-import type { ReadTile } from '../../model/ledger/append.ts';
 import { type Checkpoint, type OpenedCheckpoint, openCheckpoint } from '../../model/ledger/checkpoint.ts';
-import { EMPTY_ROOT, HASH_BYTES } from '../../model/ledger/merkle.ts';
+import { EMPTY_ROOT } from '../../model/ledger/merkle.ts';
 import { verifyConsistency } from '../../model/ledger/proof.ts';
 import {
   proveConsistency,
@@ -9,13 +8,15 @@ import {
   tilesForConsistency,
   tilesForRoot,
 } from '../../model/ledger/prove.ts';
+import { wrongKeyOf } from '../../model/ledger/rotation.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
-import { type Tile, tilePath, tileWidth } from '../../model/ledger/tile.ts';
 import type { Network } from '../../model/network.ts';
 import type { LogSource } from '../../ports/log-source.ts';
 import { type Finding, finding } from './findings.ts';
-import { trustOf } from './prove.ts';
+import { tilesOf, trustOf } from './prove.ts';
 import type { AuditedLog } from './read-log.ts';
+import type { KeyedHead } from './rotations.ts';
+import type { LogHead } from './verify-log.ts';
 
 /** One reader's copy of a log, with its tiles, and the head that he was shown. */
 type View = { source: LogSource; member: string; head: Pick<Checkpoint, 'size' | 'root'> };
@@ -44,7 +45,10 @@ export async function compareReaders(
         );
       // What does not verify is a finding of its own.
       if (head?.sound !== true) continue;
-      const other = openCheckpoint(signed, { ...trustOf(network, member), witnessKeys: [] }).checkpoint;
+      const opened = openCheckpoint(signed, { ...trustOf(network, member), witnessKeys: [] });
+      const other = opened.checkpoint;
+      const wrongKey = wrongKeyIn(head, { size: other.size, signedBy: opened.signedBy });
+      if (wrongKey !== null) findings.push(finding('error', 'log.rotation', { log: member }, wrongKey));
       const mine: View = { source: ours, member, head: head.checkpoint };
       const his: View = { source: theirs, member, head: other };
       const [small, large] = other.size < head.checkpoint.size ? [his, mine] : [mine, his];
@@ -58,6 +62,16 @@ export async function compareReaders(
     }
   }
   return findings;
+}
+
+/** Of a log that was read only from somewhere on, nothing is known of the keys before. */
+function wrongKeyIn({ rotations, from, signedBy }: LogHead, other: KeyedHead): string | null {
+  if (other.size < from) return null;
+  const key = wrongKeyOf(other.size, other.signedBy, rotations);
+  if (key !== null || rotations.length > 0 || from > 0) return key;
+  // Whoever goes on with another key says so in an entry.
+  const same = other.signedBy[0]?.keyId === signedBy[0]?.keyId;
+  return same ? null : 'two heads are signed with different keys, and no entry tells of the change';
 }
 
 function uncompared(member: string, why: string): Finding {
@@ -78,31 +92,9 @@ async function rootWithin({ source, member, head }: View, size: number): Promise
   if (size === head.size) return head.root;
   if (size === 0) return EMPTY_ROOT;
   const tiles = [...tilesForRoot(size), ...tilesForConsistency(size, head.size)];
-  const read = await readerOf(source, member, tiles, head.size);
+  const read = await tilesOf(source, member, tiles, head.size);
   const rootBefore = rootFromTiles(size, read);
   const hashes = proveConsistency(size, head.size, read);
   verifyConsistency({ sizeBefore: size, rootBefore, size: head.size, root: head.root, hashes });
   return rootBefore;
-}
-
-/** A tile of a smaller tree is the beginning of the one that stands there now. */
-async function readerOf(
-  source: LogSource,
-  member: string,
-  tiles: readonly Tile[],
-  size: number,
-): Promise<ReadTile> {
-  const held = new Map<string, Uint8Array>();
-  for (const tile of tiles) {
-    const width = tileWidth(size, tile.level, tile.index);
-    const bytes = (await source.hashTile?.(member, { ...tile, width })) ?? null;
-    if (bytes !== null && bytes.length === width * HASH_BYTES)
-      held.set(tilePath(tile), bytes.subarray(0, tile.width * HASH_BYTES));
-  }
-  return (tile) => {
-    const bytes = held.get(tilePath(tile));
-    if (bytes === undefined)
-      throw new PhtError('ledger.invalid', `${tilePath(tile)} is missing or damaged in one of them`);
-    return bytes;
-  };
 }

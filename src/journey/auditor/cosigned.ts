@@ -1,16 +1,19 @@
 import { PhtError } from '../../model/error.ts';
-import { openCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { type OpenedCheckpoint, openCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { parseNote } from '../../model/ledger/note.ts';
-import { logKey, witnessKey } from '../../model/ledger/origin.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
 import type { Member, Network } from '../../model/network.ts';
-import { SKEW_MS } from '../../model/train.ts';
-import { witnessPolicy } from '../../model/witnessing.ts';
+import { SKEW_MS } from '../../model/skew.ts';
+import { countedBy, type QuorumRule, quorumRule } from '../../model/witnessing.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
+import { lastVersionOf } from './on-record.ts';
+import { trustOf } from './prove.ts';
 import { clip, timeText } from './words.ts';
 
 /** Members gather cosignatures anew every hour, so an older head is not the newest one. */
 export const FRESH_MS: number = 24 * 3_600_000;
+/** Longer than this nobody runs anything without the word that its network file is the newest one. */
+const RULE_KNOWN_MS = 7 * 24 * 3_600_000;
 
 /** Who has seen a head. `quorum` is null where the network has none; times are in milliseconds. */
 export type Cosigned = { quorum: number | null; witnesses: string[]; newestMs: number | null };
@@ -24,51 +27,69 @@ export type SignedHead = {
   newestEntryMs: number | null;
   /** Null for a copy: it has no present. */
   nowMs: number | null;
+  /** The newest version of the network that its entries speak of; null where that is not known. */
+  spoken: number | null;
 };
 
-/** Holds a head, whose own signature has been verified, against the witnesses that the network asks for. */
-export function judgeCosigned(
-  head: SignedHead,
-  found: (finding: Finding) => void,
-): { cosigned: Cosigned; sound: boolean } {
-  const { network, member, origin, signed } = head;
-  const policy = witnessPolicy(network, member.id);
+/** `opened` with every cosignature that verifies; null where one of them does not. */
+export type JudgedHead = { cosigned: Cosigned; sound: boolean; opened: OpenedCheckpoint | null };
+
+/**
+ * Holds a head, whose own signature has been verified, against the witnesses that the network asks for. Where the rule
+ * has become stricter since the member spoke of the network, the one of then is enough, and the report says so.
+ */
+export function judgeCosigned(head: SignedHead, found: (finding: Finding) => void): JudgedHead {
+  const { network, member, signed, spoken } = head;
+  const version = lastVersionOf(network, member.id);
+  const rule = quorumRule(network, member.id, version);
   const wrong = (severity: Severity, code: FindingCode, text: string): void =>
     found(finding(severity, code, { log: member.id }, text));
-  const keys = witnessKeysOf(network, member.id);
-  const own = member.keys.log;
-  const logKeys = own === undefined ? [] : [logKey(origin, own)];
-  const none: Cosigned = { quorum: policy?.quorum ?? null, witnesses: [], newestMs: null };
-  let cosignatures: ReturnType<typeof openCheckpoint>['cosignatures'];
+  const none: Cosigned = { quorum: rule?.quorum ?? null, witnesses: [], newestMs: null };
+  let opened: OpenedCheckpoint;
   try {
-    const known = [...keys.values()];
-    cosignatures = openCheckpoint(signed, { origin, logKeys, witnessKeys: known }).cosignatures;
-    for (const name of strangersOn(signed, [...logKeys, ...known]))
+    const trust = trustOf(network, member.id);
+    opened = openCheckpoint(signed, trust);
+    for (const name of strangersOn(signed, [...trust.logKeys, ...trust.witnessKeys]))
       wrong('warning', 'cosignature.unknown', `the head is signed as ${clip(name)}, too`);
   } catch (thrown) {
     if (!(thrown instanceof PhtError)) throw thrown;
     wrong('error', 'checkpoint.miscosigned', thrown.message);
-    return { cosigned: none, sound: false };
+    return { cosigned: none, sound: false, opened: null };
   }
-  if (policy === null) return { cosigned: none, sound: true };
+  if (rule === null) return { cosigned: none, sound: true, opened };
+  const now = countOf(rule, opened);
+  if (now.isFull) {
+    // One witness alone must not make an old head look fresh, nor hide that the clock runs ahead.
+    judgeTimes(head, { quorumMs: now.timesMs[rule.quorum - 1] ?? 0, newestMs: now.timesMs[0] ?? 0 }, wrong);
+    return { cosigned: now.cosigned, sound: true, opened };
+  }
+  const few = `${now.cosigned.witnesses.length} of ${rule.witnesses.length} witnesses have cosigned; ${rule.quorum} must`;
+  const then = spoken === null || spoken >= version ? undefined : quorumRule(network, member.id, spoken);
+  const isLate = head.nowMs !== null && head.nowMs - network.issuedAtMs > RULE_KNOWN_MS;
+  const before = then == null ? null : countOf(then, opened);
+  if (then === undefined || isLate || (before !== null && !before.isFull)) {
+    wrong('error', 'checkpoint.uncosigned', few);
+    return { cosigned: now.cosigned, sound: false, opened };
+  }
+  const asked = then === null ? 'none' : `${then.quorum}, which have`;
+  wrong(
+    'warning',
+    'checkpoint.uncosigned',
+    `${few} by version ${version}; version ${spoken} asked for ${asked}`,
+  );
+  return { cosigned: before?.cosigned ?? { ...none, quorum: null }, sound: true, opened };
+}
 
-  const asked = new Set(policy.witnesses.map(({ key }) => key.name));
-  const counted = cosignatures.filter(({ key }) => asked.has(key.name));
-  const witnesses = policy.witnesses.filter(({ key }) => counted.some((by) => by.key.name === key.name));
+/** `timesMs`: youngest first. */
+function countOf(
+  rule: QuorumRule,
+  { cosignatures }: OpenedCheckpoint,
+): { cosigned: Cosigned; timesMs: number[]; isFull: boolean } {
+  const counted = countedBy(rule, cosignatures);
   const timesMs = counted.map(({ timeS }) => (timeS ?? 0) * 1000).toSorted((a, b) => b - a);
-  const cosigned = {
-    quorum: policy.quorum,
-    witnesses: witnesses.map((witness) => witness.member),
-    newestMs: timesMs[0] ?? null,
-  };
-  if (witnesses.length < policy.quorum) {
-    const text = `${witnesses.length} of ${policy.witnesses.length} witnesses have cosigned; ${policy.quorum} must`;
-    wrong('error', 'checkpoint.uncosigned', text);
-    return { cosigned, sound: false };
-  }
-  // One witness alone must not make an old head look fresh, nor hide that the clock runs ahead.
-  judgeTimes(head, { quorumMs: timesMs[policy.quorum - 1] ?? 0, newestMs: timesMs[0] ?? 0 }, wrong);
-  return { cosigned, sound: true };
+  const witnesses = counted.map(({ member }) => member);
+  const cosigned = { quorum: rule.quorum, witnesses, newestMs: timesMs[0] ?? null };
+  return { cosigned, timesMs, isFull: counted.length >= rule.quorum };
 }
 
 function judgeTimes(
@@ -82,15 +103,6 @@ function judgeTimes(
     const minutes = Math.round((newestEntryMs - newestMs) / 60_000);
     wrong('error', 'clock.ahead', `an entry is dated ${minutes} min after witnesses had seen it`);
   }
-}
-
-/** Of every member but the log's own, by member. */
-function witnessKeysOf(network: Network, operator: string): Map<string, NoteKey> {
-  const keys = new Map<string, NoteKey>();
-  for (const { id, keys: own } of network.members.values()) {
-    if (id !== operator && own.witness !== undefined) keys.set(id, witnessKey(network.id, id, own.witness));
-  }
-  return keys;
 }
 
 function strangersOn(signed: Uint8Array, known: readonly NoteKey[]): string[] {

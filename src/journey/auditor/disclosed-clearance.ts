@@ -1,13 +1,22 @@
-import { type VerifiedClearance, verifyClearance } from '../../model/clearance.ts';
+import { verifyClearance } from '../../model/clearance.ts';
 import type { Disclosure } from '../../model/disclosure.ts';
-import { parseEnvelope } from '../../model/dsse.ts';
+import { type Envelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { type Digest, digestOf } from '../../model/id.ts';
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
-import type { Network } from '../../model/network.ts';
+import { LOOKING_BACK, type Network } from '../../model/network.ts';
+import { verifyStanding } from '../../model/standing.ts';
+import { claimedType } from '../../model/statement.ts';
 import { textIn } from './entry.ts';
 import type { FindingCode, Severity } from './findings.ts';
+import { type DatedHeads, judgeSigner } from './on-record.ts';
 import type { Person } from './person.ts';
+
+/** The members of `clearance.recorded` that commit to who cleared a train and by which statement. */
+export const CLEARED_BY = [
+  { by: 'byCommitment', clearance: 'clearanceCommitment' },
+  { by: 'secondByCommitment', clearance: 'secondClearanceCommitment' },
+] as const;
 
 type Cleared = {
   index: number;
@@ -20,61 +29,83 @@ type Cleared = {
 type Wrong = (severity: Severity, code: FindingCode, index: number, text: string) => void;
 
 /**
- * Holds the clearance that an entry commits to against the network: an admin of this station signed it, for this case,
- * to run, and in time.
+ * Holds the clearance that an entry commits to against the network: an admin of this station signed it, for this case or
+ * standing, to run, and in time.
  *
- * @returns whether it could be checked and holds
+ * @returns the natural person who signed it; null where that could not be checked, or does not hold
  */
 export function judgeClearance(
   { index, entry, person, digest, station }: Cleared,
   hops: Disclosure['hops'],
-  network: Network,
+  { network, dated }: { network: Network; dated: DatedHeads },
   wrong: Wrong,
-): boolean {
-  if (person.is !== 'named') return false;
-  const admin = network.members.get(person.id);
-  // Who has left the network since cannot be looked up any more.
-  if (admin === undefined) return false;
-  if (admin.role !== 'admin' || admin.station !== station) {
+): string | null {
+  if (person.is !== 'named') return null;
+  const known = network.spans.filter(({ id }) => id === person.id);
+  // Of whom the network has never heard, nothing can be looked up.
+  if (known.length === 0) return null;
+  if (!known.some((span) => span.role === 'admin' && span.station === station)) {
     const text = `${person.id} cleared it, who is no admin of this station`;
     wrong('misconduct', 'release.without-clearance', index, text);
-    return false;
+    return null;
   }
-  if (digest.is !== 'named') return false;
+  if (digest.is !== 'named') return null;
   const envelopes = hops.filter(({ hopId }) => hopId === entry.hopId).flatMap(({ clearances }) => clearances);
-  const contradicted = (text: string): false => {
+  const contradicted = (text: string): null => {
     wrong('misconduct', 'clearance.contradicted', index, text);
-    return false;
+    return null;
   };
-  let clearance: VerifiedClearance | null;
+  let signed: Signed | null;
   try {
-    clearance = verified(envelopes, digest.id, { network, station, entry });
+    signed = verified(envelopes, digest.id, { network, station, entry });
   } catch (thrown) {
     if (!(thrown instanceof PhtError)) throw thrown;
     return contradicted(thrown.message);
   }
-  if (clearance === null) {
+  if (signed === null) {
     wrong('warning', 'disclosure.incomplete', index, 'the clearance itself is not among what was disclosed');
-    return false;
+    return null;
   }
-  const { verdict, issuer, manifestDigest } = clearance.predicate;
+  const { verdict, issuer, manifestDigest } = signed;
   if (verdict !== 'approve') return contradicted('the person rejected it');
   if (issuer !== person.id) return contradicted(`${issuer} signed it, and not ${person.id}`);
   if (manifestDigest !== entry.manifestDigest) return contradicted('it was given for another train');
-  return true;
+  const recorded = [{ log: station, index, atMs: entry.ts }];
+  const revoked = judgeSigner(network, signed, 'admin', recorded, dated);
+  if (revoked !== null) wrong(revoked.severity, revoked.code, index, `${person.id}: ${revoked.text}`);
+  return revoked?.severity === 'error' ? null : signed.person;
 }
 
-/** @throws PhtError `clearance.*`, `signature.*`, `statement.*`, `signer.unknown` */
-function verified(
-  envelopes: readonly string[],
-  digest: string,
-  { network, station, entry }: { network: Network; station: string; entry: LedgerEntry },
-): VerifiedClearance | null {
-  const caseDigest = (textIn(entry.body, 'caseDigest') ?? '') as Digest;
+type Signed = {
+  networkId: string;
+  networkVersion: number;
+  verdict: string;
+  issuer: string;
+  manifestDigest: string | null;
+  person: string;
+};
+type At = { network: Network; station: string; entry: LedgerEntry };
+
+/** @throws PhtError `clearance.*`, `signature.*`, `statement.*`, `signer.*` */
+function verified(envelopes: readonly string[], digest: string, at: At): Signed | null {
   for (const text of envelopes) {
     const envelope = parseEnvelope(Buffer.from(text), 'clearance');
-    if (digestOf(Buffer.from(envelope.payload, 'base64')) !== digest) continue;
-    return verifyClearance(envelope, network, station, caseDigest, entry.ts);
+    if (digestOf(payloadOf(envelope)) === digest) return opened(envelope, at);
   }
   return null;
+}
+
+/** As it was when it was signed: whether whoever has left since had signed it before, `judgeSigner` says. */
+function opened(envelope: Envelope, { network, station, entry }: At): Signed {
+  if (claimedType(payloadOf(envelope), ['clearance', 'standing']) === 'clearance') {
+    const caseDigest = (textIn(entry.body, 'caseDigest') ?? '') as Digest;
+    const clearance = verifyClearance(envelope, network, station, caseDigest, entry.ts, LOOKING_BACK);
+    return { ...clearance.predicate, person: clearance.person };
+  }
+  if (entry.body['standing'] !== true)
+    throw new PhtError('clearance.invalid', 'the entry does not say that a standing clearance was used');
+  const at = { network, station, nowMs: entry.ts, provenAtMs: LOOKING_BACK };
+  const { predicate, person } = verifyStanding(envelope, at);
+  // Whether the train kept its terms, the station's own check alone says: the manifest is not disclosed.
+  return { ...predicate, verdict: 'approve', manifestDigest: entry.manifestDigest, person };
 }

@@ -3,11 +3,12 @@ import type { LedgerEntry } from '../../model/ledger/entry.ts';
 import type { Network } from '../../model/network.ts';
 import type { Verified } from '../../model/statement.ts';
 import type { ReplayDecision } from '../../ports/replay.ts';
-import { judgeClearance } from './disclosed-clearance.ts';
+import { CLEARED_BY, judgeClearance } from './disclosed-clearance.ts';
 import { clearedByPerson, textIn } from './entry.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
+import type { DatedHeads } from './on-record.ts';
 import type { Person } from './person.ts';
-import { factsIn, judgeDecision } from './replay.ts';
+import { approvalsIn, factsIn, judgeDecision } from './replay.ts';
 
 export type VerifiedDisclosure = Verified<Disclosure>;
 
@@ -32,6 +33,8 @@ export type DisclosedLog = {
   whole: boolean;
   network: Network;
   replay: ReplayDecision;
+  /** Since when the log's entries have been on record. */
+  dated: DatedHeads;
 };
 
 type Wrong = (severity: Severity, code: FindingCode, index: number | undefined, text: string) => void;
@@ -64,16 +67,61 @@ export function judgeDisclosure(disclosure: VerifiedDisclosure, log: DisclosedLo
     if (entry.type === 'policy.decided' && index < ledgerSize && !decisions.has(index))
       wrong('warning', 'disclosure.incomplete', index, 'the decision is not among those disclosed');
     if (entry.type !== 'clearance.recorded' || !clearedByPerson(entry.body)) continue;
-    const person = personAt(index, 'byCommitment');
-    persons.set(index, person);
-    if (person.is === 'undisclosed' && index < ledgerSize)
-      wrong('warning', 'disclosure.incomplete', index, 'who cleared it is not among what was disclosed');
-    const digest = personAt(index, 'clearanceCommitment');
-    const judged = judgeClearance({ index, entry, person, digest, station }, hops, log.network, wrong);
-    if (judged) checked.add(index);
+    const judged = CLEARED_BY.filter(({ by }) => textIn(entry.body, by) !== null).map((names) => {
+      const person = personAt(index, names.by);
+      if (person.is === 'undisclosed' && index < ledgerSize)
+        wrong('warning', 'disclosure.incomplete', index, 'who cleared it is not among what was disclosed');
+      const digest = personAt(index, names.clearance);
+      const cleared = { index, entry, person, digest, station };
+      return { person, natural: judgeClearance(cleared, hops, log, wrong) };
+    });
+    persons.set(index, together(judged.map(({ person }) => person)));
+    const answer = answerBefore(index, entry, log.entries, openings);
+    const naturals = judged.map(({ natural }) => natural);
+    if (judgePersons(naturals, answer, index, wrong)) checked.add(index);
   }
   judgeRuns(openings, log.entries, wrong);
   return { station, trainId, researcher, decisions, persons, checked, findings };
+}
+
+/** Of two persons who cleared one train, whoever is not named stands for both. */
+function together(persons: readonly Person[]): Person {
+  const ids = persons.flatMap((person) => (person.is === 'named' ? [person.id] : []));
+  const hidden = persons.find(({ is }) => is !== 'named');
+  return hidden ?? { is: 'named', id: ids.join(' and ') };
+}
+
+/** What the policy last said of this hop before an entry; null where that is not disclosed. */
+function answerBefore(
+  index: number,
+  { hopId }: LedgerEntry,
+  entries: DisclosedLog['entries'],
+  openings: ReadonlyMap<string, Opening>,
+): string | null {
+  const decided = [...entries].findLast(
+    ([at, entry]) => at < index && entry.hopId === hopId && entry.type === 'policy.decided',
+  );
+  const opening = decided && openings.get(`${decided[0]} answerCommitment`);
+  return opening === undefined || 'erased' in opening ? null : opening.value;
+}
+
+/** @returns whether everybody was checked, they are different persons, and as many as the policy asked for */
+function judgePersons(
+  naturals: readonly (string | null)[],
+  answer: string | null,
+  index: number,
+  wrong: Wrong,
+): boolean {
+  const needed = answer === null ? 1 : approvalsIn(answer);
+  if (naturals.length < needed) {
+    const text = `the policy asked for ${needed} persons, and ${naturals.length} cleared it`;
+    wrong('misconduct', 'release.without-clearance', index, text);
+    return false;
+  }
+  if (naturals.includes(null)) return false;
+  if (new Set(naturals).size === naturals.length) return true;
+  wrong('misconduct', 'release.without-clearance', index, 'two accounts of one person cleared it');
+  return false;
 }
 
 function judgeOpening(
@@ -137,7 +185,7 @@ function judgeDecisions(
   return { decisions, researcher };
 }
 
-/** The only clearance there is allows one run; each run that is on record used one up. */
+/** Whatever a statement allows, it is one run of one train; each run that is on record used one up. */
 function judgeRuns(
   openings: ReadonlyMap<string, Opening>,
   entries: ReadonlyMap<number, LedgerEntry>,
@@ -146,11 +194,13 @@ function judgeRuns(
   const used = new Map<string, { index: number; hopId: string | null }>();
   for (const [index, { type, hopId }] of entries) {
     if (type !== 'clearance.recorded') continue;
-    const opening = openings.get(`${index} clearanceCommitment`);
-    if (opening === undefined || 'erased' in opening) continue;
-    const before = used.get(opening.value);
-    // The same hop after a crash, or decided anew, goes on with its run.
-    if (before === undefined || before.hopId === hopId) used.set(opening.value, { index, hopId });
-    else wrong('misconduct', 'clearance.overspent', index, `its one run was used at entry ${before.index}`);
+    for (const { clearance } of CLEARED_BY) {
+      const opening = openings.get(`${index} ${clearance}`);
+      if (opening === undefined || 'erased' in opening) continue;
+      const before = used.get(opening.value);
+      // The same hop after a crash, or decided anew, goes on with its run.
+      if (before === undefined || before.hopId === hopId) used.set(opening.value, { index, hopId });
+      else wrong('misconduct', 'clearance.overspent', index, `its one run was used at entry ${before.index}`);
+    }
   }
 }

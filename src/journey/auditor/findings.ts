@@ -32,6 +32,8 @@ const MEANS = {
   'log.stale': 'Witnesses saw this head long ago: the member is silent, or newer heads are held back.',
   'log.restored':
     'The member took its log up again from a copy. What it did since that copy was made may be gone.',
+  'log.rotation':
+    'The log is not signed with the key that belongs to its size: the change to that key is missing, or not signed with both.',
   'entries.missing': 'The log was cut short after the member had signed it.',
   'entries.excess': 'More was served than the member had signed.',
   'entries.altered':
@@ -80,6 +82,15 @@ const MEANS = {
     'One log quotes an entry that the other does not hold there: one of the two members did not show everybody the same.',
   'witness.conflict':
     'A witness says that this log was shown in two versions. Ask the witness for the file and check it with: pht audit misconduct',
+  // the network file and who was a member
+  'network.forked':
+    'One version of the list of members has two digests: the authority has shown different lists, or somebody has logged what it was never shown. Keep the files and compare.',
+  'network.rolled-back':
+    'An older network file was used after a newer one: whoever was revoked meanwhile was a member again.',
+  'signer.revoked':
+    'The member was revoked, or its keys were in other hands, and nothing proves that it signed this before; it does not count.',
+  'revocation.unproven':
+    'The member was revoked. Without witnesses only the log itself says that this is older.',
   // what stations disclose to an auditor
   'decision.contradicted':
     "The station's own policy gives another answer to what was asked than the one on record.",

@@ -1,6 +1,6 @@
 import type { Digest } from '../../model/id.ts';
 import type { EntryQuote } from '../../model/ledger/entry.ts';
-import { SKEW_MS } from '../../model/train.ts';
+import { SKEW_MS } from '../../model/skew.ts';
 import { type Finding, finding, type Place } from './findings.ts';
 import type { DispatcherTrace, OrderTrace } from './trace-dispatcher.ts';
 import type { HopTrace } from './trace-hop.ts';

@@ -1,5 +1,5 @@
 import { decodeEntry, type LedgerEntry } from '../../model/ledger/entry.ts';
-import { SKEW_MS } from '../../model/train.ts';
+import { SKEW_MS } from '../../model/skew.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
 import { isAboutTheLog } from './served.ts';
 

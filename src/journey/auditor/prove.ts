@@ -4,58 +4,75 @@ import type { CheckpointTrust } from '../../model/ledger/checkpoint.ts';
 import { parseCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { encodeEntry, type LedgerEntry } from '../../model/ledger/entry.ts';
 import { formatEntryProof, openEntryProof, type ProvenEntry } from '../../model/ledger/entry-proof.ts';
+import { HASH_BYTES } from '../../model/ledger/merkle.ts';
 import { parseNote } from '../../model/ledger/note.ts';
-import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
+import { ledgerOrigin } from '../../model/ledger/origin.ts';
 import { parseTlogProof } from '../../model/ledger/proof.ts';
 import { proveInclusion, tilesForInclusion } from '../../model/ledger/prove.ts';
-import { type Tile, tilePath } from '../../model/ledger/tile.ts';
+import { type Tile, tilePath, tileWidth } from '../../model/ledger/tile.ts';
 import type { Network } from '../../model/network.ts';
-import { witnessPolicy } from '../../model/witnessing.ts';
+import { logKeysOf, witnessKeysOf } from '../../model/past-keys.ts';
+import { countedBy, quorumRule } from '../../model/witnessing.ts';
 import type { LogSource } from '../../ports/log-source.ts';
+import { lastVersionOf } from './on-record.ts';
 
 /** An entry at its place in the log of a member. */
 export type Placed = { member: string; index: number; entry: LedgerEntry };
 
-/** Whose signatures a proof about this member's log may carry. @throws PhtError `signer.unknown` */
+/**
+ * Whose signatures a head or a proof of this member's log may carry: any log key that it ever had, and any key that
+ * anybody ever cosigned with. Which of them count is judged by the network and by the place in the log.
+ *
+ * @throws PhtError `signer.unknown`
+ */
 export function trustOf(network: Network, member: string): CheckpointTrust {
-  const jwk = network.members.get(member)?.keys.log;
-  if (jwk === undefined)
+  const logKeys = logKeysOf(network, member).map(({ key }) => key);
+  if (logKeys.length === 0)
     throw new PhtError('signer.unknown', `the network file names no log key of ${member}`);
-  const origin = ledgerOrigin(network.id, member);
-  const witnesses = witnessPolicy(network, member)?.witnesses ?? [];
-  return { origin, logKeys: [logKey(origin, jwk)], witnessKeys: witnesses.map(({ key }) => key) };
+  const others = new Set(network.spans.map(({ id }) => id).filter((id) => id !== member));
+  const witnessKeys = [...others].flatMap((id) => witnessKeysOf(network, id).map(({ key }) => key));
+  return { origin: ledgerOrigin(network.id, member), logKeys, witnessKeys };
 }
 
 /**
  * The `.tlog-proof` of one entry, from a log that was kept with its tiles. What is written has been verified.
  *
- * @param signed the head of the log as it is kept
+ * @param signed a head of the log, as it is kept or an earlier one
+ * @param of `size`: entries in the log as it is kept
  * @throws PhtError `ledger.invalid` where a tile is missing, `proof.invalid` where the log is not what it says
  */
 export async function proofOf(
   { member, index, entry }: Placed,
   signed: Uint8Array,
-  { source, network }: { source: LogSource; network: Network },
+  of: { source: LogSource; network: Network; size?: number },
 ): Promise<Uint8Array> {
   const note = Buffer.from(signed).toString('utf8');
   const { size } = parseCheckpoint(parseNote(note).text);
-  const read = await tilesOf(source, member, tilesForInclusion(index, size));
+  const read = await tilesOf(of.source, member, tilesForInclusion(index, size), of.size ?? size);
   const hashes = proveInclusion(index, size, read);
   const proof = formatEntryProof(encodeEntry(entry), { index, hashes, checkpoint: note });
-  openEntryProof(proof, trustOf(network, member));
+  openEntryProof(proof, trustOf(of.network, member));
   return proof;
 }
 
-async function tilesOf(source: LogSource, member: string, tiles: readonly Tile[]): Promise<ReadTile> {
+/** Of a log of `size` entries by now: a tile of a smaller tree is the beginning of the one that stands there. */
+export async function tilesOf(
+  source: LogSource,
+  member: string,
+  tiles: readonly Tile[],
+  size: number,
+): Promise<ReadTile> {
   const held = new Map<string, Uint8Array>();
   for (const tile of tiles) {
-    const bytes = (await source.hashTile?.(member, tile)) ?? null;
-    if (bytes !== null) held.set(tilePath(tile), bytes);
+    const width = tileWidth(size, tile.level, tile.index);
+    const bytes = (await source.hashTile?.(member, { ...tile, width })) ?? null;
+    if (bytes !== null && bytes.length === width * HASH_BYTES)
+      held.set(tilePath(tile), bytes.subarray(0, tile.width * HASH_BYTES));
   }
   return (tile) => {
     const bytes = held.get(tilePath(tile));
     if (bytes === undefined)
-      throw new PhtError('ledger.invalid', `${tilePath(tile)} of the log of ${member} is missing`);
+      throw new PhtError('ledger.invalid', `${tilePath(tile)} of the log of ${member} is missing or damaged`);
     return bytes;
   };
 }
@@ -79,13 +96,7 @@ export function checkProof(bytes: Uint8Array, network: Network): CheckedProof {
   const proven = openEntryProof(bytes, trustOf(network, member));
   if (proven.entry.actor !== member)
     throw new PhtError('proof.invalid', `the entry names ${proven.entry.actor} as its author, not ${member}`);
-  const policy = witnessPolicy(network, member);
-  const signed = new Set(proven.opened.cosignatures.map(({ key }) => key.name));
-  const witnesses = (policy?.witnesses ?? []).filter(({ key }) => signed.has(key.name));
-  return {
-    ...proven,
-    member,
-    witnesses: witnesses.map((each) => each.member),
-    quorum: policy?.quorum ?? null,
-  };
+  const rule = quorumRule(network, member, lastVersionOf(network, member));
+  const counted = rule === null ? [] : countedBy(rule, proven.opened.cosignatures);
+  return { ...proven, member, witnesses: counted.map((by) => by.member), quorum: rule?.quorum ?? null };
 }

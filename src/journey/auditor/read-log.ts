@@ -1,15 +1,19 @@
 import type { Digest } from '../../model/id.ts';
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
 import { leafHash } from '../../model/ledger/merkle.ts';
-import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
-import type { Member } from '../../model/network.ts';
+import { ledgerOrigin } from '../../model/ledger/origin.ts';
+import type { Member, Network } from '../../model/network.ts';
+import { logKeysOf } from '../../model/past-keys.ts';
 import { type Cosigned, judgeCosigned } from './cosigned.ts';
 import { type Findings, finding } from './findings.ts';
+import { type DatedHead, datedHead, judgeOwnKey } from './on-record.ts';
+import type { PinnedLog } from './open-head.ts';
 import type { AuditPorts, AuditScope } from './scope.ts';
 import { servedFinding } from './served.ts';
 import { type DispatcherTrace, traceDispatcher } from './trace-dispatcher.ts';
+import type { NetworkTraces } from './trace-network.ts';
 import { type StationTrace, traceStation } from './trace-station.ts';
-import { type LogHead, type PinnedLog, verifyLog } from './verify-log.ts';
+import { type LogHead, verifyLog } from './verify-log.ts';
 
 export type AuditedLog = {
   member: string;
@@ -18,6 +22,8 @@ export type AuditedLog = {
   /** Null where there is no head that verifies. */
   head: LogHead | null;
   cosigned: Cosigned | null;
+  /** What shows since when its entries have been on record. */
+  dated: DatedHead | null;
   missing: boolean;
 };
 
@@ -35,16 +41,19 @@ export type Reading = {
   scope: AuditScope;
   findings: Findings;
   traces: Traces;
+  networks: NetworkTraces;
   watch: Watch;
 };
+
+const UNREAD = { cosigned: null, dated: null, missing: false };
 
 /** Verifies one log and follows what it says; what does not verify takes no part in anything. */
 export async function readLog(member: Member, offered: boolean, reading: Reading): Promise<AuditedLog> {
   const { ports, scope, findings } = reading;
   const role = member.role === 'dispatcher' ? 'dispatcher' : 'station';
   const origin = ledgerOrigin(scope.network.id, member.id);
-  const log: AuditedLog = { member: member.id, role, origin, head: null, cosigned: null, missing: false };
-  const pinned = pinnedLog(member, origin);
+  const log: AuditedLog = { member: member.id, role, origin, head: null, ...UNREAD };
+  const pinned = pinnedLog(scope.network, member, origin);
   if (pinned === null) {
     const text = `${member.id} has no log key in the network file`;
     findings.add(finding('error', 'key.missing', { log: member.id }, text));
@@ -66,8 +75,8 @@ async function readEntries(
   pinned: PinnedLog,
   signed: Uint8Array,
   reading: Reading,
-): Promise<Pick<AuditedLog, 'head' | 'cosigned'>> {
-  const { ports, scope, findings, watch } = reading;
+): Promise<Pick<AuditedLog, 'head' | 'cosigned' | 'dated'>> {
+  const { ports, scope, findings, networks, watch } = reading;
   const copy = (await ports.archive?.begin(member.id)) ?? null;
   let trace = openTrace(member, reading, true);
   let head: LogHead | null = null;
@@ -81,22 +90,33 @@ async function readEntries(
       restarted: () => {
         trace = openTrace(member, reading, false);
         watch.forget(member);
+        networks.forget(member.id);
       },
       onEntry: (index, entry, bytes) => {
         trace.take(index, entry, () => Buffer.from(leafHash(bytes)).toString('hex') as Digest);
         watch.take(member, index, entry);
+        networks.take(member.id, index, entry);
         scope.onEntry?.(member, index, entry);
       },
       progress: (done, size) => ports.progress(member.id, done, size),
       copy,
     });
-    if (head === null) return { head, cosigned: null };
-    const { network, nowMs } = scope;
-    const newestEntryMs = head.newestMs;
-    const judged = { network, member, origin: pinned.origin, signed, newestEntryMs, nowMs };
-    const { cosigned, sound } = judgeCosigned(judged, findings.add);
+    if (head === null) return { head, cosigned: null, dated: null };
+    const { network } = scope;
+    // Nobody cosigns the log of a former member anew.
+    const nowMs = network.members.has(member.id) ? scope.nowMs : null;
+    const spoken = networks.versionIn(member.id);
+    const { newestMs: newestEntryMs } = head;
+    const judging = { network, member, origin: pinned.origin, signed, newestEntryMs, nowMs, spoken };
+    const { cosigned, sound, opened } = judgeCosigned(judging, findings.add);
     if (!sound) head = { ...head, sound: false };
-    return { head, cosigned };
+    const dated = opened && datedHead(opened);
+    const heads = [...(scope.seen?.get(member.id) ?? []), ...(dated === null ? [] : [dated])];
+    const kept = { size: head.checkpoint.size, signedBy: head.signedBy, newestMs: newestEntryMs };
+    const own = head.sound ? judgeOwnKey(network, member.id, kept, heads) : null;
+    if (own !== null) findings.add(own.found);
+    if (own?.sound === false) head = { ...head, sound: false };
+    return { head, cosigned, dated };
   } finally {
     // What did not verify must not take the place of what did.
     if (head?.sound === true) await copy?.commit(signed, head.from > 0 ? 'extend' : 'replace');
@@ -104,9 +124,9 @@ async function readEntries(
   }
 }
 
-function pinnedLog(member: Member, origin: string): PinnedLog | null {
-  const jwk = member.keys.log;
-  return jwk === undefined ? null : { member: member.id, origin, key: logKey(origin, jwk) };
+function pinnedLog(network: Network, { id }: Member, origin: string): PinnedLog | null {
+  const keys = logKeysOf(network, id).map(({ key }) => key);
+  return keys.length === 0 ? null : { member: id, origin, keys };
 }
 
 /** @param resume whether to go on with what the last audit left open */

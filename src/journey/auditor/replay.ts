@@ -3,7 +3,7 @@ import { PhtError } from '../../model/error.ts';
 import { parseStrictJson } from '../../model/json.ts';
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
 import { canonicalJson } from '../../model/result/canonical.ts';
-import { SKEW_MS } from '../../model/train.ts';
+import { SKEW_MS } from '../../model/skew.ts';
 import type { ReplayDecision } from '../../ports/replay.ts';
 import { textIn } from './entry.ts';
 
@@ -72,6 +72,18 @@ export function factsIn(request: string): Facts | null {
     };
   } catch (thrown) {
     if (thrown instanceof PhtError) return null;
+    throw thrown;
+  }
+}
+
+/** How many persons an answer asked for. */
+export function approvalsIn(answer: string): number {
+  try {
+    const value = parseStrictJson(Buffer.from(answer), { bytesMax: JSON_BYTES_MAX, what: 'an answer' });
+    const { approvals } = membersOf(value) as { approvals?: unknown };
+    return approvals === 2 ? 2 : 1;
+  } catch (thrown) {
+    if (thrown instanceof PhtError) return 1;
     throw thrown;
   }
 }

@@ -5,6 +5,7 @@ import type { ReplayDecision } from '../../ports/replay.ts';
 import type { VerifiedDisclosure } from './disclosed.ts';
 import type { Finding } from './findings.ts';
 import type { LeftOpen } from './left-open.ts';
+import type { DatedHeads } from './on-record.ts';
 import type { Anchor } from './verify-log.ts';
 
 export type AuditPorts = {
@@ -18,6 +19,8 @@ export type AuditScope = {
   network: Network;
   /** What this auditor saw of each log before. */
   anchors: ReadonlyMap<string, Anchor>;
+  /** Heads that this auditor saw earlier, of which it is known what they cover: for what members signed who left since. */
+  seen?: DatedHeads;
   /** What the last audit left open: then only what is new is read. Null or left out to read everything. */
   open?: ReadonlyMap<string, LeftOpen> | null;
   /** Null for a copy: it has no present. */

@@ -36,8 +36,11 @@ const TELL: Partial<Record<EntryType, Tell>> = {
   },
   'clearance.recorded': (text, _, { person }) => {
     if (text('verdict') === 'reject') return 'a person rejected the train';
+    if (text('verdict') === 'approve') return 'one person approved; the policy asks for two';
     return text('by') === 'policy' ? 'cleared by policy' : `cleared in person by ${person}`;
   },
+  'clearance.standing': () => 'a person signed a clearance for trains to come',
+  'clearance.withdrawn': () => 'a person took a clearance back',
   'image.verified': (text) => `verified the image ${text('configDigest').slice(0, DIGITS_SHOWN)}`,
   'run.started': () => 'started the run',
   'run.ended': () => 'the run ended',
@@ -50,8 +53,14 @@ const TELL: Partial<Record<EntryType, Tell>> = {
   'receipt.received': (text) => `took the receipt of ${text('station')}: ${text('outcome')}`,
   'result.fetched': () => 'handed a sealed result out',
   'train.arrived': () => 'the train arrived',
-  'train.cancelled': () => 'the researcher cancelled the train',
-  'hop.unheard': (text) => `heard nothing of ${text('station')} in time`,
+  'train.cancelled': (text) =>
+    text('code') === 'signer.revoked'
+      ? 'took the train back: its researcher was revoked'
+      : 'the researcher cancelled the train',
+  'hop.unheard': (text) =>
+    text('code') === 'signer.revoked'
+      ? `gave ${text('station')} up: a member was revoked`
+      : `heard nothing of ${text('station')} in time`,
 };
 
 function unlessSame(code: string, outcome: string): string {

@@ -15,7 +15,7 @@ import type { NoteKey } from '../../model/ledger/vkey.ts';
 import type { LogCopy, LogSource } from '../../ports/log-source.ts';
 import type { Growth } from './recompute.ts';
 
-type Log = { member: string; origin: string; key: NoteKey };
+type Log = { member: string; origin: string; keys: readonly NoteKey[] };
 
 /** Whether a remembered range has the size and the root that the member signed. */
 export function isRangeOf({ size, peaks }: CompactRange, signed: Pick<Checkpoint, 'size' | 'root'>): boolean {
@@ -61,14 +61,14 @@ export async function takeUp(
 /** A copy can be added to if it is of this log and reaches at least to where the reading begins. */
 async function isExtensible(
   copy: LogCopy,
-  { origin, key }: Log,
+  { origin, keys }: Log,
   start: number,
   end: number,
 ): Promise<boolean> {
   const last = await copy.last();
   if (last === null) return false;
   try {
-    const { size } = openCheckpoint(last, { origin, logKeys: [key], witnessKeys: [] }).checkpoint;
+    const { size } = openCheckpoint(last, { origin, logKeys: keys, witnessKeys: [] }).checkpoint;
     return size >= start && size <= end;
   } catch (thrown) {
     if (thrown instanceof PhtError) return false;

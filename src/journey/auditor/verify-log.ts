@@ -1,23 +1,23 @@
-import { PhtError } from '../../model/error.ts';
-import { type Checkpoint, openCheckpoint, parseCheckpoint } from '../../model/ledger/checkpoint.ts';
+import type { Checkpoint } from '../../model/ledger/checkpoint.ts';
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
 import { type CompactRange, rangeRoot } from '../../model/ledger/merkle.ts';
-import { parseNote } from '../../model/ledger/note.ts';
+import type { Rotation } from '../../model/ledger/rotation.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
 import { growTiles } from '../../model/ledger/tile-tree.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
 import type { LogCopy, LogSource } from '../../ports/log-source.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
 import { createEntryJudge } from './judge-entry.ts';
+import { keyedHead, openHead, type PinnedLog } from './open-head.ts';
 import { type Growth, type Recomputed, recompute } from './recompute.ts';
+import { followRotations } from './rotations.ts';
 import { isAboutTheLog, servedFinding } from './served.ts';
 import { isRangeOf, takeUp } from './take-up.ts';
 
-/** One member's log as the network file pins it. */
-export type PinnedLog = { member: string; origin: string; key: NoteKey };
-
 /** What this auditor saw of the log before. */
 export type Anchor = Pick<Checkpoint, 'size' | 'root'> & {
+  /** What it was signed with. */
+  signedBy?: readonly NoteKey[];
   /** The tree at that size, as the audit that saw it had recomputed it; without it the log is read from its start. */
   range?: CompactRange;
   /** The newest date among those entries. */
@@ -46,6 +46,9 @@ export type LogReading = {
 export type LogHead = {
   checkpoint: Checkpoint;
   signed: Uint8Array;
+  signedBy: readonly NoteKey[];
+  /** Changes of its key among the entries that were read. */
+  rotations: readonly Rotation[];
   sound: boolean;
   newestMs: number | null;
   /** Size of the earlier checkpoint that this log was shown to continue. */
@@ -73,16 +76,16 @@ export async function verifyLog(
   signed: Uint8Array,
   reading: LogReading,
 ): Promise<LogHead | null> {
-  const checkpoint = openHead(signed, reading);
-  if (checkpoint === null) return null;
-  const opened = { checkpoint, signed };
+  const head = openHead(signed, reading);
+  if (head === null) return null;
+  const opened = { checkpoint: head.checkpoint, signed, signedBy: head.signedBy };
   const continued = reading.from === 'anchor' ? await continueLog(source, opened, reading) : null;
   if (continued !== null) return continued;
   if (reading.from === 'anchor') reading.restarted?.();
   return readLog(source, opened, reading, { tree: growTiles(), bundle: [] });
 }
 
-type Opened = Pick<LogHead, 'checkpoint' | 'signed'>;
+type Opened = Pick<LogHead, 'checkpoint' | 'signed' | 'signedBy'>;
 
 /** @returns null where the log does not fit what was seen, or what was seen is not known well enough */
 async function continueLog(source: LogSource, opened: Opened, reading: LogReading): Promise<LogHead | null> {
@@ -121,14 +124,31 @@ async function readLog(
   const { log, anchor, copy, progress } = reading;
   const { checkpoint } = opened;
   const from = start.tree.size();
-  const head: LogHead = { ...opened, sound: true, newestMs: null, continues: null, from, range: null };
+  const rotations = followRotations(log.keys, keyedHead(anchor));
+  const head: LogHead = {
+    ...opened,
+    rotations: rotations.list(),
+    sound: true,
+    newestMs: null,
+    continues: null,
+    from,
+    range: null,
+  };
   const wrong: Wrong = (severity, code, text) => {
     reading.found(finding(severity, code, { log: log.member }, text));
     if (severity !== 'warning') head.sound = false;
   };
   judgeSize(checkpoint, reading, wrong);
   const newestMs = from > 0 ? (anchor?.newestMs ?? null) : null;
-  const judge = createEntryJudge({ ...reading, member: log.member, newestMs });
+  const onEntry: LogReading['onEntry'] = (index, entry, bytes) => {
+    const broken = entry.type === 'log.rotated' ? rotations.take(index, entry.body) : null;
+    if (broken !== null) {
+      reading.found(finding('error', 'log.rotation', { log: log.member, index }, broken));
+      head.sound = false;
+    }
+    reading.onEntry(index, entry, bytes);
+  };
+  const judge = createEntryJudge({ ...reading, onEntry, member: log.member, newestMs });
   let forked = false;
   try {
     for (const path of await source.strangers(log.member, checkpoint.size, STRANGERS_MAX)) {
@@ -156,6 +176,11 @@ async function readLog(
       const text = `the first ${anchor?.size} entries are not those that an earlier audit saw`;
       wrong('misconduct', 'log.forked', text);
     }
+    // Of altered entries nothing follows for the key.
+    const wrongKey = head.sound
+      ? rotations.wrongKey({ size: checkpoint.size, signedBy: head.signedBy })
+      : null;
+    if (wrongKey !== null) wrong('error', 'log.rotation', wrongKey);
     if (head.sound) head.range = recomputed.range;
   } catch (thrown) {
     reading.found(servedFinding(log.member, thrown));
@@ -179,32 +204,6 @@ function judgeTree(checkpoint: Checkpoint, recomputed: Recomputed, wrong: Wrong)
 
 function isSigned({ size, root }: Checkpoint, { range }: Recomputed): boolean {
   return range.size === size && sameBytes(rangeRoot(range), root);
-}
-
-function openHead(signed: Uint8Array, { log, found }: LogReading): Checkpoint | null {
-  const { member, origin, key } = log;
-  try {
-    return openCheckpoint(signed, { origin, logKeys: [key], witnessKeys: [] }).checkpoint;
-  } catch (thrown) {
-    if (!isAboutTheLog(thrown)) throw thrown;
-    const other = originOf(signed);
-    const foreign = other !== null && other !== origin;
-    const malformed = thrown.code === 'ledger.invalid';
-    const code = foreign ? 'checkpoint.foreign' : malformed ? 'checkpoint.malformed' : 'checkpoint.unsigned';
-    const text = foreign ? `the checkpoint says that it is of ${other}` : thrown.message;
-    found(finding('error', code, { log: member }, text));
-    return null;
-  }
-}
-
-/** What an unverified checkpoint claims to be of; null where it has no form. */
-function originOf(signed: Uint8Array): string | null {
-  try {
-    return parseCheckpoint(parseNote(signed).text).origin;
-  } catch (thrown) {
-    if (thrown instanceof PhtError) return null;
-    throw thrown;
-  }
 }
 
 function judgeSize({ size, root }: Checkpoint, { anchor, nowMs }: LogReading, wrong: Wrong): void {

@@ -4,6 +4,7 @@ import type { ReplayDecision } from '../../ports/replay.ts';
 import { judgeDisclosure, type Opened, type VerifiedDisclosure } from './disclosed.ts';
 import { textIn } from './entry.ts';
 import { type Finding, finding } from './findings.ts';
+import type { DatedHeads } from './on-record.ts';
 import type { Watch } from './read-log.ts';
 
 /** An entry that a reader of the report has to know of, though nothing is wrong with it. */
@@ -22,6 +23,8 @@ const TELL: Partial<Record<LedgerEntry['type'], (entry: LedgerEntry) => string>>
     `an admin decided about ${textIn(body, 'member') ?? 'a member'} after a conflict: ${textIn(body, 'verdict') ?? '?'}`,
   'disclosure.made': ({ trainId }) => `disclosed ${trainId ?? 'a train'} to an auditor`,
   'salts.erased': ({ body }) => `erased what tells whom ${String(body['count'] ?? '?')} commitments mean`,
+  'log.rotated': ({ body }) =>
+    `went on with the log key ${textIn(body, 'newKeyId') ?? '?'} in place of ${textIn(body, 'oldKeyId') ?? '?'}`,
   'witness.conflict': ({ body }) => `saw two versions of ${textIn(body, 'origin') ?? 'a log'}`,
 };
 
@@ -30,7 +33,10 @@ export type Watching = Watch & {
   /** What follows from the notices, of logs that are sound. */
   findings(sound: ReadonlySet<string>, network: Network): Finding[];
   /** Each disclosure held against the log of its station, if that is sound. */
-  opened(heads: ReadonlyMap<string, number>, network: Network, replay: ReplayDecision): Opened[];
+  opened(
+    heads: ReadonlyMap<string, number>,
+    by: { network: Network; replay: ReplayDecision; dated: DatedHeads },
+  ): Opened[];
 };
 
 /** Keeps of the entries that pass by what the report needs besides the hops. */
@@ -76,13 +82,13 @@ export function watchLogs(disclosures: readonly VerifiedDisclosure[], whole = tr
         sound.has(log) ? [conflictFinding(log, index, origin, network)] : [],
       ),
     ],
-    opened: (heads, network, replay) =>
+    opened: (heads, by) =>
       disclosures.flatMap((disclosure) => {
         const { issuer, trainId } = disclosure.predicate;
         const size = heads.get(issuer);
         const of = entries.get(keyOf(issuer, trainId));
         if (size === undefined || of === undefined) return [];
-        return [judgeDisclosure(disclosure, { entries: of, size, whole, network, replay })];
+        return [judgeDisclosure(disclosure, { entries: of, size, whole, ...by })];
       }),
   };
 }

@@ -2,8 +2,7 @@ import { type Arrival, hasEnded, type StationAccount } from '../../model/account
 import { parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { digestOf, type TrainId } from '../../model/id.ts';
-import { readStatement } from '../../model/statement.ts';
-import { Manifest, type VerifiedManifest, verifyManifest } from '../../model/train.ts';
+import { type Manifest, type VerifiedManifest, verifyWhenIssued } from '../../model/train.ts';
 import type { Arrivals, PackedTrains, TrainKey } from '../../ports/researcher-trains.ts';
 import type { Opener } from '../../ports/signer.ts';
 import { type JourneyClient, type JourneyView, journeyOf } from './journeys.ts';
@@ -75,11 +74,9 @@ function keepProofs({ trainId, stations }: Arrival, shown: readonly Shown[], arr
   }
 }
 
-/** An expired manifest still has results to come home; it only cannot depart any more. */
+/** Expired, or with a stop that has left the network, it still has results to come home; it only cannot depart any more. */
 function ownManifest(bytes: Uint8Array, researcher: Researcher): VerifiedManifest {
-  const envelope = parseEnvelope(bytes, 'the manifest');
-  const { issuedAtMs } = readStatement('manifest', Manifest, payloadOf(envelope)).predicate;
-  return verifyManifest(envelope, researcher.network(), issuedAtMs);
+  return verifyWhenIssued(parseEnvelope(bytes, 'the manifest'), researcher.network());
 }
 
 /**

@@ -37,6 +37,8 @@ export async function pack(
   const subject = { name: 'image', digest: image.configDigest as Digest };
   const { envelope } = signStatement('manifest', subject, manifest, ports.signer);
   const packed = verifyManifest(envelope, network, manifest.issuedAtMs);
-  ports.trains.keep({ trainId: packed.trainId, manifest: encodeEnvelope(envelope), key, departure: null });
+  const { columns = [] } = train.file;
+  const kept = { trainId: packed.trainId, manifest: encodeEnvelope(envelope), key, departure: null };
+  ports.trains.keep({ ...kept, columns });
   return packed;
 }

@@ -1,12 +1,12 @@
 import { admissionFileOf, type KeptProof, proofFileOf, type StationAccount } from '../../model/account.ts';
+import { parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { type Digest, trainIdOf } from '../../model/id.ts';
-import type { ProvenEntry } from '../../model/ledger/entry-proof.ts';
 import type { Network } from '../../model/network.ts';
 import type { VerifiedOrder } from '../../model/order.ts';
-import { provenAdmission, provenOrder, provenReceipt } from '../../model/proven.ts';
-import type { VerifiedReceipt } from '../../model/receipt.ts';
-import { witnessPolicy } from '../../model/witnessing.ts';
+import { openProven, type Proven, provenAdmission, provenOrder, provenReceipt } from '../../model/proven.ts';
+import { Receipt, type VerifiedReceipt } from '../../model/receipt.ts';
+import { readStatement } from '../../model/statement.ts';
 
 /** What the researcher takes from nobody without its proof: a stranger verifies it later, offline (protocol, section 7). */
 
@@ -21,7 +21,7 @@ export function admissionOf(
   const proven = named(what, proof, () =>
     provenAdmission(proof, { digest: manifestDigest }, network, dispatcher),
   );
-  return summaryOf(proven, network, dispatcher, admissionFileOf(trainIdOf(manifestDigest)));
+  return summaryOf(proven, admissionFileOf(trainIdOf(manifestDigest)));
 }
 
 /** @throws PhtError `proof.invalid` unless order and receipt both stand in the ledgers of who signed them */
@@ -31,20 +31,43 @@ export function hopProofsOf(
   receipt: VerifiedReceipt,
   network: Network,
 ): NonNullable<StationAccount['proofs']> {
-  const { issuer: dispatcher, audience: station } = order.predicate;
+  const { audience: station } = order.predicate;
   const trainId = trainIdOf(order.subject);
   const ordered = named('the order', shown.orderProof, () => provenOrder(shown.orderProof, order, network));
   const received = named('the receipt', shown.receiptProof, () =>
     provenReceipt(shown.receiptProof, receipt, network),
   );
   return {
-    order: summaryOf(ordered, network, dispatcher, proofFileOf(trainId, station, 'order')),
-    receipt: summaryOf(received, network, station, proofFileOf(trainId, station, 'receipt')),
+    order: summaryOf(ordered, proofFileOf(trainId, station, 'order')),
+    receipt: summaryOf(received, proofFileOf(trainId, station, 'receipt')),
   };
 }
 
+/**
+ * When the witnesses of a station had seen its receipt, and with it the order and the sealed bytes that it names: what a
+ * signature of a member that was revoked since is judged by. It is worth something only once `hopProofsOf` has tied proof
+ * and receipt together.
+ *
+ * @returns milliseconds since the Unix epoch; null where nothing is proved
+ */
+export function onRecordMs(
+  shown: { receipt: Uint8Array; receiptProof: Uint8Array },
+  network: Network,
+  station: string,
+): number | null {
+  try {
+    const payload = payloadOf(parseEnvelope(shown.receipt, 'the receipt'));
+    const { networkVersion: version } = readStatement('receipt', Receipt, payload).predicate;
+    return openProven(shown.receiptProof, { network, member: station, role: 'station', version }).atMs;
+  } catch (thrown) {
+    // What is wrong with either is said where they are verified.
+    if (thrown instanceof PhtError) return null;
+    throw thrown;
+  }
+}
+
 /** A proof that fails says which of them it was. */
-function named(what: string, proof: Uint8Array, verify: () => ProvenEntry): ProvenEntry {
+function named(what: string, proof: Uint8Array, verify: () => Proven): Proven {
   if (proof.byteLength === 0) throw new PhtError('proof.invalid', `${what} came without a ledger proof`);
   try {
     return verify();
@@ -54,14 +77,7 @@ function named(what: string, proof: Uint8Array, verify: () => ProvenEntry): Prov
   }
 }
 
-function summaryOf({ quote, opened }: ProvenEntry, network: Network, owner: string, file: string): KeptProof {
-  const cosigners = new Set(opened.cosignatures.map(({ key }) => key.name));
-  const witnesses = witnessPolicy(network, owner)?.witnesses ?? [];
-  return {
-    file,
-    origin: quote.origin,
-    index: quote.index,
-    size: opened.checkpoint.size,
-    witnesses: witnesses.filter(({ key }) => cosigners.has(key.name)).map(({ member }) => member),
-  };
+function summaryOf({ quote, opened, witnesses }: Proven, file: string): KeptProof {
+  const { origin, index } = quote;
+  return { file, origin, index, size: opened.checkpoint.size, witnesses: [...witnesses] };
 }

@@ -16,7 +16,7 @@ import {
 } from '../../model/receipt.ts';
 import type { VerifiedManifest } from '../../model/train.ts';
 import type { Opener } from '../../ports/signer.ts';
-import { hopProofsOf } from './proofs.ts';
+import { hopProofsOf, onRecordMs } from './proofs.ts';
 
 /** What the dispatcher shows for one station: bytes, none of them believed. */
 export type Shown = {
@@ -30,7 +30,8 @@ export type Shown = {
 
 /**
  * order → receipt → their proofs → envelope → what is inside, each tied to the one before by digests. Nothing of a
- * station that fails anywhere is used.
+ * station that fails anywhere is used. Each signature is judged by the network version that it names; a member that was
+ * revoked since is believed as far as witnesses had seen the receipt before.
  *
  * @returns `attested`, or `unverified` with the reason; never throws for what was shown
  */
@@ -45,13 +46,16 @@ export async function verifyStation(
     if (!manifest.predicate.route.stops.includes(station)) {
       throw new PhtError('receipt.invalid', 'it is no stop of this train');
     }
-    const order = verifyOrder(parseEnvelope(shown.order, 'the order'), network, station);
+    const seenMs = onRecordMs(shown, network, station);
+    const order = verifyOrder(parseEnvelope(shown.order, 'the order'), network, station, seenMs);
     if (order.subject !== manifest.digest)
       throw new PhtError('order.invalid', 'the order is for another manifest');
-    const receipt = verifyReceipt(parseEnvelope(shown.receipt, 'the receipt'), network, station);
+    const receipt = verifyReceipt(parseEnvelope(shown.receipt, 'the receipt'), network, station, seenMs);
     assertVisit('receipt', receipt, order, manifest);
+    assertNoOlderRule(receipt, order);
     const proofs = hopProofsOf(shown, order, receipt, network);
     const sealed = sealedOf(receipt, shown.jwe);
+    const looking = { network, seenMs, opener };
     const base = {
       station,
       word: 'attested',
@@ -62,11 +66,11 @@ export async function verifyStation(
       proofs,
     } as const;
     if (receipt.predicate.outcome === 'released') {
-      const result = await openResult(sealed, order, manifest, network, opener);
+      const result = await openResult(sealed, order, manifest, looking);
       const { snapshotDigest } = result.dataset;
       return { ...base, text: '', reasons: [], snapshotDigest, result: result.result };
     }
-    const { text, reasons } = await openExplanation(sealed, receipt, order, manifest, network, opener);
+    const { text, reasons } = await openExplanation(sealed, receipt, order, manifest, looking);
     return { ...base, text, reasons, snapshotDigest: null, result: null };
   } catch (thrown) {
     return unverified(station, asPhtError(thrown));
@@ -108,6 +112,22 @@ function assertVisit(
   }
 }
 
+/**
+ * The witnesses of a release are those of the version that its receipt names. A station knows at least the version that
+ * the order named, so naming an older one could only be meant to need fewer of them.
+ */
+function assertNoOlderRule({ predicate }: VerifiedReceipt, order: VerifiedOrder): void {
+  if (predicate.outcome !== 'released') return;
+  if (predicate.networkVersion >= order.predicate.networkVersion) return;
+  throw new PhtError(
+    'receipt.invalid',
+    `the receipt names version ${predicate.networkVersion} of the network file, and its order version ${order.predicate.networkVersion}`,
+  );
+}
+
+/** `seenMs`: when the receipt, and so what it names, is proved to have been on record. */
+type Looking = { network: Network; seenMs: number | null; opener: Opener };
+
 /** @returns the envelope that the receipt names, or null when it names none */
 function sealedOf({ predicate }: VerifiedReceipt, jwe: Uint8Array): Uint8Array | null {
   const { jweDigest, outcome, code } = predicate;
@@ -132,12 +152,11 @@ async function openResult(
   sealed: Uint8Array | null,
   order: VerifiedOrder,
   manifest: VerifiedManifest,
-  network: Network,
-  opener: Opener,
+  { network, seenMs, opener }: Looking,
 ): Promise<ResultPredicate> {
   if (sealed === null) throw new PhtError('envelope.invalid', 'there is no sealed result');
   const envelope = parseEnvelope(await opener.open(sealed), 'the sealed result');
-  const result = verifyResult(envelope, network, order.predicate.audience);
+  const result = verifyResult(envelope, network, order.predicate.audience, seenMs);
   assertVisit('result', result, order, manifest);
   const { predicate } = result;
   if (predicate.dataset.id !== manifest.predicate.dataset) {
@@ -162,12 +181,11 @@ async function openExplanation(
   receipt: VerifiedReceipt,
   order: VerifiedOrder,
   manifest: VerifiedManifest,
-  network: Network,
-  opener: Opener,
+  { network, seenMs, opener }: Looking,
 ): Promise<Pick<ExplanationPredicate, 'text' | 'reasons'>> {
   if (sealed === null) return { text: '', reasons: [] };
   const envelope = parseEnvelope(await opener.open(sealed), 'the explanation');
-  const explanation = verifyExplanation(envelope, network, order.predicate.audience);
+  const explanation = verifyExplanation(envelope, network, order.predicate.audience, seenMs);
   assertVisit('explanation', explanation, order, manifest);
   const { outcome, code, text, reasons, salt } = explanation.predicate;
   if (outcome !== receipt.predicate.outcome || code !== receipt.predicate.code) {

@@ -2,6 +2,7 @@ import { PhtError } from '../../model/error.ts';
 import { formatAddCheckpoint, parseCosignatures, parseSize } from '../../model/ledger/add-checkpoint.ts';
 import { type NoteSignature, parseNote } from '../../model/ledger/note.ts';
 import { isSignedBy, type NoteKey, signatureTimeS } from '../../model/ledger/vkey.ts';
+import { isKey } from '../../model/past-keys.ts';
 import type { LedgerTree, SignedHead } from '../../ports/ledger.ts';
 import type { WitnessAnswer } from '../../ports/witness.ts';
 
@@ -15,7 +16,8 @@ export type Asked =
   | { kind: 'refused'; why: string };
 
 export type Question = {
-  key: NoteKey;
+  /** Of the witness: its line may bear any of them. */
+  keys: readonly NoteKey[];
   head: SignedHead;
   tree: Pick<LedgerTree, 'consistency'>;
   /** What the witness is known to have cosigned last; 0 where nothing is known. */
@@ -37,7 +39,7 @@ export async function ask(question: Question): Promise<Asked> {
 }
 
 async function askFrom(
-  { key, head, tree, send }: Question,
+  { keys, head, tree, send }: Question,
   sizeBefore: number,
 ): Promise<Asked | { kind: 'elsewhere'; size: number }> {
   const hashes = await tree.consistency(sizeBefore, head.size);
@@ -45,7 +47,7 @@ async function askFrom(
   const answer = await send(formatAddCheckpoint({ sizeBefore, hashes, checkpoint }));
   switch (answer.status) {
     case 200:
-      return cosignatureIn(answer.body, parseNote(checkpoint).text, key);
+      return cosignatureIn(answer.body, parseNote(checkpoint).text, keys);
     case 409: {
       const size = readOrNull(() => parseSize(answer.body));
       if (size === null) return { kind: 'refused', why: 'its answer is malformed' };
@@ -59,11 +61,12 @@ async function askFrom(
 }
 
 /** The witness's line over exactly this text; lines of other keys are ignored (C2SP tlog-witness). */
-function cosignatureIn(body: Uint8Array, text: string, key: NoteKey): Asked {
+function cosignatureIn(body: Uint8Array, text: string, keys: readonly NoteKey[]): Asked {
   const lines = readOrNull(() => parseCosignatures(body));
   if (lines === null) return { kind: 'refused', why: 'its answer is malformed' };
-  const line = lines.find(({ name, keyId }) => name === key.name && keyId === key.keyId);
-  if (line === undefined) return { kind: 'refused', why: 'its key has not signed' };
+  const key = keys.findLast((candidate) => lines.some((signed) => isKey(signed, candidate)));
+  const line = key === undefined ? undefined : lines.find((signed) => isKey(signed, key));
+  if (key === undefined || line === undefined) return { kind: 'refused', why: 'its key has not signed' };
   if (!isSignedBy(key, text, line.signature))
     return { kind: 'refused', why: 'its cosignature is not over this checkpoint' };
   // Zero is no time: such a cosignature says nothing about when (C2SP tlog-cosignature).

@@ -1,7 +1,8 @@
 import { asPhtError, PhtError } from '../../model/error.ts';
 import { NOTE_SIGNATURES_MAX, type NoteSignature } from '../../model/ledger/note.ts';
 import type { Network } from '../../model/network.ts';
-import { type WitnessPolicy, witnessPolicy } from '../../model/witnessing.ts';
+import { inForce, isKey } from '../../model/past-keys.ts';
+import { type QuorumRule, quorumRule } from '../../model/witnessing.ts';
 import type { Ledger, SignedHead } from '../../ports/ledger.ts';
 import type { WitnessRelay } from '../../ports/witness.ts';
 import { type Asked, ask } from './ask.ts';
@@ -39,7 +40,7 @@ export type GathererOptions = {
   callMs?: number;
 };
 
-type Cosigner = WitnessPolicy['witnesses'][number];
+type Cosigner = QuorumRule['witnesses'][number];
 /** What has come in for one checkpoint. */
 type Collected = { head: SignedHead; lines: Map<string, NoteSignature>; publish: () => Promise<void> };
 /** What came of asking one witness: null for a cosignature, otherwise why there is none. */
@@ -103,7 +104,7 @@ export function createGatherer(options: GathererOptions): Gatherer {
   };
 
   const askOne = async (
-    { member: witness, key }: Cosigner,
+    { member: witness, keys }: Cosigner,
     collected: Collected,
     signal: AbortSignal,
   ): Promise<Missing> => {
@@ -115,7 +116,11 @@ export function createGatherer(options: GathererOptions): Gatherer {
       within(callMs, signal, (either) => relay.addCheckpoint(witness, body, either));
     const sizeBefore = Math.min(sizes.get(witness) ?? 0, head.size);
     try {
-      return judge(witness, collected, await ask({ key, head, tree: ledger.tree, sizeBefore, send }));
+      return judge(
+        witness,
+        collected,
+        await ask({ keys: inForce(keys), head, tree: ledger.tree, sizeBefore, send }),
+      );
     } catch (thrown) {
       const error = asPhtError(thrown);
       if (!isOutOfReach(error))
@@ -133,7 +138,7 @@ export function createGatherer(options: GathererOptions): Gatherer {
   };
 
   const round = async (signal: AbortSignal): Promise<void> => {
-    const policy = witnessPolicy(options.network(), member);
+    const policy = quorumRule(options.network(), member);
     const head = ledger.checkpoint();
     if (head === null) return;
     // What waited for a quorum that the network has given up since waits for nobody any more.
@@ -177,7 +182,7 @@ export function createGatherer(options: GathererOptions): Gatherer {
   return {
     round,
     waitingFor: () => {
-      const policy = witnessPolicy(options.network(), member);
+      const policy = quorumRule(options.network(), member);
       const head = ledger.checkpoint();
       if (policy === null || head === null || (ledger.published()?.size ?? -1) >= head.size) return [];
       const have = newest?.head.size === head.size ? newest.lines : new Map<string, unknown>();
@@ -186,15 +191,15 @@ export function createGatherer(options: GathererOptions): Gatherer {
   };
 }
 
-/** Cosignatures of a witness that was revoked, or whose key was replaced, count no more. */
-function keepOnly(lines: Collected['lines'], policy: WitnessPolicy): void {
-  for (const [witness, { keyId }] of lines) {
-    if (!policy.witnesses.some(({ member, key }) => member === witness && key.keyId === keyId))
-      lines.delete(witness);
+/** Cosignatures of a witness that was revoked, or whose key is in other hands, count no more. */
+function keepOnly(lines: Collected['lines'], { witnesses }: QuorumRule): void {
+  for (const [witness, line] of lines) {
+    const keys = inForce(witnesses.find(({ member }) => member === witness)?.keys ?? []);
+    if (!keys.some((key) => isKey(line, key))) lines.delete(witness);
   }
 }
 
-function unreachable({ quorum, witnesses }: WitnessPolicy, missing: ReadonlyMap<string, string>): PhtError {
+function unreachable({ quorum, witnesses }: QuorumRule, missing: ReadonlyMap<string, string>): PhtError {
   const names = witnesses.map(({ member }) => member).filter((member) => missing.has(member));
   return new PhtError(
     'witness.unreachable',

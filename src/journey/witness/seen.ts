@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { asPhtError, PhtError } from '../../model/error.ts';
 import { openCheckpoint } from '../../model/ledger/checkpoint.ts';
-import { SEEN_NONCE_BYTES, verifySeen } from '../../model/ledger/seen.ts';
+import { SEEN_NONCE_BYTES, type SeenAnswer, type SeenQuestion, verifySeen } from '../../model/ledger/seen.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
-import type { WitnessPolicy } from '../../model/witnessing.ts';
+import { inForce } from '../../model/past-keys.ts';
+import type { QuorumRule } from '../../model/witnessing.ts';
 import type { WitnessRelay } from '../../ports/witness.ts';
 import { isOutOfReach, within } from './within.ts';
 
@@ -25,23 +26,25 @@ export type AskOptions = {
  * single one may be the one that saw more. Each gets a nonce of its own and signs what it says, "none" too: an answer that
  * somebody else made, altered, swapped or kept from an earlier question is no answer.
  *
- * @param key of the ledger; what it signed itself, it cannot deny
+ * @param keys of the ledger, earlier ones too: what it signed itself, it cannot deny
  * @returns the heads that verify, and in words each witness that gave no answer that does
  */
 export async function seenHeads(
-  { witnesses }: WitnessPolicy,
-  key: NoteKey,
+  { witnesses }: QuorumRule,
+  keys: readonly NoteKey[],
   { relay, signal, note, callMs = CALL_MS }: AskOptions,
 ): Promise<{ heads: SeenHead[]; silent: string[] }> {
   const heads: SeenHead[] = [];
   const silent: string[] = [];
   await Promise.all(
-    witnesses.map(async ({ member: witness, key: witnessKey }) => {
+    witnesses.map(async ({ member: witness, keys: cosigning }) => {
+      const known = cosigning.map(({ key }) => key);
       try {
         const nonce = randomBytes(SEEN_NONCE_BYTES);
         const answer = await within(callMs, signal, (either) => relay.seen(witness, nonce, either));
-        verifySeen({ origin: key.name, nonce }, answer, witnessKey);
-        if (answer.note.length > 0) heads.push(openSeen(witness, answer.note, key, witnessKey));
+        assertAnswer({ origin: originOf(keys), nonce }, answer, inForce(cosigning).reverse());
+        // What it cosigned last it may have cosigned with a key that it has replaced since.
+        if (answer.note.length > 0) heads.push(openSeen(witness, answer.note, keys, known));
       } catch (thrown) {
         const error = asPhtError(thrown);
         if (!isOutOfReach(error))
@@ -58,7 +61,7 @@ export async function seenHeads(
 }
 
 /** @throws PhtError `ledger.unchecked` unless as many have answered as the network asks for */
-export function assertAnswered({ quorum, witnesses }: WitnessPolicy, silent: readonly string[]): void {
+export function assertAnswered({ quorum, witnesses }: QuorumRule, silent: readonly string[]): void {
   const answered = witnesses.length - silent.length;
   if (answered >= quorum) return;
   const why = `${answered} of the ${quorum} witnesses that are needed have said what they know of this ledger`;
@@ -74,16 +77,41 @@ export function unchecked(why: string, reasons: readonly string[], cause?: unkno
   });
 }
 
+function originOf(keys: readonly NoteKey[]): string {
+  const [key] = keys;
+  if (key === undefined) throw new PhtError('internal', 'a ledger without a key asks what was seen of it');
+  return key.name;
+}
+
+/** @throws PhtError `signature.invalid` unless one of the witness's keys in force gives exactly this answer */
+function assertAnswer(question: SeenQuestion, answer: SeenAnswer, keys: readonly NoteKey[]): void {
+  const [key, ...others] = keys;
+  if (key === undefined)
+    throw new PhtError('signer.unknown', 'the network file names no key of that witness');
+  try {
+    verifySeen(question, answer, key);
+  } catch (thrown) {
+    if (others.length === 0 || !(thrown instanceof PhtError) || thrown.code !== 'signature.invalid')
+      throw thrown;
+    assertAnswer(question, answer, others);
+  }
+}
+
 /**
  * A head counts only if both the ledger and the witness have signed it, so that no witness can invent one.
  *
- * @param witnessKey null where nobody has to have cosigned it
+ * @param witnessKeys null where nobody has to have cosigned it
  * @throws PhtError as `openCheckpoint`
  */
-export function openSeen(by: string, note: Uint8Array, key: NoteKey, witnessKey: NoteKey | null): SeenHead {
-  const witnessKeys = witnessKey === null ? [] : [witnessKey];
-  const opened = openCheckpoint(note, { origin: key.name, logKeys: [key], witnessKeys });
-  if (opened.cosignatures.length < witnessKeys.length)
+export function openSeen(
+  by: string,
+  note: Uint8Array,
+  keys: readonly NoteKey[],
+  witnessKeys: readonly NoteKey[] | null,
+): SeenHead {
+  const trust = { origin: originOf(keys), logKeys: keys, witnessKeys: witnessKeys ?? [] };
+  const opened = openCheckpoint(note, trust);
+  if (witnessKeys !== null && opened.cosignatures.length === 0)
     throw new PhtError('signer.unknown', 'the witness has not signed what it shows');
   const { size, root } = opened.checkpoint;
   return { by, size, root };

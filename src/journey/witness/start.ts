@@ -1,10 +1,10 @@
 import { asPhtError, PhtError } from '../../model/error.ts';
-import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
 import type { Network } from '../../model/network.ts';
+import { ownLogKeys } from '../../model/past-keys.ts';
 import type { Ed25519PublicJwk } from '../../model/schema.ts';
-import { type WitnessPolicy, witnessPolicy } from '../../model/witnessing.ts';
+import { type QuorumRule, quorumRule } from '../../model/witnessing.ts';
 import type { LedgerTree } from '../../ports/ledger.ts';
 import type { WitnessRelay } from '../../ports/witness.ts';
 import { assertAnswered, openSeen, type SeenHead, seenHeads, unchecked } from './seen.ts';
@@ -20,7 +20,7 @@ export type StartCheckOptions = {
   member: string;
   network: () => Network;
   relay: Pick<WitnessRelay, 'seen'>;
-  /** Of the member's own log key: what it signed itself, it cannot deny. */
+  /** Of the member's own log key. With those that the network file names it is what this ledger cannot deny. */
   publicJwk: Ed25519PublicJwk;
   /** The newest checkpoint of this ledger that a mirror holds, null when it holds none; asked where there is no quorum. */
   mirror?: (signal: AbortSignal) => Promise<Uint8Array | null>;
@@ -44,34 +44,34 @@ export function createStartCheck(options: StartCheckOptions): (tree: OwnTree) =>
   const { member, publicJwk, mirror } = options;
   return async (tree) => {
     const network = options.network();
-    const key = logKey(ledgerOrigin(network.id, member), publicJwk);
-    const policy = witnessPolicy(network, member);
-    if (policy !== null) return askWitnesses(policy, key, tree, options);
-    if (mirror !== undefined) return askMirror(mirror, key, tree, options);
+    const keys = ownLogKeys(network, member, publicJwk);
+    const rule = quorumRule(network, member);
+    if (rule !== null) return askWitnesses(rule, keys, tree, options);
+    if (mirror !== undefined) return askMirror(mirror, keys, tree, options);
   };
 }
 
 async function askWitnesses(
-  policy: WitnessPolicy,
-  key: NoteKey,
+  rule: QuorumRule,
+  keys: readonly NoteKey[],
   tree: OwnTree,
   options: StartCheckOptions,
 ): Promise<void> {
-  const { heads, silent } = await seenHeads(policy, key, options);
+  const { heads, silent } = await seenHeads(rule, keys, options);
   for (const head of heads) await assertHeld(head, tree);
-  assertAnswered(policy, silent);
+  assertAnswered(rule, silent);
 }
 
 async function askMirror(
   mirror: NonNullable<StartCheckOptions['mirror']>,
-  key: NoteKey,
+  keys: readonly NoteKey[],
   tree: OwnTree,
   { note, signal, callMs = CALL_MS }: StartCheckOptions,
 ): Promise<void> {
   let head: SeenHead | null;
   try {
     const held = await within(callMs, signal, mirror);
-    head = held === null ? null : openSeen('the mirror', held, key, null);
+    head = held === null ? null : openSeen('the mirror', held, keys, null);
   } catch (thrown) {
     const error = asPhtError(thrown);
     if (!isOutOfReach(error))

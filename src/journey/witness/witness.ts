@@ -11,11 +11,12 @@ import { type Checkpoint, cosignCheckpoint, parseCheckpoint } from '../../model/
 import { EMPTY_ROOT } from '../../model/ledger/merkle.ts';
 import { onlySignedBy } from '../../model/ledger/misconduct.ts';
 import { addSignatures, formatNote, type NoteSigner, openNote, parseNote } from '../../model/ledger/note.ts';
-import { ledgerOrigin, logKey, witnessKey } from '../../model/ledger/origin.ts';
+import { ledgerOrigin, witnessKey } from '../../model/ledger/origin.ts';
 import { verifyConsistency } from '../../model/ledger/proof.ts';
 import { SEEN_NONCE_BYTES, type SeenAnswer, type SeenQuestion, signSeen } from '../../model/ledger/seen.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
 import type { Network } from '../../model/network.ts';
+import { countsAt, logKeysOf } from '../../model/past-keys.ts';
 import type { Signer } from '../../ports/signer.ts';
 import type { LedgerConflict, WitnessAnswer, WitnessedHead, WitnessStore } from '../../ports/witness.ts';
 
@@ -46,9 +47,10 @@ export type WitnessOptions = {
   conflict?: (conflict: LedgerConflict) => void;
 };
 
-type Ledger = { member: string; origin: string; key: NoteKey };
-/** A checkpoint that its ledger has validly signed; `note` holds that signature only. */
-type Signed = { checkpoint: Checkpoint; text: string; note: string };
+/** `keys`: those that count by themselves, oldest first. */
+type Ledger = { member: string; origin: string; keys: readonly NoteKey[] };
+/** A checkpoint that its ledger has validly signed with `key`; `note` holds that signature only. */
+type Signed = { checkpoint: Checkpoint; text: string; note: string; key: NoteKey };
 
 export function createWitness(options: WitnessOptions): Witness {
   const { id, store, signer, nowMs } = options;
@@ -89,6 +91,9 @@ export function createWitness(options: WitnessOptions): Witness {
     if (request.sizeBefore !== (before?.size ?? 0)) return wrongSize(before);
     // One size with two roots, be it that of the last cosigned head or of one that was only shown.
     if (contradicted) return refusal(422, 'another root was signed for this size');
+    // A head that bears the new key has passed the boundary, and nothing larger or equal is the old key's to sign.
+    if (before !== null && isOlderKey(signed.key, before.note, ledger))
+      return refusal(403, 'the ledger has another key by now');
     if (!isConsistent(before, request, signed.checkpoint))
       return refusal(422, 'the ledger does not continue');
     const { note, answer } = cosign(signed, network.id);
@@ -105,15 +110,16 @@ export function createWitness(options: WitnessOptions): Witness {
     const { text } = parseNote(request.checkpoint);
     const ledger = ledgersOf(network).get(text.slice(0, text.indexOf('\n')));
     if (ledger === undefined) return refusal(404, 'unknown origin');
-    if (!isSigned(request.checkpoint, ledger.key)) return refusal(403, 'no valid signature of this origin');
+    const key = signerAmong(ledger.keys, request.checkpoint);
+    if (key === null) return refusal(403, 'no valid signature of this origin');
     const checkpoint = readOrNull(() => parseCheckpoint(text));
     if (checkpoint === null) {
       return isEmptyWithRoot(text)
         ? refusal(422, 'no leaves have another root')
         : refusal(400, 'malformed checkpoint');
     }
-    const note = onlySignedBy(request.checkpoint, ledger.key);
-    return decide(request, ledger, { checkpoint, text, note }, network);
+    const note = onlySignedBy(request.checkpoint, key);
+    return decide(request, ledger, { checkpoint, text, note, key }, network);
   };
 
   return {
@@ -134,7 +140,8 @@ function ledgersFor(network: Network, id: string): ReadonlyMap<string, Ledger> {
   for (const member of network.members.values()) {
     if (member.id === id || member.keys.log === undefined) continue;
     const origin = ledgerOrigin(network.id, member.id);
-    ledgers.set(origin, { member: member.id, origin, key: logKey(origin, member.keys.log) });
+    const keys = logKeysOf(network, member.id).filter((past) => countsAt(past, null));
+    ledgers.set(origin, { member: member.id, origin, keys: keys.map(({ key }) => key) });
   }
   return ledgers;
 }
@@ -148,15 +155,21 @@ function rememberLast<K extends object, V>(make: (key: K) => V): (key: K) => V {
   };
 }
 
-function isSigned(checkpoint: string, key: NoteKey): boolean {
+/** The newest of the ledger's keys that has signed; null where none has, or a signature of one is wrong. */
+function signerAmong(keys: readonly NoteKey[], checkpoint: string): NoteKey | null {
   try {
-    openNote(checkpoint, [key]);
-    return true;
+    const signed = new Set(openNote(checkpoint, keys).verified.map(({ key }) => key));
+    return keys.findLast((key) => signed.has(key)) ?? null;
   } catch (thrown) {
     if (thrown instanceof PhtError && ['signature.invalid', 'signer.unknown'].includes(thrown.code))
-      return false;
+      return null;
     throw thrown;
   }
+}
+
+function isOlderKey(key: NoteKey, note: string, { keys }: Ledger): boolean {
+  const before = signerAmong(keys, note);
+  return before !== null && keys.indexOf(key) < keys.indexOf(before);
 }
 
 /** What a stranger wrote and does not parse; anything else that goes wrong is ours. */
