@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ROOT } from '../scripts/demo/pht.ts';
-import type { PinnedLog } from '../src/journey/auditor/verify-log.ts';
+import type { PinnedLog } from '../src/journey/auditor/open-head.ts';
 import { digestOf, hopIdOf, trainIdOf } from '../src/model/id.ts';
 import { appendEntries, EMPTY_EDGE, type TreeEdge } from '../src/model/ledger/append.ts';
 import { signCheckpoint } from '../src/model/ledger/checkpoint.ts';
@@ -43,7 +43,7 @@ const signer: NoteSigner = {
   sign: (message) => sign(null, message, key),
 };
 
-export const LOG: PinnedLog = { member: MEMBER, origin: ORIGIN, key: signer.key };
+export const LOG: PinnedLog = { member: MEMBER, origin: ORIGIN, keys: [signer.key] };
 
 type Body = LedgerEntry['body'];
 const HOP: readonly (readonly [EntryType, (digest: string) => Body])[] = [

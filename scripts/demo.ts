@@ -6,6 +6,7 @@ import { audit } from './demo/audit.ts';
 import { type Checks, createChecks } from './demo/checks.ts';
 import { markHome, occupied, tearDown, tellKept, tellNext } from './demo/ending.ts';
 import { engineVersion, exportCgd } from './demo/engine.ts';
+import { askBefore, revoke, stand } from './demo/gate.ts';
 import { packTreatmentEffect, travel } from './demo/journey.ts';
 import { ASKING, furnish, makeMembers, type Places, placesIn, STATIONS } from './demo/members.ts';
 import { type DemoOptions, parseOptions, USAGE } from './demo/options.ts';
@@ -118,6 +119,7 @@ async function play(places: Places, checks: Checks): Promise<string> {
 
   stage('Dr Lee packs, signs and submits trains/treatment-effect');
   const trainId = await packTreatmentEffect(places);
+  await askBefore(places, trainId, checks);
   const suspects = prepareSuspects(places);
   suspects.catch(() => undefined); // awaited below
   await travel(places, trainId, checks);
@@ -129,6 +131,10 @@ async function play(places: Places, checks: Checks): Promise<string> {
 
   stage('Five trains that are refused');
   await refuse(places, await suspects, trainId, checks);
+
+  stage('Two trains for one look, and a member that is revoked');
+  const waiting = await stand(places, checks);
+  await revoke(places, waiting, checks);
 
   stage('The audit');
   await audit(places, trainId, checks);

@@ -61,7 +61,7 @@ async function hop(traveller: Traveller, { trainId }: VerifiedManifest): Promise
   const { researcher, signal, retry } = traveller;
   const ports = await traveller.submitPorts();
   await submit(trainId, researcher, ports, signal);
-  await follow(trainId, researcher, { client: ports.client, retry }, () => undefined, signal);
+  await follow(trainId, researcher, { client: async () => ports.client, retry }, () => undefined, signal);
   const { arrival } = await arrive(trainId, researcher, traveller.arrivePorts(), signal);
   if (releasedIn(arrival).length !== 1) throw new Error(`no result: ${JSON.stringify(arrival)}`);
 }

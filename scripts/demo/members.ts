@@ -11,6 +11,7 @@ export type StationName = (typeof STATIONS)[number];
 /** The station whose admin wants to look first. */
 export const ASKING: StationName = 'europe-other';
 const ORGANISATION = 'Example University';
+const RESEARCHER = 'dr-lee';
 const TITLES: Readonly<Record<StationName, string>> = {
   nih: 'National Institutes of Health',
   'us-other': 'Other hospitals in the United States',
@@ -24,6 +25,8 @@ export type Places = {
   network: string;
   dispatcher: string;
   researcher: string;
+  /** Who is a member for a while. */
+  secondResearcher: string;
   auditor: string;
   stations: Readonly<Record<StationName, string>>;
   admins: Readonly<Record<StationName, string>>;
@@ -40,6 +43,7 @@ export function placesIn(home: string): Places {
     network: join(home, 'network'),
     dispatcher: join(home, 'dispatcher'),
     researcher: join(home, 'researcher'),
+    secondResearcher: join(home, 'second-researcher'),
     auditor: join(home, 'auditor'),
     stations: below('stations'),
     admins: below('admins'),
@@ -73,7 +77,8 @@ function membersOf(places: Places, stations: readonly StationName[]): NewMember[
       station: name,
     },
   ]);
-  const lee = { role: 'researcher', id: 'dr-lee', title: 'Dr Lee', organisation: ORGANISATION };
+  const lee = { role: 'researcher', id: RESEARCHER, title: 'Dr Lee', organisation: ORGANISATION };
+  const kim = { role: 'researcher', id: 'dr-kim', title: 'Dr Kim', organisation: ORGANISATION };
   const dpo = {
     role: 'auditor',
     id: 'auditor',
@@ -84,6 +89,7 @@ function membersOf(places: Places, stations: readonly StationName[]): NewMember[
   return [
     { home: places.dispatcher, ...hub },
     { home: places.researcher, ...lee },
+    { home: places.secondResearcher, ...kim },
     { home: places.auditor, ...dpo },
     ...hospitals,
   ];
@@ -133,8 +139,9 @@ export async function furnish(
     if (patients === undefined) throw new Error(`the export has no patients for ${name}`);
     // A train runs as an unprivileged user, which must be able to read the file; the folders above stay closed.
     await writeFile(join(home, 'datasets/cgd.csv'), patients, { mode: 0o644 });
-    const policy = name === ASKING ? 'ask-first' : 'permit-research';
+    const policy = name === ASKING ? 'ask-always' : 'known-researchers';
     await copyFile(join(ROOT, 'stations/policies', `${policy}.cedar`), join(home, 'policy.cedar'));
+    await writeFile(join(home, 'lists.yaml'), `researchers:\n  known: [${RESEARCHER}]\n`, { mode: 0o600 });
     const accepted = `\nengine:\n  acceptEngineRisks: [${risks.join(', ')}]\n`;
     if (risks.length > 0) await appendFile(join(home, 'config.yaml'), accepted);
     const socket = JSON.stringify(join(home, 'admin.sock'));

@@ -35,7 +35,7 @@ export async function prepareSuspects(places: Places): Promise<Suspects> {
 }
 
 /** The same address that the researcher's own configuration names. */
-function dispatcherOf(places: Places): string {
+export function dispatcherOf(places: Places): string {
   const text = readFileSync(join(places.researcher, 'config.yaml'), 'utf8');
   return (parse(text) as { dispatcher: { address: string } }).dispatcher.address;
 }

@@ -11,6 +11,7 @@ import { ledgerOrigin } from '../model/ledger/origin.ts';
 import type { DispatcherStore } from '../ports/dispatcher-store.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import { signerOf } from './frame.ts';
+import { logSignersOf } from './log-signers.ts';
 
 export type LedgerParts = {
   ledger: Ledger;
@@ -30,7 +31,7 @@ export async function composeDispatcherLedger(
   const { store, note, signal } = parts;
   const { id } = home.member;
   const network = () => currentNetwork(home);
-  const logSigner = await signerOf(home, 'log');
+  const { signer: logSigner, former } = await logSignersOf(home, network());
   const own = await ownWitness(home, store, note);
   const vouched = createVouched({
     // Without a quorum there is nobody to ask: a dispatcher has no mirror.
@@ -48,6 +49,7 @@ export async function composeDispatcherLedger(
     dir: join(home.dir, 'ledger'),
     origin: ledgerOrigin(network().id, id),
     signer: logSigner,
+    rotation: { former, append: (entry) => void store.atomically(() => store.append([entry], Date.now())) },
     publishAtOnce: () => network().witnessing.quorum === 'none',
     beforeSigning: vouched.beforeSigning,
     isVouchedFor: vouched.is,

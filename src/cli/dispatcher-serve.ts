@@ -4,7 +4,7 @@ import { createDepot } from '../adapters/depot/files.ts';
 import { type DispatcherConfig, readDispatcherConfig } from '../adapters/home/config.ts';
 import { lockHome } from '../adapters/home/lock.ts';
 import type { Home } from '../adapters/home/member.ts';
-import { currentNetwork } from '../adapters/home/network-file.ts';
+import { createNetworkCopy, lastGoodNetwork } from '../adapters/home/network-copy.ts';
 import { createMirrorFiles, readTile } from '../adapters/ledger/mirror-files.ts';
 import { openDispatcherStore } from '../adapters/store/dispatcher-store.ts';
 import { type Bound, bind } from '../adapters/wire/bind.ts';
@@ -12,19 +12,24 @@ import { serve, type WireLog } from '../adapters/wire/server.ts';
 import { DepotService } from '../gen/pht/v1/depot_pb.ts';
 import { JourneyService } from '../gen/pht/v1/journeys_pb.ts';
 import { LedgerService } from '../gen/pht/v1/ledger_pb.ts';
+import { NetworkService } from '../gen/pht/v1/network_pb.ts';
 import { TrackService } from '../gen/pht/v1/tracks_pb.ts';
 import { WitnessService } from '../gen/pht/v1/witness_pb.ts';
 import { QUOTAS } from '../journey/dispatcher/desk.ts';
 import { type Dispatcher, openDispatcher } from '../journey/dispatcher/service.ts';
 import { PhtError } from '../model/error.ts';
+import { ROLES } from '../model/network.ts';
 import type { Depot } from '../ports/depot.ts';
 import { tlsOf } from './dial.ts';
 import { composeDispatcherLedger } from './dispatcher-ledger.ts';
 import { serveLogFiles } from './dispatcher-logs.ts';
-import { type Frame, signerOf } from './frame.ts';
+import type { Frame } from './frame.ts';
+import { listedSigner } from './listed-signer.ts';
 import { createLog } from './log.ts';
 
 const SWEEP_MS = 15_000;
+/** `pht network import` may have changed the file as another process. */
+const NETWORK_MS = 500;
 
 /** `pht dispatcher serve` */
 export async function serveDispatcher(frame: Frame): Promise<void> {
@@ -59,9 +64,9 @@ async function compose(home: Home, config: DispatcherConfig): Promise<Running> {
   const { id } = home.member;
   const log = createLog(id);
   const note = (text: string, details: object): void => log.warn(details, text);
-  const network = () => currentNetwork(home);
-  const tls = await tlsOf(home, network());
-  const signer = await signerOf(home, 'statement');
+  const network = lastGoodNetwork(home, (err) => log.error({ err }, 'the network file is not good any more'));
+  const tls = () => tlsOf(home, network());
+  const signer = await listedSigner(home, 'statement', network);
   const closing = new AbortController();
   const store = openDispatcherStore(join(home.dir, 'state.db'), id);
   let dispatcher: Dispatcher | null = null;
@@ -74,6 +79,7 @@ async function compose(home: Home, config: DispatcherConfig): Promise<Running> {
     const parts = await composeDispatcherLedger(home, { store, note, signal: closing.signal });
     dispatcher = await openDispatcher({
       ...{ id, network, store, signer, note, ...parts },
+      networkCopy: createNetworkCopy(home),
       files: createMirrorFiles(join(home.dir, 'mirror')),
       ownTile: (tile, size) => readTile(join(home.dir, 'ledger'), tile, size),
       depotOf: depots(join(home.dir, 'depot')),
@@ -91,13 +97,22 @@ async function compose(home: Home, config: DispatcherConfig): Promise<Running> {
         throw thrown;
       },
     );
-    const { sweep } = dispatcher;
-    const timer = setInterval(() => void sweep(), SWEEP_MS);
+    const { sweep, followNetwork } = dispatcher;
+    /** With new keys at hand before anything is signed under a list that names them. */
+    const following = async (): Promise<void> => {
+      await signer.prepare().catch((err: unknown) => log.error({ err }, 'new keys cannot be used'));
+      followNetwork();
+    };
+    await following();
+    const timers = [
+      setInterval(() => void sweep(), SWEEP_MS),
+      setInterval(() => void following(), NETWORK_MS),
+    ];
     return {
       address: server.address,
       logsAddress: logs?.address ?? null,
       close: async () => {
-        clearInterval(timer);
+        for (const timer of timers) clearInterval(timer);
         await logs?.close();
         await server.close();
         await end();
@@ -109,7 +124,8 @@ async function compose(home: Home, config: DispatcherConfig): Promise<Running> {
   }
 }
 
-function bound({ journeys, tracks, depot, ledgers, witnesses }: Dispatcher): Bound[] {
+/** Every service with who may call it: the one table of that. */
+export function bound({ journeys, tracks, depot, ledgers, witnesses, network }: Dispatcher): Bound[] {
   return [
     bind(JourneyService, journeys, {
       roles: ['researcher'],
@@ -127,6 +143,11 @@ function bound({ journeys, tracks, depot, ledgers, witnesses }: Dispatcher): Bou
         listen: { roles: ['station', 'auditor'], deadlineMs: 'open' },
         answer: { roles: ['station', 'auditor'] },
       },
+    }),
+    // Whoever has just renewed its keys is still known here by the former one, until it has fetched who it is now.
+    bind(NetworkService, network, {
+      roles: ROLES,
+      methods: { fetch: { formerKeys: true }, giveOut: { roles: ['authority'] } },
     }),
   ];
 }

@@ -1,4 +1,5 @@
 import { type Logger, pino } from 'pino';
+import { escapedJson } from './text.ts';
 
 /**
  * The log of a process that serves: one JSON object a line on standard error. `PHT_LOG` is its level. An error stands in
@@ -6,7 +7,9 @@ import { type Logger, pino } from 'pino';
  */
 export function createLog(name: string): Logger {
   const level = process.env['PHT_LOG'] ?? 'info';
-  return pino({ name, level, serializers: { error: inLog } }, pino.destination(2));
+  // Whoever looks at it in a terminal must not have it written to by a train's file names.
+  const streamWrite = (line: string): string => `${escapedJson(line.trimEnd())}\n`;
+  return pino({ name, level, serializers: { error: inLog }, hooks: { streamWrite } }, pino.destination(2));
 }
 
 const CAUSES_MAX = 5;

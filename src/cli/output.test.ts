@@ -50,9 +50,15 @@ test('no escape sequence reaches a file, NO_COLOR is respected, and a stranger n
     expect(stdout()).not.toContain('\x1b');
   }
   const { output, stdout } = capture({ tty: true });
-  output.result({}, [output.paint('bold', 'x'), 'evil\x1b[2J\x1b]0;title\x07\x1b[8m']);
+  output.result({}, [
+    output.paint('bold', 'x'),
+    'evil\x1b[2J\x1b]0;title\x07\x1b[8m\x1b[1m\x1b[32mapproved\x1b[0m',
+  ]);
   expect(stdout().match(/\x1b/g)?.length).toBe(2);
   expect(stdout()).toContain('\x1b[1mx\x1b[0m');
+  const twice = capture({ tty: true });
+  twice.output.result({}, [`a ${twice.output.paint('red', 'b;c')} d ${twice.output.paint('dim', '')}e`]);
+  expect(twice.stdout()).toBe('a \x1b[31mb;c\x1b[0m d \x1b[2m\x1b[0me\n');
 });
 
 test('progress is one moving line on a terminal and plain lines elsewhere', () => {

@@ -1,4 +1,5 @@
-import { clean } from './text.ts';
+import { randomBytes } from 'node:crypto';
+import { clean, escapedJson } from './text.ts';
 
 /** Everything a command says goes through here: answers to standard output, everything else to standard error. */
 export interface Output {
@@ -25,7 +26,6 @@ const SGR: Readonly<Record<Style, string>> = {
   yellow: '\x1b[33m',
 };
 const RESET = '\x1b[0m';
-const OURS = /(\x1b\[(?:0|1|2|31|32|33)m)/u;
 const CLEAR_LINE = '\r\x1b[K';
 
 type Stream = { write(text: string): unknown; isTTY?: boolean; columns?: number };
@@ -38,6 +38,8 @@ export function createOutput(options: {
 }): Output {
   const { json, stdout, stderr, env } = options;
   const colours = stdout.isTTY === true && !json && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+  // What strangers wrote may hold the same sequences as our colours, so ours are told apart by what nobody can know.
+  const mark = randomBytes(12).toString('hex');
   let progressShown = false;
 
   const endProgress = (): void => {
@@ -46,7 +48,7 @@ export function createOutput(options: {
   };
   const print = (lines: readonly string[]): void => {
     endProgress();
-    stdout.write(lines.map((line) => `${safeLine(line, colours)}\n`).join(''));
+    stdout.write(lines.map((line) => `${painted(line, mark)}\n`).join(''));
   };
 
   return {
@@ -70,30 +72,21 @@ export function createOutput(options: {
       endProgress();
       stderr.write(`pht: ${clean(line)}\n`);
     },
-    paint: (style, text) => (colours ? `${SGR[style]}${text}${RESET}` : text),
+    paint: (style, text) => (colours ? `${mark}${style};${text}${mark}reset;` : text),
   };
 }
 
-/** JSON leaves the second set of control characters, DEL and bidirectional overrides as they are; a terminal acts on them. */
-const ACTED_ON = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-
 function plainJson(value: object, indent = 0): string {
-  const escaped = (letter: string): string =>
-    Array.from({ length: letter.length }, (_, at) => {
-      return `\\u${letter.charCodeAt(at).toString(16).padStart(4, '0')}`;
-    }).join('');
   // The line feeds of the indentation stand between the members; those within strings are escaped already.
-  return JSON.stringify(value, null, indent)
-    .split('\n')
-    .map((line) => line.replace(ACTED_ON, escaped))
-    .join('\n');
+  return JSON.stringify(value, null, indent).split('\n').map(escapedJson).join('\n');
 }
 
-/** Our own colours pass, and only when colours are on; every other control character came from outside. */
-function safeLine(line: string, colours: boolean): string {
-  if (!colours) return clean(line);
-  return line
-    .split(OURS)
-    .map((part, at) => (at % 2 === 1 ? part : clean(part)))
-    .join('');
+/** Our own colours, where they were marked as ours; every control character came from outside. */
+function painted(line: string, mark: string): string {
+  const [first = '', ...rest] = clean(line).split(mark);
+  const parts = rest.map((part) => {
+    const end = part.indexOf(';');
+    return `${SGR[part.slice(0, end) as Style] ?? RESET}${part.slice(end + 1)}`;
+  });
+  return first + parts.join('');
 }

@@ -5,6 +5,7 @@ import { EXIT, exitStatusOf, meaningOf, nextOf } from './exit.ts';
 import { foreseen } from './foreseen.ts';
 import type { Frame } from './frame.ts';
 import { createOutput } from './output.ts';
+import { clean } from './text.ts';
 
 /**
  * The first word after `pht`, what it is for, and the file that knows the rest. Only the file of the command that was
@@ -129,9 +130,9 @@ function fail(thrown: unknown): number {
   } else if (usage === null) {
     output.warn(`${message} [${code}]`);
     const lines = [meaningOf(code), hint === undefined ? null : `Next: ${hint}`];
-    for (const line of lines) if (line !== null) process.stderr.write(`     ${line}\n`);
+    for (const line of lines) if (line !== null) process.stderr.write(`     ${clean(line)}\n`);
   }
-  if (wants('--debug')) process.stderr.write(`${stackOf(thrown)}\n`);
+  if (wants('--debug')) process.stderr.write(`${stackOf(thrown).split('\n').map(clean).join('\n')}\n`);
   return exitStatusOf(code);
 }
 

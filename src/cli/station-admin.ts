@@ -1,25 +1,28 @@
-import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
-import type { AdminService, InboxEntry } from '../gen/pht/v1/admin_pb.ts';
-import { type OpenedCase, openCase, signClearance } from '../journey/admin/case.ts';
-import { PhtError } from '../model/error.ts';
+import type { InboxEntry } from '../gen/pht/v1/admin_pb.ts';
 import { type HopState, isSealed } from '../model/hop.ts';
-import type { Client } from '../ports/wire.ts';
-import { type Frame, signerOf } from './frame.ts';
-import { type Socket, stationOf, withAgent } from './station-agent.ts';
-import { caseLines } from './station-case.ts';
-import { keepProof, proofLines } from './station-proof.ts';
+import type { Frame } from './frame.ts';
+import { warningLines, warningsFor } from './name-warnings.ts';
+import { type Socket, withAgent } from './station-agent.ts';
+import { caseLines, titlesIn } from './station-case.ts';
+import { type DifferenceOptions, showDifference } from './station-difference.ts';
+import { gatesOf, type Looked, look } from './station-look.ts';
+import { approvalLines, approvals, gateLines, imageLines } from './station-shown.ts';
 import { wrap } from './text.ts';
 
-/** What a person at the hospital does: look, approve, reject. */
+/** What a person at the hospital looks at before deciding. */
 
 export async function inbox(frame: Frame, options: Socket & { all?: boolean }): Promise<void> {
-  await withAgent(frame, options, async (agent) => {
+  await withAgent(frame, options, async (agent, home) => {
     const { entries } = await agent.inbox({ all: options.all === true });
     const status = await agent.status({});
+    const senders = entries.map(({ researcher }) => researcher);
+    const warnings = warningsFor(senders, currentNetwork(home));
     const lines = [
+      ...warningLines(warnings),
       ...(entries.length === 0 ? [NOTHING[options.all === true ? 'all' : 'waiting']] : inboxLines(entries)),
       ...(status.connected ? [] : [`The station has no connection to its dispatcher: ${status.problem}`]),
+      ...(status.connected && status.problem !== '' ? wrap(`Attention: ${status.problem}`, 0) : []),
       ...(status.connected && status.ledgerProblem !== ''
         ? wrap(`The station's ledger is not published: ${status.ledgerProblem}`)
         : []),
@@ -31,6 +34,7 @@ export async function inbox(frame: Frame, options: Socket & { all?: boolean }): 
         connected: status.connected,
         distrusted: status.distrusted,
         ledgerProblem: status.ledgerProblem,
+        warnings,
         hops: entries.map(plain),
       },
       lines,
@@ -42,27 +46,31 @@ function distrustLine(members: readonly string[]): string {
   return `Two signed histories, not believed until you decide: ${members.join(', ')}. See: pht station conflicts`;
 }
 
-function plain({ $typeName: _, receivedAtMs, ...entry }: InboxEntry): object {
-  return { ...entry, receivedAtMs: Number(receivedAtMs) };
+function plain({ $typeName: _, receivedAtMs, waitingSinceMs, ...entry }: InboxEntry): object {
+  return { ...entry, receivedAtMs: Number(receivedAtMs), waitingSinceMs: Number(waitingSinceMs) };
 }
 
 const NOTHING = { waiting: 'No train waits for a decision.', all: 'No train came here yet.' } as const;
 
 /** Three short lines a train: the id stands alone with its state, to be copied whole. */
 function inboxLines(entries: InboxEntry[]): string[] {
-  return entries.flatMap(({ hopId, title, researcher, dataset, receivedAtMs, problem, ...entry }) => [
-    `${hopId}  ${stateOf(entry)}`,
-    ...wrap(`${title === '' ? 'a train without a readable manifest' : title}`, 2),
-    ...wrap(
-      [
-        `came ${new Date(Number(receivedAtMs)).toISOString().slice(0, 10)}`,
-        ...(researcher === '' ? [] : [`from ${researcher}`]),
-        ...(dataset === '' ? [] : [`for ${dataset}`]),
-        ...(problem === '' ? [] : [`waits: ${problem}`]),
-      ].join(', '),
-      2,
-    ),
-  ]);
+  return entries.flatMap((each) => {
+    const { hopId, title, researcher, dataset, receivedAtMs, problem, approvalsNeeded, approvedBy } = each;
+    return [
+      `${hopId}  ${stateOf(each)}`,
+      ...wrap(`${title === '' ? 'a train without a readable manifest' : title}`, 2),
+      ...wrap(
+        [
+          `came ${new Date(Number(receivedAtMs)).toISOString().slice(0, 10)}`,
+          ...(researcher === '' ? [] : [`from ${researcher}`]),
+          ...(dataset === '' ? [] : [`for ${dataset}`]),
+          ...(problem === '' ? [] : [`waits: ${problem}`]),
+          ...(approvalsNeeded < 2 ? [] : [approvals(approvedBy.length, approvalsNeeded, approvedBy)]),
+        ].join(', '),
+        2,
+      ),
+    ];
+  });
 }
 
 function stateOf({ state, outcome, code }: Pick<InboxEntry, 'state' | 'outcome' | 'code'>): string {
@@ -70,73 +78,60 @@ function stateOf({ state, outcome, code }: Pick<InboxEntry, 'state' | 'outcome' 
   return code === '' || code === outcome ? outcome : `${outcome} (${code})`;
 }
 
-export async function show(frame: Frame, hopId: string, options: Socket): Promise<void> {
-  await withAgent(frame, options, async (agent, home) => {
-    const { opened, state, reasons, log } = await look(agent, home, hopId, (is) =>
-      isSealed(is as HopState) ? null : frame.nowMs(),
-    );
-    frame.output.result(
-      { hopId, state, reasons, case: opened.file, caseDigest: opened.digest, log },
-      caseLines({ hopId, opened, state, reasons, log }, frame.output),
-    );
-  });
-}
-
-type Looked = { opened: OpenedCase; state: string; reasons: string[]; log: string };
-
-async function look(
-  agent: Client<typeof AdminService>,
-  home: Home,
-  hopId: string,
-  nowMsFor: (state: string) => number | null,
-): Promise<Looked> {
-  const answer = await agent.show({ hopId });
-  const station = stationOf(home);
-  const opened = openCase(answer, { station, network: currentNetwork(home), nowMs: nowMsFor(answer.state) });
+function approvalsIn({ approvalsNeeded, statements }: Looked): object {
   return {
-    opened,
-    state: answer.state,
-    reasons: answer.reasons,
-    log: Buffer.from(answer.log).toString('utf8'),
+    approvalsNeeded,
+    approvals: statements.map((shown) =>
+      shown.opened === null
+        ? { digest: shown.digest, by: null, problem: shown.problem }
+        : {
+            digest: shown.digest,
+            by: shown.opened.admin,
+            person: shown.opened.person,
+            standing: shown.opened.standing !== null,
+            expiresMs: shown.opened.expiresMs,
+          },
+    ),
   };
 }
 
-/** What is signed is what was looked at: data or policy may have changed between `show` and now. */
-function assertSameCase({ digest }: OpenedCase, seen: string | undefined): void {
-  if (seen === undefined) return;
-  if (!/^[0-9a-f]{16,64}$/.test(seen)) {
-    throw new PhtError(
-      'usage.invalid',
-      '--case takes 16 to 64 hexadecimal digits, as `station show` prints them',
-    );
-  }
-  if (digest.startsWith(seen)) return;
-  throw new PhtError('clearance.invalid', 'the case has changed since it was looked at', {
-    hint: 'look again with: pht station show HOP',
-  });
+function plainHistory(image: Looked['image']): object | null {
+  if (image === undefined) return null;
+  const { $typeName: _, firstSeenMs, lastApprovedMs, ...rest } = image;
+  return { ...rest, firstSeenMs: Number(firstSeenMs), lastApprovedMs: Number(lastApprovedMs) };
 }
 
-export async function decide(
-  frame: Frame,
-  hopId: string,
-  verdict: 'approve' | 'reject',
-  options: Socket & { reason: string; case?: string },
-): Promise<void> {
-  frame.openHome(['admin']);
+export async function show(frame: Frame, hopId: string, options: Socket & DifferenceOptions): Promise<void> {
   await withAgent(frame, options, async (agent, home) => {
-    const { opened } = await look(agent, home, hopId, () => frame.nowMs());
-    assertSameCase(opened, options.case);
-    const signer = await signerOf(home, 'statement');
-    const admin = { id: home.member.id, network: currentNetwork(home), signer, nowMs: frame.nowMs() };
-    const clearance = signClearance(opened, { verdict, reason: options.reason }, admin);
-    await agent.decide({ hopId, clearance });
-    const said = verdict === 'approve' ? 'approved' : 'rejected';
-    frame.output.progress(`${said}; waiting for the proof of it`);
-    const proof = await keepProof(agent, home, { hopId, verdict, caseDigest: opened.digest }, frame);
-    frame.output.result({ hopId, verdict, caseDigest: opened.digest, proof }, [
-      `${said} ${hopId}: ${opened.file.manifest.title}`,
-      `signed by ${home.member.id} over case ${opened.digest.slice(0, 16)}…`,
-      ...proofLines(proof, hopId),
-    ]);
+    const looked = await look(agent, home, { hopId }, (is) =>
+      isSealed(is as HopState) ? null : frame.nowMs(),
+    );
+    const { opened, state, reasons, log, network } = looked;
+    const ended = isSealed(state as HopState);
+    const { gates, problem } = ended ? { gates: [], problem: null } : await gatesOf(agent, hopId);
+    const { researcher, recipients } = opened.file;
+    const people = [researcher.id, ...recipients.map(({ member }) => member)];
+    const warnings = warningsFor(people, network);
+    const image = await showDifference(agent, { hopId, state }, frame.output, options);
+    const section = (title: string, lines: string[]): string[] => [
+      '',
+      frame.output.paint('bold', title),
+      ...lines,
+    ];
+    frame.output.result(
+      {
+        ...{ hopId, state, reasons, case: opened.file, caseDigest: opened.digest, warnings, log },
+        ...image.shown,
+        ...{ imageHistory: plainHistory(looked.image), ...approvalsIn(looked), gates },
+      },
+      [
+        ...warningLines(warnings),
+        ...caseLines({ hopId, opened, state, reasons, log, network }, frame.output),
+        ...section('Approvals', approvalLines(looked.approvalsNeeded, looked.statements, titlesIn(network))),
+        ...section('The image at this station', imageLines(looked.image)),
+        ...image.lines,
+        ...(ended ? [] : section('What it would meet now', gateLines(gates, problem))),
+      ],
+    );
   });
 }

@@ -1,5 +1,6 @@
 import type { OpenedCase } from '../journey/admin/case.ts';
 import { type HopState, isSealed } from '../model/hop.ts';
+import type { Member, Network } from '../model/network.ts';
 import type { RESULT_KINDS } from '../model/train.ts';
 import type { Output } from './output.ts';
 import { wrap } from './text.ts';
@@ -33,11 +34,19 @@ const KIND_NAMES: Readonly<Record<(typeof RESULT_KINDS)[number], string>> = {
 
 /** The case as a person reads it before deciding: who, why, what it may do, what may leave, and for whom. */
 export function caseLines(
-  shown: { hopId: string; opened: OpenedCase; state: string; reasons: string[]; log: string },
+  shown: {
+    hopId: string;
+    opened: OpenedCase;
+    state: string;
+    reasons: string[];
+    log: string;
+    network?: Pick<Network, 'members'>;
+  },
   output: Output,
 ): string[] {
   const { file, digest } = shown.opened;
-  const { manifest, researcher } = file;
+  const { manifest, researcher, dispatcher } = file;
+  const titled = titlesIn(shown.network);
   const bold = (text: string): string => output.paint('bold', text);
   const { limits, route, outputs } = manifest;
   const ended = isSealed(shown.state as HopState);
@@ -45,7 +54,7 @@ export function caseLines(
   const floor = outputs.minCellCount === undefined ? '' : `, no count below ${outputs.minCellCount}`;
   const facts: readonly (readonly [string, string])[] = [
     ['hop', `${shown.hopId} (${shown.state})`],
-    ['researcher', `${researcher.title} (${researcher.id}), ${researcher.organisation}`],
+    ['researcher', memberText(researcher)],
     ['signed on', minuteOf(manifest.issuedAtMs)],
     [
       'uses',
@@ -64,9 +73,10 @@ export function caseLines(
       'may return',
       `${outputs.kinds.map((kind) => KIND_NAMES[kind]).join('; ')}${floor}; at most ${Math.ceil(limits.outputBytesMax / 1024)} KiB`,
     ],
-    ['readable by', readersOf(file)],
+    ['readable by', readersOf(file, titled)],
     ['also visits', route.stops.filter((stop) => stop !== file.station).join(', ') || 'no other station'],
     ['pooled', manifest.combine ? "by the train itself, on the researcher's machine" : 'no'],
+    ['sent by', memberText(dispatcher)],
     ['valid until', minuteOf(file.expiresMs)],
     ...(ended ? [] : [['case', digest.slice(0, 32)] as const]),
   ];
@@ -84,13 +94,21 @@ export function caseLines(
     bold(waiting ? 'Why it waits for you' : 'What the policy said'),
     ...(shown.reasons.length === 0 ? ['  nothing: the train did not come that far'] : []),
     ...shown.reasons.flatMap((reason) => hanging('  - ', reason)),
-    ...(shown.log === ''
-      ? []
-      : ['', bold('What the train printed'), ...shown.log.trimEnd().split('\n').slice(-40)]),
+    ...(shown.log === '' ? [] : ['', bold('What the train printed'), ...printedLines(shown.log)]),
   ];
 }
 
 const NAME_COLUMNS = 13;
+const PRINTED_LINES_MAX = 40;
+
+/** Marked on each line, so that a train cannot print what looks like a part of this page. */
+function printedLines(log: string): string[] {
+  return log
+    .trimEnd()
+    .split('\n')
+    .slice(-PRINTED_LINES_MAX)
+    .map((line) => `  | ${line}`);
+}
 
 /** Wrapped words under their name. */
 function hanging(name: string, value: string): string[] {
@@ -98,11 +116,27 @@ function hanging(name: string, value: string): string[] {
   return [`${name}${first.trimStart()}`, ...rest];
 }
 
-function readersOf({ recipients, researcher }: OpenedCase['file']): string {
+/** `person` where one natural person has several accounts. */
+function memberText({ id, title, organisation, person }: Member): string {
+  return `${title} (${id}), ${organisation}${person === undefined ? '' : `; person ${person}`}`;
+}
+
+/** How a member is called; by the id alone where the network file does not know it. */
+export function titlesIn(network: Pick<Network, 'members'> | undefined): (member: string) => string {
+  return (id) => {
+    const member = network?.members.get(id);
+    return member === undefined ? id : `${member.title} (${id})`;
+  };
+}
+
+function readersOf(
+  { recipients, researcher }: OpenedCase['file'],
+  titled: (member: string) => string,
+): string {
   const ids = recipients.map(({ member }) => member);
   return ids.length === 1 && ids[0] === researcher.id
     ? `${researcher.title} (${researcher.id}) alone`
-    : ids.join(', ');
+    : ids.map(titled).join('; ');
 }
 
 export const minuteOf = (timeMs: number): string =>

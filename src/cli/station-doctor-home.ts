@@ -1,14 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
 import { accessSync, constants, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { ownCertificate } from '../adapters/home/certificate.ts';
 import type { StationConfig } from '../adapters/home/config.ts';
 import { listDatasets, readableBy, readDataset } from '../adapters/home/datasets.ts';
-import { readBounded } from '../adapters/home/files.ts';
 import { KEY_USES, type KeyUse, loadKey } from '../adapters/home/keys.ts';
 import type { Home } from '../adapters/home/member.ts';
-import { inWords } from '../adapters/policy/cedar.ts';
-import { isError, POLICY_BYTES_MAX, readRules } from '../adapters/policy/rules.ts';
 import { highestSeenMs } from '../adapters/store/station-clock.ts';
 import { connect } from '../adapters/wire/client.ts';
 import { AdminService } from '../gen/pht/v1/admin_pb.ts';
@@ -26,7 +23,7 @@ import { asPhtError } from '../model/error.ts';
 import type { Network } from '../model/network.ts';
 import { foreseen } from './foreseen.ts';
 import { passphrase } from './frame.ts';
-import { adminSocketPath, policyPath } from './station-paths.ts';
+import { adminSocketPath } from './station-paths.ts';
 
 /** The doctor's look at a station's own directory, its data and its agent. Nothing is written. */
 
@@ -78,52 +75,14 @@ function publicKeyOf(
 }
 
 export async function lookAtCertificate(home: Home, network: Network, nowMs: number): Promise<Finding> {
-  const der = network.certificates.get(home.member.id);
-  if (der === undefined) {
-    const fix = 'ask the network authority to admit this station, then: pht network import FILE';
-    return fail(
-      'certificate',
-      'signer.unknown',
-      'the network file holds no certificate for this station',
-      fix,
-    );
-  }
   try {
-    const certificate = new X509Certificate(Buffer.from(der, 'base64'));
+    const certificate = ownCertificate(home, network, nowMs);
     const { x } = await loadKey(home.dir, 'tls', passphrase);
-    const facts = {
-      notBeforeMs: certificate.validFromDate.getTime(),
-      notAfterMs: certificate.validToDate.getTime(),
-      hasKey: certificate.publicKey.export({ format: 'jwk' }).x === x,
-    };
-    return judgeCertificate(facts, nowMs);
+    const hasKey = network.members.get(home.member.id)?.keys.tls?.x === x;
+    return judgeCertificate({ ...certificate, hasKey });
   } catch (thrown) {
     return findingOf('certificate', thrown, 'ask the network authority for a current network file');
   }
-}
-
-export function lookAtPolicy(home: Home): Finding[] {
-  const path = policyPath(home.dir);
-  const check = `pht station policy check ${path}`;
-  let bytes: Uint8Array;
-  try {
-    bytes = readBounded(path, POLICY_BYTES_MAX, 'the policy');
-  } catch (thrown) {
-    const { message } = asPhtError(thrown);
-    return [fail('policy', 'policy.missing', `${message}; nothing runs`, `write ${path}, then: ${check}`)];
-  }
-  const { rules, problems } = readRules(bytes);
-  const errors = problems.filter(isError);
-  if (errors.length > 0)
-    return errors.map((problem) => fail('policy', 'policy.error', inWords(problem), check));
-  const warnings = problems.map((problem) => warn('policy', inWords(problem), check));
-  if (rules.every(({ effect }) => effect === 'forbid')) {
-    return [
-      ...warnings,
-      warn('policy', 'it is valid and permits nothing: every train is refused', `edit ${path}`),
-    ];
-  }
-  return [...warnings, ok('policy', `valid, ${rules.length} ${rules.length === 1 ? 'rule' : 'rules'}`)];
 }
 
 export function lookAtDatasets(home: Home, config: StationConfig): Finding[] {
@@ -178,6 +137,14 @@ function aclOf(path: string): string {
   }
 }
 
+/** Connected, and all the same not doing what it is there for. */
+function connectedAgent(running: string, problem: string): Finding {
+  const text = `${running}, connected to its dispatcher`;
+  return problem === ''
+    ? ok('agent', text)
+    : warn('agent', `${text}; ${problem}`, 'see the findings on the network file');
+}
+
 /** Whether the agent runs, what it says of itself, and that only those who may can reach it. */
 export async function lookAtAgent(home: Home, config: StationConfig): Promise<Finding[]> {
   const path = adminSocketPath(home.dir, config);
@@ -211,7 +178,7 @@ export async function lookAtAgent(home: Home, config: StationConfig): Promise<Fi
     }
     findings.push(
       status.connected
-        ? ok('agent', `${running}, connected to its dispatcher`)
+        ? connectedAgent(running, status.problem)
         : warn('agent', `${running}, not connected: ${status.problem}`, 'see the findings on the connection'),
     );
   } catch (thrown) {

@@ -2,13 +2,23 @@ import { createDockerExecutor } from '../adapters/executor/docker.ts';
 import { readStationConfig, type StationConfig } from '../adapters/home/config.ts';
 import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
+import type { Channel } from '../adapters/wire/client.ts';
 import { LedgerService } from '../gen/pht/v1/ledger_pb.ts';
-import { type Finding, judgeEngine, judgeNetwork, ok } from '../journey/station/doctor.ts';
+import { NetworkService } from '../gen/pht/v1/network_pb.ts';
+import {
+  type Finding,
+  judgeEngine,
+  judgeFreshness,
+  judgeNetwork,
+  ok,
+  warn,
+} from '../journey/station/doctor.ts';
 import { PhtError } from '../model/error.ts';
 import { digestOf } from '../model/id.ts';
 import type { Network } from '../model/network.ts';
+import { heldVersions } from '../model/network-news.ts';
 import type { EngineReport } from '../ports/executor.ts';
-import { dialDispatcher, tlsOf } from './dial.ts';
+import { dialDispatcher, serverMemberOf, tlsOf } from './dial.ts';
 import { EXIT, exitStatusOf } from './exit.ts';
 import type { Frame } from './frame.ts';
 import type { Output, Style } from './output.ts';
@@ -20,8 +30,9 @@ import {
   lookAtClock,
   lookAtDatasets,
   lookAtKeys,
-  lookAtPolicy,
 } from './station-doctor-home.ts';
+import { lookAtNotify } from './station-doctor-notify.ts';
+import { lookAtPolicy } from './station-doctor-policy.ts';
 import { wrap } from './text.ts';
 
 const CALL_DEADLINE_MS = 10_000;
@@ -71,7 +82,7 @@ async function examine(frame: Frame, { engine }: { engine: boolean }): Promise<F
   );
   const network = await attempt('network file', () => currentNetwork(home), 'pht network import FILE');
   if (network !== null) {
-    findings.push(...judgeNetwork(network, home.member.id, nowMs));
+    findings.push(...judgeNetwork(network, home.member.id, nowMs), judgeFreshness(network, nowMs));
     findings.push(...(await lookAtKeys(home, network)), await lookAtCertificate(home, network, nowMs));
   }
   findings.push(...lookAtPolicy(home));
@@ -79,6 +90,7 @@ async function examine(frame: Frame, { engine }: { engine: boolean }): Promise<F
   findings.push(
     ...((await attempt('datasets', () => lookAtDatasets(home, config), 'see docs/station-admin.md')) ?? []),
   );
+  findings.push(...lookAtNotify(config));
   findings.push(...(await lookAtAgent(home, config)));
   if (network === null) return findings;
   frame.output.progress('looking for the dispatcher');
@@ -96,18 +108,17 @@ async function examine(frame: Frame, { engine }: { engine: boolean }): Promise<F
 async function lookAtConnection(home: Home, config: StationConfig, network: Network): Promise<Finding[]> {
   const { channel, dispatcher } = await dialDispatcher(home, config);
   try {
-    const publicJwk = dispatcher.keys.tls;
-    if (publicJwk === undefined) throw new PhtError('network.invalid', `${dispatcher.id} has no TLS key`);
     const traced = await traceDispatcher({
       address: config.dispatcher.address,
       proxy: config.proxy,
       tls: await tlsOf(home, network),
-      serverMember: { networkId: network.id, memberId: dispatcher.id, publicJwk },
+      serverMember: serverMemberOf(network, dispatcher.id),
     });
     if (traced.some(({ level }) => level === 'fail')) return traced;
     try {
       await channel.client(LedgerService).logs({}, { deadlineMs: CALL_DEADLINE_MS });
-      return [...traced, ok('membership there', `${dispatcher.id} knows this station by its certificate`)];
+      const known = ok('membership there', `${dispatcher.id} knows this station by its certificate`);
+      return [...traced, known, await lookForNewer(home, channel, network)];
     } catch (thrown) {
       const fix = 'ask the operator whether the dispatcher has the current network file';
       return [...traced, findingOf('membership there', thrown, fix)];
@@ -115,6 +126,18 @@ async function lookAtConnection(home: Home, config: StationConfig, network: Netw
   } finally {
     channel.close();
   }
+}
+
+/** Whether the dispatcher says that it has a newer file; it is not taken over, as nothing here changes anything. */
+async function lookForNewer(home: Home, channel: Channel, network: Network): Promise<Finding> {
+  const held = heldVersions(network, home.member.id);
+  const check = 'network file there';
+  for await (const _ of channel.client(NetworkService).fetch(held, { deadlineMs: CALL_DEADLINE_MS })) {
+    const fix =
+      'a running station fetches it within seconds; otherwise ask for it, then: pht network import FILE';
+    return warn(check, 'the dispatcher has a newer one', fix);
+  }
+  return ok(check, 'the dispatcher has none that is newer');
 }
 
 /**

@@ -40,9 +40,20 @@ export function listsReader(dir: string): () => StationLists {
     if (stat === undefined) return NO_LISTS;
     const stamp = `${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}`;
     if (known?.stamp === stamp) return known.lists;
-    known = { stamp, lists: readYaml(StationLists, path, "the station's lists") };
+    known = { stamp, lists: usableLists(path) };
     return known.lists;
   };
+}
+
+function usableLists(path: string): StationLists {
+  try {
+    return readYaml(StationLists, path, "the station's lists");
+  } catch (cause) {
+    throw new PhtError('policy.error', "this station's lists cannot be used, so nothing runs", {
+      cause,
+      hint: `pht station policy check FILE --lists ${path}`,
+    });
+  }
 }
 
 /** Whatever is wrong with the file is for the admin to read, and means deny for every train. */

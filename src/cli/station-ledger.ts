@@ -19,6 +19,7 @@ import { witnessedCheck } from '../model/witnessing.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { Witnessing } from '../ports/witnessing.ts';
 import { signerOf } from './frame.ts';
+import { logSignersOf } from './log-signers.ts';
 
 /** A station's ledger before its witnesses, and the station as a witness of others'. */
 export type StationLedger = {
@@ -39,7 +40,7 @@ export async function composeStationLedger(
   const { id } = home.member;
   const network = (): ReturnType<typeof currentNetwork> => currentNetwork(home);
   const closed = new AbortController();
-  const logSigner = await signerOf(home, 'log');
+  const { signer: logSigner, former } = await logSignersOf(home, network());
   const ledgers = channel.client(LedgerService);
   const witnesses = channel.client(WitnessService);
   const relay = remoteRelay(witnesses);
@@ -72,6 +73,7 @@ export async function composeStationLedger(
     dir: join(home.dir, 'ledger'),
     origin: ledgerOrigin(network().id, id),
     signer: logSigner,
+    rotation: { former, append: (entry) => void store.log.append([entry], Date.now()) },
     publishAtOnce: () => network().witnessing.quorum === 'none',
     beforeSigning: vouched.beforeSigning,
     isVouchedFor: vouched.is,

@@ -23,11 +23,12 @@ const LOOK_EVERY_MS = 200;
 const CALL_DEADLINE_MS = 5_000;
 
 type Agent = Pick<Client<typeof AdminService>, 'proof'>;
-type Wanted = { hopId: string; caseDigest?: string; verdict?: 'approve' | 'reject' };
+/** `whole`: an approval that another person's is waited for is not the one that is meant. */
+type Wanted = { hopId: string; caseDigest?: string; verdict?: 'approve' | 'reject'; whole?: boolean };
 type Found = { bytes: Uint8Array; proven: ProvenDecision };
 
 export type KeptProof =
-  | (Omit<ProvenDecision, 'hopId' | 'caseDigest' | 'verdict'> & { file: string })
+  | (Omit<ProvenDecision, 'hopId' | 'caseDigest' | 'verdict' | 'partial'> & { file: string })
   | { problem: string };
 
 /**
@@ -51,7 +52,7 @@ export async function keepProof(agent: Agent, home: Home, wanted: Wanted, frame:
     await sleep(LOOK_EVERY_MS);
   } while (frame.nowMs() < untilMs);
   if (found === null) return { problem };
-  const { hopId: _hop, caseDigest: _case, verdict: _verdict, ...where } = found.proven;
+  const { hopId: _hop, caseDigest: _case, verdict: _verdict, partial: _partial, ...where } = found.proven;
   try {
     return { ...where, file: save(home, wanted.hopId, found.bytes) };
   } catch (thrown) {
@@ -63,7 +64,7 @@ const ENDED = 'the train ended before the decision was used';
 
 /** @returns why there is none, in words */
 async function look(agent: Agent, home: Home, station: string, wanted: Wanted): Promise<Found | string> {
-  const { hopId, caseDigest, verdict } = wanted;
+  const { hopId, caseDigest, verdict, whole } = wanted;
   const { proof, state } = await agent.proof({ hopId }, { deadlineMs: CALL_DEADLINE_MS });
   const none = isSealed(state as HopState) ? ENDED : `the station has not acted on it yet (${state})`;
   if (proof.byteLength === 0) return none;
@@ -73,6 +74,7 @@ async function look(agent: Agent, home: Home, station: string, wanted: Wanted): 
   // An older decision, on a case that has changed since.
   if (caseDigest !== undefined && proven.caseDigest !== caseDigest) return none;
   if (verdict !== undefined && proven.verdict !== verdict) return none;
+  if (whole === true && proven.partial) return none;
   return { bytes: proof, proven };
 }
 

@@ -15,8 +15,8 @@ import { remoteRelay } from '../journey/witness/remote.ts';
 import { assertAnswered, seenHeads } from '../journey/witness/seen.ts';
 import { PhtError } from '../model/error.ts';
 import { NOTE_BYTES_MAX } from '../model/ledger/note.ts';
-import { ledgerOrigin, logKey } from '../model/ledger/origin.ts';
-import { witnessPolicy } from '../model/witnessing.ts';
+import { ownLogKeys } from '../model/past-keys.ts';
+import { quorumRule } from '../model/witnessing.ts';
 import { dialDispatcher } from './dial.ts';
 import { type Frame, signerOf } from './frame.ts';
 import { wrap } from './text.ts';
@@ -48,7 +48,7 @@ async function prepare(frame: Frame, home: Home, store: StationStore): Promise<P
   const member = home.member.id;
   const network = currentNetwork(home);
   const { publicJwk } = await signerOf(home, 'log');
-  const policy = witnessPolicy(network, member);
+  const rule = quorumRule(network, member);
   const { channel } = await dialDispatcher(home, readStationConfig(home.dir));
   try {
     const relay = remoteRelay(channel.client(WitnessService));
@@ -61,11 +61,11 @@ async function prepare(frame: Frame, home: Home, store: StationStore): Promise<P
       rows: store.ledgerRows,
       mirror: remoteLogs(channel.client(LedgerService), signal),
       seen: async () => {
-        if (policy === null) return [];
+        if (rule === null) return [];
         output.progress('asking the witnesses what they have seen of this ledger');
-        const key = logKey(ledgerOrigin(network.id, member), publicJwk);
-        const { heads, silent } = await seenHeads(policy, key, { relay, signal, note });
-        assertAnswered(policy, silent);
+        const keys = ownLogKeys(network, member, publicJwk);
+        const { heads, silent } = await seenHeads(rule, keys, { relay, signal, note });
+        assertAnswered(rule, silent);
         return heads;
       },
       inFolder: checkpointIn(join(home.dir, 'ledger', 'checkpoint')),
@@ -130,6 +130,7 @@ function tell(frame: Frame, home: Home, { restoration, from, to, since }: Prepar
   const { ended, startOver, releases, runs } = restoration;
   const erasures = since['salts.erased'];
   const conflicts = since['witness.conflict'];
+  const withdrawals = since['clearance.withdrawn'];
   const station = home.member.id;
   const counts = {
     ended: ended.length,
@@ -137,25 +138,29 @@ function tell(frame: Frame, home: Home, { restoration, from, to, since }: Prepar
     cleared: runs.length,
     startOver: startOver.length,
   };
-  frame.output.result({ station, restored: to - from, from, to, ...counts, erasures, conflicts }, [
-    `${station} has its ledger back, verified: entries ${from} to ${to - 1}. They tell of`,
-    ...wrap(`hops that had ended, whose orders are refused as replayed: ${counts.ended}`, 2),
-    ...wrap(`releases, of results that are not released again: ${counts.released}`, 2),
-    ...wrap(`runs that a person had cleared, which stay used: ${counts.cleared}`, 2),
-    ...wrap(`hops that had not ended; those that are known here start over: ${counts.startOver}`, 2),
-    'What cannot be restored of that time:',
-    ...REMAINS.flatMap((line) => wrap(`- ${line}`, 2)),
-    ...(erasures === 0 ? [] : wrap(eraseAgain(erasures))),
-    ...(conflicts === 0 ? [] : wrap(lookAgain(conflicts))),
-    ...wrap(ONLY_COPY),
-    'Next: pht station serve',
-  ]);
+  frame.output.result(
+    { station, restored: to - from, from, to, ...counts, erasures, conflicts, withdrawals },
+    [
+      `${station} has its ledger back, verified: entries ${from} to ${to - 1}. They tell of`,
+      ...wrap(`hops that had ended, whose orders are refused as replayed: ${counts.ended}`, 2),
+      ...wrap(`releases, of results that are not released again: ${counts.released}`, 2),
+      ...wrap(`runs that a person had cleared, which stay used: ${counts.cleared}`, 2),
+      ...wrap(`hops that had not ended; those that are known here start over: ${counts.startOver}`, 2),
+      'What cannot be restored of that time:',
+      ...REMAINS.flatMap((line) => wrap(`- ${line}`, 2)),
+      ...(erasures === 0 ? [] : wrap(eraseAgain(erasures))),
+      ...(conflicts === 0 ? [] : wrap(lookAgain(conflicts))),
+      ...(withdrawals === 0 ? [] : wrap(decideAgain(withdrawals))),
+      ...wrap(ONLY_COPY),
+      'Next: pht station serve',
+    ],
+  );
 }
 
 const REMAINS = [
   'receipts and sealed results; what the dispatcher has not fetched is lost',
   'salts: nobody can open the commitments of these entries any more',
-  'approvals that were not used: decide again',
+  'approvals that were not used, and standing clearances that were signed: decide again',
   'orders that had arrived and not ended: the dispatcher offers them again or reports them as unheard',
   'what this station had cosigned for others as their witness',
 ] as const;
@@ -165,3 +170,6 @@ const eraseAgain = (count: number): string =>
 
 const lookAgain = (count: number): string =>
   `Times that this station saw two versions of another member's ledger since, whose proofs are lost: ${count}. Ask an auditor before trains run again.`;
+
+const decideAgain = (count: number): string =>
+  `Clearances taken back since: ${count}. Nobody can tell any more which, so none that this home knows lets anything run: decide again.`;

@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
 import type { Frame } from './frame.ts';
 import type { Socket } from './station-agent.ts';
+import type { DecisionOptions } from './station-approve.ts';
+import type { DifferenceOptions } from './station-difference.ts';
 import { addStationInit } from './station-init.ts';
+import { addPolicy } from './station-policy.ts';
 import type { TrustOptions } from './station-trust.ts';
 
 /** `pht station …`. What a command does is loaded when it is asked for. */
@@ -47,23 +50,40 @@ function addLooking(station: Command, frame: Frame): void {
       (await import('./station-admin.ts')).inbox(frame, options),
     );
   const example = 'show hop_0123456789abcdef01234567';
-  asking(station, 'show <hop>', 'everything that a decision is about', example).action(
-    async (hop: string, options: Socket) => (await import('./station-admin.ts')).show(frame, hop, options),
-  );
+  asking(station, 'show <hop>', 'everything that a decision is about', example)
+    .option('--no-difference', 'do not look into the image, nor fetch it')
+    .option('--full', 'sources that differ without cutting them')
+    .action(async (hop: string, options: Socket & DifferenceOptions) =>
+      (await import('./station-admin.ts')).show(frame, hop, options),
+    );
 }
 
 function addDeciding(station: Command, frame: Frame): void {
-  const deciding = (verdict: 'approve' | 'reject', summary: string, why: string, reason: string): void => {
+  const deciding = (verdict: 'approve' | 'reject', summary: string, why: string, reason: string): Command => {
     const example = `${verdict} \\\n        hop_0123456789abcdef01234567 --reason '${reason}'`;
-    asking(station, `${verdict} <hop>`, summary, example)
+    return asking(station, `${verdict} <hop>`, summary, example)
       .requiredOption('--reason <text>', why)
       .option('--case <digest>', 'the case as `show` named it; refused when it has changed since')
-      .action(async (hop: string, options: Socket & { reason: string; case?: string }) =>
-        (await import('./station-admin.ts')).decide(frame, hop, verdict, options),
+      .option('--expires <duration>', 'how long it is good for, such as 12h (default and at most 7d)')
+      .action(async (hop: string, options: DecisionOptions) =>
+        (await import('./station-approve.ts')).decide(frame, hop, verdict, options),
       );
   };
-  deciding('approve', 'let a train run once', 'why; signed and kept with the decision', 'ethics 2026-17');
+  deciding('approve', 'let a train run', 'why; signed and kept with the decision', 'ethics 2026-17')
+    .option('--standing', 'and further trains that differ in nothing that you saw but their parameters')
+    .option('--runs <n>', 'how often, this train among them: 1 to 1000 (with --standing)')
+    .option('--until <day>', 'its last day, such as 2030-12-31, within a year (with --standing)')
+    .option('--scope <what>', 'image, or code: the image built again (with --standing)');
   deciding('reject', 'refuse a train', 'why; the researcher reads it', 'no ethics vote');
+  asking(station, 'standing', 'clearances for trains to come', 'standing').action(async (options: Socket) =>
+    (await import('./station-standing.ts')).standing(frame, options),
+  );
+  const example = "withdraw \\\n        hop_0123456789abcdef01234567 --reason 'consent was withdrawn'";
+  asking(station, 'withdraw <clearance|hop>', 'take a clearance back, for good', example)
+    .requiredOption('--reason <text>', 'why; signed and kept')
+    .action(async (wanted: string, options: Socket & { reason: string }) =>
+      (await import('./station-standing.ts')).withdraw(frame, wanted, options),
+    );
 }
 
 function addTrusting(station: Command, frame: Frame): void {
@@ -136,21 +156,4 @@ function addRestore(station: Command, frame: Frame): void {
     .action(async (options: { yes?: boolean }) =>
       (await import('./station-restore.ts')).restoreStation(frame, options),
     );
-}
-
-const POLICY_EXAMPLES = `
-Example:
-  $ pht station policy check stations/amsterdam/policy.cedar
-
-Exit status: 0 when a station would load it, 2 when not.`;
-
-function addPolicy(station: Command, frame: Frame): void {
-  const policy = station.command('policy').summary('check a policy before it is in force');
-  policy.description('Works on policy files without touching a running station.');
-  policy
-    .command('check <file>')
-    .summary('name every problem of a policy with its line')
-    .description('Reads a policy as a station would, and names every problem with its line.')
-    .addHelpText('after', POLICY_EXAMPLES)
-    .action(async (file: string) => (await import('./station-policy.ts')).checkPolicyFile(frame, file));
 }

@@ -12,6 +12,18 @@ export function clean(text: string): string {
   return text.replace(/[\t\r\n]+/gu, ' ').replace(UNSAFE, '\uFFFD');
 }
 
+/** JSON leaves the second set of control characters, DEL and bidirectional overrides as they are; a terminal acts on them. */
+const ACTED_ON = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** One line of JSON with everything escaped that a terminal acts on; it means the same. */
+export function escapedJson(line: string): string {
+  return line.replace(ACTED_ON, (letter) =>
+    Array.from({ length: letter.length }, (_, at) => {
+      return `\\u${letter.charCodeAt(at).toString(16).padStart(4, '0')}`;
+    }).join(''),
+  );
+}
+
 /** Two columns wide on a terminal (the wide blocks of Unicode TR 11). */
 const WIDE =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;

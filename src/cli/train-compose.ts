@@ -23,6 +23,7 @@ import { check } from '../model/schema.ts';
 import type { Depot } from '../ports/depot.ts';
 import type { PackedTrains } from '../ports/researcher-trains.ts';
 import { dialDispatcher } from './dial.ts';
+import { type FetchFrame, fetchNetwork, isFetchDue } from './fetch-network.ts';
 import type { Frame } from './frame.ts';
 
 /** What `submit` and `result` share; `timeout` in milliseconds. */
@@ -60,7 +61,7 @@ export async function travel<T>(
         );
   let dialled: Dialled | undefined;
   const dial = (): Dialled => {
-    dialled ??= dialDispatcher(home, readVisitorConfig(home.dir));
+    dialled ??= dialNow(home, frame);
     return dialled;
   };
   const hangUp = async (): Promise<void> => {
@@ -82,6 +83,26 @@ export async function travel<T>(
 }
 
 type Dialled = ReturnType<typeof dialDispatcher>;
+
+const fetching = ({ signal, nowMs, output }: Frame): FetchFrame => ({
+  signal,
+  nowMs,
+  tell: (line) => output.progress(line),
+});
+
+/** With a network file that is not older than a day, where there is a newer one. */
+async function dialNow(home: Home, frame: Frame): Dialled {
+  const dialled = await dialDispatcher(home, readVisitorConfig(home.dir));
+  const { channel } = dialled;
+  if (!isFetchDue(home, currentNetwork(home), frame.nowMs())) return dialled;
+  try {
+    if (await fetchNetwork(home, channel, fetching(frame))) channel.renew();
+    return dialled;
+  } catch (thrown) {
+    channel.close();
+    throw thrown;
+  }
+}
 type Line = { dial(): Dialled; hangUp(): Promise<void> };
 
 function compose(frame: Frame, home: Home, { dial, hangUp }: Line, signal: AbortSignal): Traveller {
@@ -122,7 +143,12 @@ function compose(frame: Frame, home: Home, { dial, hangUp }: Line, signal: Abort
       return { client: journeys, dispatcher: dispatcher.id, trains, depot, retry: retrying, upload };
     },
     arrivePorts: () => ({
-      client,
+      client: async () => {
+        // Receipts may name a version that was issued since this home last asked.
+        const { channel } = await dial();
+        if (await fetchNetwork(home, channel, fetching(frame))) channel.renew();
+        return client();
+      },
       trains,
       arrivals: createArrivals(home.dir),
       retry: retrying,

@@ -1,15 +1,18 @@
 import { z } from 'zod';
 import { follow } from '../journey/researcher/follow.ts';
-import { cancel, type JourneyView, listJourneys } from '../journey/researcher/journeys.ts';
+import { cancel, type JourneyView, listJourneys, type StopView } from '../journey/researcher/journeys.ts';
+import { hasEnded } from '../model/account.ts';
 import { parseEnvelope, payloadOf } from '../model/dsse.ts';
-import { PhtError } from '../model/error.ts';
+import { isErrorCode, PhtError } from '../model/error.ts';
 import type { TrainId } from '../model/id.ts';
+import { refusalOf } from '../model/refusal.ts';
 import { check } from '../model/schema.ts';
 import { readStatement } from '../model/statement.ts';
 import { Manifest } from '../model/train.ts';
 import { type Frame, signerOf } from './frame.ts';
 import { table, truncate } from './text.ts';
 import { parseTrainId, type Traveller, travel } from './train-compose.ts';
+import { hanging, waitingLines, waitKey, waitWords } from './train-waits.ts';
 
 /** `pht train list`, `watch` and `cancel`: what the dispatcher claims of journeys. */
 
@@ -22,6 +25,7 @@ type Listed = {
 };
 
 const TITLE_COLUMNS = 16;
+const SAYS = 'What the dispatcher says (a station speaks for itself in its receipt alone):';
 
 export async function listTrains(frame: Frame): Promise<void> {
   await travel(frame, {}, async (traveller) => {
@@ -43,6 +47,7 @@ export async function listTrains(frame: Frame): Promise<void> {
       rows.length === 0
         ? ['no trains yet']
         : table(['TRAIN', 'STATE', 'SUBMITTED', 'RELEASED', 'TITLE'], rows);
+    lines.push(...waitingLines(journeys, frame.nowMs()));
     frame.output.result({ trains }, lines);
   });
 }
@@ -62,52 +67,68 @@ function packedOnly({ trains }: Traveller, trainId: TrainId): Listed {
 export async function watchTrain(frame: Frame, id: string, options: { timeout?: number }): Promise<void> {
   const trainId = parseTrainId(id);
   await travel(frame, { timeoutMs: options.timeout }, async (traveller) => {
+    if (!frame.output.json) frame.output.event({}, SAYS);
     const print = (journey: JourneyView, lines: string[]): void => {
       if (frame.output.json) frame.output.event(journey, '');
       else for (const line of lines) frame.output.event({}, line);
     };
-    await followWith(traveller, trainId, print);
+    await followWith(frame, traveller, trainId, print);
   });
 }
 
 /** Progress on the way to a result. */
 export async function waitFor(frame: Frame, traveller: Traveller, trainId: TrainId): Promise<void> {
-  await followWith(traveller, trainId, (_journey, lines) => {
+  await followWith(frame, traveller, trainId, (_journey, lines) => {
     for (const line of lines) frame.output.progress(line);
   });
 }
 
 async function followWith(
+  frame: Frame,
   traveller: Traveller,
   trainId: TrainId,
   print: (journey: JourneyView, lines: string[]) => void,
 ): Promise<void> {
   const { researcher, retry, signal } = traveller;
   const shown = new Map<string, string>();
-  const seen = (journey: JourneyView): void => print(journey, news(journey, shown));
-  await follow(trainId, researcher, { client: await traveller.client(), retry }, seen, signal);
+  const seen = (journey: JourneyView): void => print(journey, newsLines(journey, shown, frame.nowMs()));
+  const client = (again: boolean) => (again ? traveller.clientAgain() : traveller.client());
+  await follow(trainId, researcher, { client, retry }, seen, signal);
 }
 
-/** One line for each stop whose state is new, and one for the journey's own. */
-function news({ stops, state }: JourneyView, shown: Map<string, string>): string[] {
-  const said = [...stops.map((stop) => [stop.station, stateOf(stop), stop.changedAtMs] as const)];
+const STATION_COLUMNS = 20;
+
+/** What each stop does now, where that is new, and the end of the journey. `shown` remembers what was printed. */
+export function newsLines(
+  { trainId, stops, state }: JourneyView,
+  shown: Map<string, string>,
+  nowMs: number,
+): string[] {
   const lines: string[] = [];
-  for (const [who, what, atMs] of said) {
-    if (shown.get(who) === what) continue;
-    shown.set(who, what);
-    lines.push(`${new Date(atMs).toISOString().slice(11, 19)}  ${who.padEnd(20)}  ${what}`);
+  for (const stop of stops) {
+    const key = waitKey(stop);
+    if (shown.get(stop.station) === key) continue;
+    shown.set(stop.station, key);
+    const time = new Date(stop.changedAtMs).toISOString().slice(11, 19);
+    const head = `${time}  ${stop.station.padEnd(STATION_COLUMNS)}  `;
+    lines.push(...hanging(head, stopWords(stop, nowMs)));
   }
   // A slug holds no blank, so this is no station's key.
-  if (shown.get('the journey') !== state && state !== 'loading' && state !== 'under-way') {
+  if (shown.get('the journey') !== state && hasEnded(state)) {
     const released = stops.filter((stop) => stop.state === 'released').length;
     lines.push(`${state}: ${released} of ${stops.length} stops released a result, says the dispatcher`);
+    if (released < stops.length) lines.push(`why, in the stations' own words: pht train result ${trainId}`);
   }
   shown.set('the journey', state);
   return lines;
 }
 
-function stateOf({ state, code }: JourneyView['stops'][number]): string {
-  return code === '' || code === state ? state : `${state} (${code})`;
+function stopWords(stop: StopView, nowMs: number): string {
+  const { state, code } = stop;
+  const waits = waitWords(stop, nowMs);
+  if (waits !== null) return `${state}: ${waits}`;
+  if (code === '' || code === state) return state;
+  return `${state} (${code})${isErrorCode(code) ? `: ${refusalOf(code).text}` : ''}`;
 }
 
 export async function cancelTrain(frame: Frame, id: string, reason: string): Promise<void> {

@@ -4,6 +4,7 @@ import { type Arrival, hasEnded, releasedIn, type StationAccount } from '../mode
 import type { Answer } from '../model/answer.ts';
 import { isErrorCode, PhtError } from '../model/error.ts';
 import type { TrainId } from '../model/id.ts';
+import { refusalOf } from '../model/refusal.ts';
 import type { Manifest } from '../model/train.ts';
 import { answerLines, resultLines } from './answer-view.ts';
 import { EXIT, exitStatusOf } from './exit.ts';
@@ -101,36 +102,26 @@ function accountLines(arrival: Arrival): string[] {
   ];
 }
 
-function whyLines({ station, text, reasons, code }: StationAccount): string[] {
-  const advice = ADVICE[code];
-  if (text === '' && reasons.length === 0 && advice === undefined) return [];
+/** The station's own words where it gave some; else what its code means. A stop that has not ended waits for somebody. */
+function whyLines({ station, word, state, text, reasons, code }: StationAccount): string[] {
+  if (word === 'unverified' || state === 'released') return wordless(station, text, code);
+  if (!isErrorCode(code)) return [];
+  const refusal = refusalOf(code);
+  const said = text === '' ? `${refusal.text} (so its code says; it tells no more)` : text;
   return [
     '',
-    ...wrap(`${station}: ${text === '' ? `${code}; it tells no more than that` : text}`),
+    ...wrap(`${station}: ${said}`),
     ...reasons.flatMap((reason) => wrap(`- ${reason}`, 2)),
-    ...(advice === undefined ? [] : wrap(`Next: ${advice}`, 2)),
+    ...wrap(`Next: ${refusal.next}`, 2),
   ];
 }
 
-/** What a researcher can do about it, by the code of the receipt. */
-const ADVICE: Readonly<Record<string, string>> = {
-  'run.failed':
-    'no station tells in which way a train failed, since that can depend on the data; try it with pht train test on data like theirs',
-  'disclosure.held': 'pht train test shows what the gate makes of a result on data like theirs',
-  'disclosure.withheld': 'pht train test shows what the gate makes of a result on data like theirs',
-  'dataset.unknown': 'pht network datasets lists what each station offers',
-  'dataset.changed': 'submit the train again; the files were written to while it ran',
-  'quota.exceeded': 'ask for less under limits: in train.yaml',
-  'signer.unknown':
-    'its network file may be older than your membership: ask its admin to import the current one',
-  replayed:
-    "the station took another order of this very train; ask the dispatcher's operator for that receipt, which this home can still open",
-  'witness.unreachable':
-    "nothing is wrong with the train: the station's witnesses could not be reached before the order expired; submit it again",
-  'proof.invalid':
-    "show this to an auditor, who can check that ledger as a whole with pht audit verify; ask the dispatcher's operator for the missing proof",
-  'manifest.expired': 'submit the train directory again; --expires-days gives it longer',
-};
+/** What does not verify has no words that count but ours. */
+function wordless(station: string, text: string, code: string): string[] {
+  if (text === '') return [];
+  const next = code === 'proof.invalid' ? wrap(`Next: ${refusalOf(code).next}`, 2) : [];
+  return ['', ...wrap(`${station}: ${text}`), ...next];
+}
 
 function stationLines(arrival: Arrival): string[] {
   return releasedIn(arrival).flatMap(({ station, result }) => ['', `== ${station}`, ...resultLines(result)]);

@@ -37,7 +37,7 @@ export async function submitTrain(
 }
 
 /** An id, a packed train's directory, or a train directory, which is packed first. */
-async function packedId(
+export async function packedId(
   frame: Frame,
   traveller: Traveller,
   what: string,

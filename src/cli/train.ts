@@ -3,6 +3,7 @@ import { durationMsOf } from '../model/train-file.ts';
 import type { Frame } from './frame.ts';
 import type { SubmitFlags } from './train-compose.ts';
 import type { PackOptions } from './train-pack.ts';
+import type { PlanOptions } from './train-plan.ts';
 import type { TestOptions } from './train-test.ts';
 
 /** `pht train …`: from a directory with an analysis to one answer. What a command does is loaded when it is asked for. */
@@ -63,6 +64,19 @@ function addSending(train: Command, frame: Frame): void {
     .addHelpText('after', '\nExample:\n  $ pht --home ana train pack my-train --stop amsterdam --stop nih')
     .action(async (dir: string, options: PackOptions) =>
       (await import('./train-pack.ts')).packTrain(frame, dir, options),
+    );
+
+  packOptions(train.command('plan'))
+    .summary('ask each station what it would say to a train')
+    .description(
+      'Asks the stops of a train what they would say to it; a directory is packed first. Nothing is submitted, nothing of the data is told, and every station counts and logs what it answers.',
+    )
+    .argument('<train>', 'a train directory, a packed train, or its id')
+    .option('--columns <names>', 'the columns that it reads: a,b,c (default: columns in train.yaml)')
+    .option('--timeout <duration>', 'give up after this long, e.g. 30s', duration)
+    .addHelpText('after', '\nExample:\n  $ pht --home ana train plan my-train --all-stops --columns age,sex')
+    .action(async (what: string, options: PlanOptions) =>
+      (await import('./train-plan.ts')).planTrain(frame, what, options),
     );
 
   packOptions(train.command('submit'))

@@ -38,7 +38,10 @@ export interface LedgerRows {
  */
 export interface Ledger {
   readonly origin: string;
-  /** Repairs what a crash left and checks store against files, without signing. @throws PhtError `ledger.inconsistent` */
+  /**
+   * Repairs what a crash left and checks store against files, without signing a checkpoint. Where the log key has been
+   * replaced, it appends the entry that both keys sign. @throws PhtError `ledger.inconsistent`
+   */
   open(): Promise<void>;
   /**
    * Resolves once a signed checkpoint covers at least `size` entries; calls that wait together share one.

@@ -7,13 +7,15 @@ export type TrainKey = X25519PublicJwk & { d: string };
 
 /**
  * A packed train as it lies in the researcher's home. `manifest` is the signed envelope as it will travel. `key` is null
- * once the train has arrived completely: what was sealed to it stays closed for ever.
+ * once the train has arrived completely: what was sealed to it stays closed for ever. `columns`: what train.yaml says
+ * that it reads, which is no part of the manifest.
  */
 export type PackedTrain = {
   readonly trainId: TrainId;
   readonly manifest: Uint8Array;
   readonly key: TrainKey | null;
   readonly departure: Departure | null;
+  readonly columns?: readonly string[];
 };
 
 /** The idempotency key is on disk before the first byte is sent, so that a retry is the same submission. */

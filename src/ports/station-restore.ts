@@ -18,8 +18,8 @@ export type EndedHop = {
   receiptDigest: Digest;
 };
 
-/** A run that a person's clearance allowed, by the case that was cleared. */
-export type SpentRun = { hopId: HopId; manifestDigest: Digest; caseDigest: string };
+/** A run that a person's clearance allowed, by the case that was cleared. `standing`: by standing ones. */
+export type SpentRun = { hopId: HopId; manifestDigest: Digest; caseDigest: string; standing: boolean };
 
 /** What an old copy of a station's store lacks, verified against what others have seen of its ledger. */
 export type Restoration = {
@@ -41,6 +41,8 @@ export type Restoration = {
   startOver: readonly HopId[];
   releases: readonly { hopId: HopId; manifestDigest: Digest }[];
   runs: readonly SpentRun[];
+  /** Somebody took a clearance back, and it cannot be told which: none that is known here allows anything more. */
+  voided: boolean;
   /** The highest time in the restored entries. */
   highestMs: number;
   nowMs: number;

@@ -1,4 +1,4 @@
-import type { HopState } from '../model/hop.ts';
+import type { HopState, Wait } from '../model/hop.ts';
 import type { Digest, HopId, TrainId } from '../model/id.ts';
 import type { EntryQuote } from '../model/ledger/entry.ts';
 import type { VerifiedOrder } from '../model/order.ts';
@@ -32,13 +32,23 @@ export type HopNotes = {
   title?: string;
   researcher?: string;
   dataset?: string;
+  /** Config digest. */
+  image?: string;
   caseDigest?: string;
   /** The case that a person rejected: its entry is written. */
   rejectedCase?: string;
   verdict?: 'permit' | 'ask' | 'deny';
   reasons?: string[];
+  /** How many persons the policy asks for. */
+  approvalsNeeded?: number;
+  /** Digests of the approvals of this case that are on record while it waits for another person's. */
+  approvals?: string[];
+  /** Digests of the statements of persons that it was cleared by; none where the policy did. */
+  clearances?: string[];
   clearedAtMs?: number;
   deadlineAtMs?: number;
+  /** When a run of it began for the first time: from then on the data may sway what becomes of it. */
+  startedAtMs?: number;
   /** Until when a sealed result waits for witnesses: the expiry of its order. */
   heldUntilMs?: number;
   problem?: string;
@@ -80,7 +90,7 @@ export interface HopStore {
    * there gives it back and forgets what was held.
    *
    * @throws PhtError `conflict` when the hop has moved meanwhile or the move is not in the table of moves;
-   *   `clearance.invalid` when the run of the clearance to consume was used by another hop; `replayed`, and whatever
+   *   `clearance.invalid` when a clearance to consume was withdrawn or allows no run more; `replayed`, and whatever
    *   `guard` throws inside the transaction
    */
   move(hop: HopRecord, to: HopState, change: Change): HopRecord;
@@ -103,13 +113,22 @@ export interface HopStore {
   rival(hop: HopRecord): HopRecord | null;
 }
 
-/** `consume`: the clearance whose one run this move uses up, in the same transaction. `hold`: the sealed result. */
+/**
+ * Persons' statements, by digest, whose run a move uses up: the one run of each clearance, or one of those that the
+ * terms of standing ones allow together.
+ */
+export type Consumption = {
+  readonly clearances: readonly string[];
+  readonly terms: { readonly digest: string; readonly runsMax: number } | null;
+};
+
+/** `consume`: in the same transaction. `hold`: the sealed result. */
 export type Change = {
   nowMs: number;
   notes?: HopNotes;
   entries: NewEntry[];
   progress?: string;
-  consume?: string | null;
+  consume?: Consumption | null;
   hold?: Uint8Array;
   guard?: () => void;
 };
@@ -117,15 +136,71 @@ export type Change = {
 /** Messages that wait for the dispatcher, oldest first. */
 export interface Outbox {
   waiting(max: number): Message[];
+  /** What keeps a hop from going on, or null when that has passed; what was told last is not told again. */
+  tell(hopId: string, wait: Wait | null, nowMs: number): void;
   /** Acknowledged. A receipt's acknowledgement moves its hop to `delivered`. */
   done(key: string, nowMs: number): void;
 }
 
+/** A person's statement as it was verified when it came. */
+export type SignedClearance = {
+  readonly digest: string;
+  readonly envelope: Uint8Array;
+  readonly recordedAtMs: number;
+};
+
+/** `approvals`: how many persons the policy asked for when it was signed. `runsUsed`: of all with these terms. */
+export type StandingRecord = SignedClearance & {
+  readonly termsDigest: string;
+  readonly approvals: number;
+  readonly runsUsed: number;
+  readonly withdrawn: boolean;
+};
+
+export type NewStanding = {
+  digest: string;
+  termsDigest: string;
+  researcher: string;
+  dataset: string;
+  approvals: number;
+  envelope: Uint8Array;
+};
+
+/** `withdrawal`: the envelope of the word that took it back; empty where that word was lost with a backup. */
+export type KnownStatement = {
+  readonly kind: 'clearance' | 'standing';
+  readonly envelope: Uint8Array;
+  readonly withdrawal: Uint8Array | null;
+};
+
+/** What is known of one image; `cleared`: statements that hops with it were cleared by, the newest first. */
+export type ImageRecord = {
+  readonly hops: number;
+  readonly released: number;
+  readonly refused: number;
+  readonly firstSeenMs: number | null;
+  readonly cleared: readonly { clearances: readonly string[]; clearedAtMs: number }[];
+};
+
 export interface ClearanceStore {
-  /** One decision per case; a later decision on the same case replaces it until it has been consumed. */
   record(caseDigest: string, clearanceDigest: string, envelope: Uint8Array, nowMs: number): void;
-  /** The decision on a case, unless its one run was used up by another hop. */
-  find(caseDigest: string, hopId: string): Uint8Array | null;
+  /** The decisions on a case in the order in which they came, but those withdrawn or used up by another hop. */
+  find(caseDigest: string, hopId: string): SignedClearance[];
+  /** Whether the run of a clearance was used up by another hop. */
+  isSpent(clearanceDigest: string, hopId: string): boolean;
+  /** With its entries in one transaction; a second time it changes nothing. @returns whether it is new */
+  recordStanding(standing: NewStanding, entries: () => NewEntry[], nowMs: number): boolean;
+  /** The newest first. */
+  standing(about: 'all' | { researcher: string; dataset: string }): StandingRecord[];
+  /** Which hop used the run of these terms for this visit; null when none did. */
+  runOf(termsDigest: string, visit: { manifestDigest: string; round: number }): HopId | null;
+  /** By all trains, whatever has become of the statements. */
+  runsUsed(termsDigest: string): number;
+  statement(digest: string): KnownStatement | null;
+  /** For good. @returns false when it was withdrawn before, and nothing was changed */
+  withdraw(digest: string, withdrawal: Uint8Array, entries: () => NewEntry[], nowMs: number): boolean;
+  /** @param but leaves this hop out */
+  image(configDigest: string, but: string): ImageRecord;
 }
 
 export interface StationLog {

@@ -28,6 +28,7 @@ function told({ status, stdout, stderr }: Ran): Told & { status: number | null }
 }
 
 const TRAIN = 'trn_0123456789abcdef01234567';
+const HOP = 'hop_0123456789abcdef01234567';
 const BAD_FILE = ['config.invalid', 'input.malformed'];
 
 const FILES: { file: string; args: string[]; spares?: Damage[]; absent?: string }[] = [
@@ -44,7 +45,20 @@ const FILES: { file: string; args: string[]; spares?: Damage[]; absent?: string 
   { file: 'ams/keys/log.jwk', args: ['--home', 'ams', 'station', 'serve'] },
   { file: 'disp/config.yaml', args: ['--home', 'disp', 'dispatcher', 'serve'], spares: ['cut in half'] },
   { file: 'tr/train.yaml', args: ['train', 'check', 'tr'] },
+  // Gone, the station has no lists.
+  { file: 'ams/lists.yaml', args: ['--home', 'ams', 'station', 'policy', 'check'], spares: ['absent'] },
+  { file: 'cases.yaml', args: ['--home', 'ams', 'station', 'policy', 'test', 'cases.yaml'] },
+  { file: 'cases.yaml', args: ['--home', 'ams', 'station', 'policy', 'explain', '--facts', 'cases.yaml'] },
   { file: 'net/network.json', args: ['network', 'verify', 'net/network.json'] },
+  { file: 'net/network.json', args: ['--home', 'net', 'network', 'freshen'] },
+  { file: 'net/keys/freshness.jwk', args: ['--home', 'net', 'network', 'freshen'] },
+  { file: 'net/keys/members.jwk', args: ['--home', 'net', 'network', 'revoke', 'lee', '--reason', 'left'] },
+  // It is offline most of the time, and a hint of its own says so.
+  {
+    file: 'net/keys/root.jwk',
+    args: ['--home', 'net', 'network', 'rotate', 'freshness'],
+    spares: ['absent'],
+  },
 ];
 
 const CASES = FILES.flatMap(({ file, args, spares = [], absent = 'config.missing' }) =>
@@ -73,6 +87,9 @@ describe('a file that an auditor is given', () => {
     // Looked at before anything is asked of a dispatcher, whom nobody reaches here.
     ['a disclosure', ['audit', 'verify', '--disclosure', 'given']],
     ['evidence', ['audit', 'verify', '--evidence', 'given']],
+    ['a draft of a root', ['--home', 'net', 'network', 'sign', 'given', '--yes']],
+    ['a root that was signed', ['--home', 'net', 'network', 'import', 'given']],
+    ["a holder's root key", ['--home', 'n2', 'network', 'init', '--title', 'T', '--root-key', 'given']],
   ];
   const SHAPES: [Damage, string[], number][] = [
     ['absent', ['config.missing'], 2],
@@ -128,8 +145,15 @@ describe('a command in the home of somebody else, or of nobody', () => {
     ['lee', ['audit', 'witness'], 'usage.invalid'],
     ['dpo', ['station', 'disclose', TRAIN, '--to', 'dpo'], 'usage.invalid'],
     ['dpo', ['station', 'forget', 'lee', '--reason', 'r'], 'usage.invalid'],
+    ['ams', ['station', 'approve', HOP, '--reason', 'r'], 'usage.invalid'],
+    ['lee', ['station', 'approve', HOP, '--reason', 'r'], 'usage.invalid'],
+    ['ams', ['station', 'withdraw', HOP, '--reason', 'r'], 'usage.invalid'],
+    ['dpo', ['station', 'withdraw', 'f'.repeat(64), '--reason', 'r'], 'usage.invalid'],
+    ['lee', ['station', 'standing'], 'usage.invalid'],
     ['dpo', ['station', 'restore', '--yes'], 'usage.invalid'],
     ['lee', ['network', 'witnesses', '--none'], 'usage.invalid'],
+    ['adm', ['station', 'policy', 'check'], 'usage.invalid'],
+    ['lee', ['station', 'policy', 'replay', '--policy', 'ams/policy.cedar'], 'usage.invalid'],
     ['ams', ['dispatcher', 'forget', 'lee'], 'usage.invalid'],
     ['nobody', ['audit', 'verify'], 'home.missing'],
     ['nobody', ['audit', 'misconduct', 'net/network.json'], 'home.missing'],

@@ -17,7 +17,10 @@ export async function withFakeAgent(
   const unserved = async (): Promise<never> => {
     throw new Error('not in this test');
   };
+  const unstreamed = (): AsyncIterable<never> => ({ [Symbol.asyncIterator]: () => ({ next: unserved }) });
   const service: Agent = {
+    ...{ dryRun: unserved, standing: unserved, withdraw: unserved },
+    ...{ difference: unstreamed, decisions: unstreamed },
     ...{ status: unserved, inbox: unserved, show: unserved, decide: unserved, proof: unserved },
     ...{ disclose: unserved, forget: unserved, conflicts: unserved, trust: unserved },
     ...agent,

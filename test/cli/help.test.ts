@@ -5,12 +5,16 @@ import { run } from './rig.ts';
 
 const COMMANDS = [
   'init',
-  ...['init', 'admit', 'import', 'show', 'datasets', 'witnesses', 'verify'].map((name) => `network ${name}`),
+  ...['init', 'root-key', 'sign', 'admit', 'revoke', 'freshen'].map((name) => `network ${name}`),
+  ...['timer', 'rotate', 'import', 'show', 'datasets'].map((name) => `network ${name}`),
+  ...['witnesses', 'verify'].map((name) => `network ${name}`),
   ...['serve', 'forget'].map((name) => `dispatcher ${name}`),
-  ...['init', 'serve', 'doctor', 'restore', 'policy check'].map((name) => `station ${name}`),
+  ...['init', 'serve', 'doctor', 'restore'].map((name) => `station ${name}`),
+  ...['check', 'preset', 'test', 'explain', 'replay', 'diff'].map((name) => `station policy ${name}`),
   ...['inbox', 'show', 'approve', 'reject', 'proof'].map((name) => `station ${name}`),
+  ...['standing', 'withdraw'].map((name) => `station ${name}`),
   ...['conflicts', 'trust', 'disclose', 'forget'].map((name) => `station ${name}`),
-  ...['init', 'check', 'test', 'pack', 'submit'].map((name) => `train ${name}`),
+  ...['init', 'check', 'test', 'pack', 'plan', 'submit'].map((name) => `train ${name}`),
   ...['list', 'watch', 'result', 'cancel'].map((name) => `train ${name}`),
   ...['verify', 'show', 'proof', 'bundle', 'witness', 'misconduct'].map((name) => `audit ${name}`),
 ];
@@ -32,7 +36,7 @@ test.concurrent.each(COMMANDS)('%s shows an example and fits a terminal', async 
 
 test.concurrent.each(groups)('the group "%s" lists exactly what is there', async (group) => {
   const text = await help(group);
-  const listed = [...(text.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name);
+  const listed = [...(text.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name);
   const depth = group === '' ? 0 : group.split(' ').length;
   const inside = COMMANDS.filter((command) => group === '' || command.startsWith(`${group} `));
   const expected = [...new Set(inside.map((command) => command.split(' ')[depth]))];
@@ -56,6 +60,7 @@ describe('a command loads what it needs', () => {
     ['network --help', heavy],
     ['--home nowhere station init --id a --title A --organisation O --network nowhere.json', heavy],
     ['--home nowhere station inbox', ['dockerode', 'cedar-wasm', '@peculiar/x509', 'pino']],
+    ['station policy preset', heavy],
     ['station policy check nowhere', ['dockerode', '@grpc/grpc-js', '@peculiar/x509', 'pino']],
     ['--home nowhere network show', heavy],
   ])('%s', async (command, not) => {

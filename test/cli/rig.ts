@@ -49,7 +49,7 @@ columns:
 /** Nothing listens there (RFC 863's port), and nothing has to. */
 const DISPATCHER = '127.0.0.1:9';
 
-/** Homes `net`, `disp`, `ams`, `adm`, `lee` and `dpo`, and a train directory `tr`. */
+/** Homes `net`, `disp`, `ams`, `adm`, `lee` and `dpo`, a train directory `tr`, and cases of a policy. */
 export async function makeHomes(): Promise<string> {
   const dir = mkdtempSync(join(tmpdir(), 'pht-bad-'));
   const ok = async (...args: string[]): Promise<void> => {
@@ -75,6 +75,7 @@ export async function makeHomes(): Promise<string> {
   await ok('--home', 'net', 'network', 'admit', ...members.map((id) => `${id}/enrolment.json`));
   await Promise.all(members.map((id) => ok('--home', id, 'network', 'import', 'net/network.json')));
   writeFileSync(join(dir, 'ams/policy.cedar'), POLICY);
+  writeFileSync(join(dir, 'cases.yaml'), '- { name: any train runs, expect: { verdict: permit } }\n');
   writeFileSync(join(dir, 'ams/datasets/cgd.yaml'), DATASET);
   writeFileSync(join(dir, 'ams/cgd.csv'), 'treat\na\nb\n', { mode: 0o644 });
   return dir;

@@ -65,7 +65,7 @@ async function kept(dir: string, ...answers: Answer[]): Promise<{ kept: KeptProo
     return { $typeName: 'pht.v1.ProofResponse', proof: answer.proof ?? NONE, state: answer.state };
   };
   const frame = { nowMs: () => looks * 3000 } as Partial<Frame> as Frame;
-  const wanted = { hopId: HOP, caseDigest: CASE, verdict: 'approve' } as const;
+  const wanted = { hopId: HOP, caseDigest: CASE, verdict: 'approve', whole: true } as const;
   return { kept: await keepProof({ proof }, openHome(join(dir, 'adm')), wanted, frame), looks };
 }
 
@@ -80,6 +80,23 @@ test('it waits until the decision stands, and keeps the proof private', async ()
     expect(readFileSync(file)).toEqual(Buffer.from(proof));
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(statSync(join(copy, 'adm/approvals')).mode & 0o777).toBe(0o700);
+  });
+});
+
+test('the second of two persons is not content with the proof of the first', async () => {
+  await inCopy(homes, async (copy) => {
+    const first = proven({
+      body: {
+        verdict: 'approve',
+        byCommitment: digestOf('a'),
+        approvalCommitment: digestOf('b'),
+        caseDigest: CASE,
+      },
+    });
+    const both = proven();
+    const { looks } = await kept(copy, { proof: first, state: 'cleared' }, { proof: both, state: 'cleared' });
+    expect(looks).toBe(2);
+    expect(readFileSync(join(copy, 'adm/approvals', `${HOP}.tlog-proof`))).toEqual(Buffer.from(both));
   });
 });
 

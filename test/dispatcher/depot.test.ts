@@ -152,6 +152,9 @@ describe('a download', () => {
     await expect(download(trainId, digestOf(LAYER), 'north', 3001)).rejects.toMatchObject({
       code: 'not-found',
     });
+    // A person who decides wants to see what is in the image.
+    await report(world, order, { progress: 'awaiting-clearance' });
+    expect(await download(trainId, digestOf(LAYER), 'north')).toEqual(LAYER);
     await report(world, order, receiptFor(world, order));
     await expect(download(trainId, digestOf(LAYER), 'north')).rejects.toMatchObject({ code: 'not-found' });
   });

@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { createDepot } from '../../src/adapters/depot/files.ts';
+import type { Home } from '../../src/adapters/home/member.ts';
+import { createNetworkCopy } from '../../src/adapters/home/network-copy.ts';
+import { currentNetwork, storeNetwork } from '../../src/adapters/home/network-file.ts';
 import { createLedger } from '../../src/adapters/ledger/files.ts';
 import { createMirrorFiles, readTile } from '../../src/adapters/ledger/mirror-files.ts';
 import { openDispatcherStore } from '../../src/adapters/store/dispatcher-store.ts';
@@ -40,6 +43,8 @@ import { type FakeNetwork, makeNetwork, memberIn, publicOf, signerOf } from '../
 /** A dispatcher with a real store, ledger and depot in a temporary directory, a clock of its own, and real members. */
 export type World = {
   fake: FakeNetwork;
+  /** Of the dispatcher, with its network file. */
+  home: Home;
   dir: string;
   clock: { ms: number };
   notes: string[];
@@ -82,19 +87,28 @@ function sharedNetwork(witnessing: Witnessing): Promise<FakeNetwork> {
   return made;
 }
 
-export type WorldPlan = { witnessing?: Witnessing; publisherTimes?: Partial<PublisherTimes> };
+/** `fake`: a network of its own, for a test that changes it. */
+export type WorldPlan = {
+  fake?: FakeNetwork;
+  witnessing?: Witnessing;
+  publisherTimes?: Partial<PublisherTimes>;
+};
 
 export async function makeWorld(quotas: Partial<Quotas> = {}, plan: WorldPlan = {}): Promise<World> {
   const { witnessing = { quorum: 'none' } } = plan;
-  const fake = await sharedNetwork(witnessing);
+  const fake = plan.fake ?? (await sharedNetwork(witnessing));
   const dir = mkdtempSync(join(tmpdir(), 'dispatcher-'));
   const clock = { ms: NOW_MS };
   const notes: string[] = [];
   const depots = new Map<string, ReturnType<typeof createDepot>>();
+  storeNetwork(dir, fake.files, fake.network);
+  const { id: networkId } = fake.network;
+  const member = { v: 1, id: 'dispatcher', role: 'dispatcher', title: 'd', organisation: 'o', networkId };
+  const home: Home = { dir, member: member as Home['member'] };
   const open = async (): Promise<Pick<World, 'store' | 'dispatcher' | 'ledger'>> => {
     const store = openDispatcherStore(join(dir, 'state.db'), 'dispatcher');
     const self = memberIn(fake, 'dispatcher');
-    const network = () => fake.network;
+    const network = () => currentNetwork(home);
     const note = (text: string): unknown => notes.push(text);
     const own = createWitness({
       ...{ id: 'dispatcher', network, store: store.witness, nowMs: () => clock.ms },
@@ -118,6 +132,7 @@ export async function makeWorld(quotas: Partial<Quotas> = {}, plan: WorldPlan = 
     const dispatcher = await openDispatcher({
       id: 'dispatcher',
       ...{ network, store, ledger, witnesses, gather: gatherer.round },
+      networkCopy: createNetworkCopy(home),
       files: createMirrorFiles(join(dir, 'mirror')),
       ownTile: (tile, size) => readTile(join(dir, 'ledger'), tile, size),
       ...(plan.publisherTimes === undefined ? {} : { publisherTimes: plan.publisherTimes }),
@@ -136,6 +151,7 @@ export async function makeWorld(quotas: Partial<Quotas> = {}, plan: WorldPlan = 
   };
   const world: World = {
     fake,
+    home,
     dir,
     clock,
     notes,

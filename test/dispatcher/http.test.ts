@@ -1,9 +1,11 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { request as plainRequest } from 'node:http';
 import { Agent, request as tlsRequest } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createLedger } from '../../src/adapters/ledger/files.ts';
@@ -231,6 +233,27 @@ describe('whoever asks', () => {
     expect((await ask(port, at('checkpoint'))).status).toBe(403);
     await expect(ask(port, at('checkpoint'), { as: stranger })).rejects.toThrow();
     await expect(ask(port, at('checkpoint'), { as: null })).rejects.toThrow();
+  });
+
+  it('loses a connection that it holds open, once it is a member no more', async () => {
+    network = fake.network;
+    const { port } = await serve();
+    const { tls } = memberIn(fake, 'north');
+    const socket = connectTls({
+      ...{ host: '127.0.0.1', port, minVersion: 'TLSv1.3' as const },
+      ...{ ca: tls.authorityPem, cert: tls.certificatePem, key: tls.privateKeyPem },
+      checkServerIdentity: () => undefined,
+    });
+    await once(socket, 'secureConnect');
+    const startedMs = Date.now();
+    const closed = once(socket.resume(), 'close');
+    network = {
+      ...fake.network,
+      members: new Map([...fake.network.members].filter(([id]) => id !== 'north')),
+    };
+    await closed;
+    expect(Date.now() - startedMs).toBeLessThan(1000);
+    network = fake.network;
   });
 
   it('may be anybody only where that was chosen, and the log says so', async () => {

@@ -16,7 +16,7 @@ import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.
 import { decodeBundle, tilePath, tilesOfTree } from '../../src/model/ledger/tile.ts';
 import type { DispatcherStore } from '../../src/ports/dispatcher-store.ts';
 import { Crash, createFragile } from '../fakes/crash.ts';
-import { type FakeNetwork, makeNetwork, memberIn, publicOf, signerOf } from '../fakes/network.ts';
+import { ed25519, type FakeNetwork, makeNetwork, memberIn, publicOf, signerOf } from '../fakes/network.ts';
 
 /** What a station published becomes a folder of C2SP tlog-tiles, whatever happens on the way. */
 
@@ -292,4 +292,35 @@ describe('a crash', () => {
     for (let at = 1; at <= calls; at += 1)
       for (const when of ['before', 'after'] as const) await count({ at, when });
   }, 60_000);
+});
+
+describe('a station that rotates its log key', () => {
+  it('is mirrored with either key until its head bears the new one, and then with that alone', async () => {
+    const made = await makeNetwork();
+    const before = fake;
+    fake = made;
+    closers.push(() => {
+      fake = before;
+    });
+    const next = ed25519();
+    const north = made.network.members.get('north');
+    if (north === undefined) throw new Error('no north');
+    const renewed = [{ member: { ...north, keys: { ...north.keys, log: publicOf(next) } } }];
+    fake = { ...made, ...made.next({ renewed }) };
+    const { mirroring } = openPlace();
+    const headOf = (size: number, jwk: ReturnType<typeof ed25519>): Uint8Array => {
+      const origin = ledgerOrigin(fake.network.id, 'north');
+      const root = rootOfLeaves(ENTRIES.slice(0, size).map(leafHash));
+      const signer = { key: logKey(origin, publicOf(jwk)), sign: signerOf(jwk).sign };
+      return Buffer.from(signCheckpoint({ origin, size, root, extensions: [] }, signer));
+    };
+    const old = memberIn(made, 'north').keys.log;
+    const take = (first: number, size: number, by: ReturnType<typeof ed25519>): Promise<number> =>
+      mirroring.take('north', { first, entries: ENTRIES.slice(first, size), checkpoint: headOf(size, by) });
+    expect(await take(0, 3, old)).toBe(3);
+    expect(await take(3, 5, next)).toBe(5);
+    await expect(take(5, 5, old)).rejects.toMatchObject({ code: 'ledger.invalid' });
+    await expect(take(5, 6, old)).rejects.toMatchObject({ code: 'ledger.invalid' });
+    expect(await take(5, 6, next)).toBe(6);
+  });
 });

@@ -129,7 +129,8 @@ describe('pht dispatcher serve', () => {
     const origin = ledgerOrigin(fake.network.id, 'dispatcher');
     const key = logKey(origin, publicOf(memberIn(fake, 'dispatcher').keys.log));
     const opened = openCheckpoint(checkpoint, { origin, logKeys: [key], witnessKeys: [] });
-    expect(opened.checkpoint.size).toBe(1);
+    // Who began it, and under which list of members.
+    expect(opened.checkpoint.size).toBe(2);
 
     child.kill('SIGTERM');
     expect(await ended(child)).toBe(0);
@@ -139,10 +140,11 @@ describe('pht dispatcher serve', () => {
       witnessKeys: [],
     });
     // Who was turned away is on record before the end.
-    expect(last.checkpoint.size).toBe(2);
-    const bundle = readFileSync(join(home, 'ledger/tile/entries/000.p/2'));
-    const second = decodeEntry(bundle.subarray(2 + bundle.readUInt16BE(0) + 2));
-    expect(second).toMatchObject({ type: 'rejects.counted', body: { count: 2 } });
+    expect(last.checkpoint.size).toBe(3);
+    const bundle = readFileSync(join(home, 'ledger/tile/entries/000.p/3'));
+    const secondAt = 2 + bundle.readUInt16BE(0);
+    const third = bundle.subarray(secondAt + 2 + bundle.readUInt16BE(secondAt) + 2);
+    expect(decodeEntry(third)).toMatchObject({ type: 'rejects.counted', body: { count: 2 } });
     expect(existsSync(join(home, 'state.db-wal'))).toBe(false);
   });
 

@@ -187,14 +187,19 @@ describe('a lease', () => {
 });
 
 describe('a report', () => {
-  it('of progress only moves forward', async () => {
+  it('of progress is where the station stands, also when a case that changed takes it back', async () => {
     await underWay(world);
     const order = await orderOf('north');
     for (const [progress, state] of [
       ['received', 'received'],
       ['cleared', 'cleared'],
-      ['awaiting-clearance', 'cleared'],
-      ['received', 'cleared'],
+      ['awaiting-clearance', 'awaiting-clearance'],
+      ['awaiting-second-clearance', 'awaiting-second-clearance'],
+      ['awaiting-network', 'awaiting-network'],
+      ['cleared', 'cleared'],
+      ['awaiting-engine', 'awaiting-engine'],
+      ['awaiting-dispatcher', 'awaiting-dispatcher'],
+      ['awaiting-witness', 'awaiting-witness'],
       ['running', 'running'],
     ] as const) {
       await report(world, order, { progress });
@@ -239,7 +244,7 @@ describe('a report', () => {
 
   it.each<[string, ReceiptPlan, string]>([
     ['signed by another station', { signer: 'south' }, 'signature.invalid'],
-    ['that speaks for another station', { issuer: 'south' }, 'receipt.invalid'],
+    ['that speaks for another station', { issuer: 'south' }, 'signature.invalid'],
     ['for another order', { subject: '0'.repeat(64) as Digest }, 'receipt.invalid'],
     ['for another train', { manifestDigest: '0'.repeat(64) as Digest }, 'receipt.invalid'],
     ['for another attempt', { attempt: 2 }, 'receipt.invalid'],

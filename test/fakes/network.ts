@@ -47,6 +47,8 @@ export type FakeNetwork = {
   without(...ids: string[]): Opened;
   /** The next version, or the same one with a freshness statement of that time. Each call follows the one before. */
   next(change: ListChange & Partial<Times>): Opened;
+  /** Another second version, beside whatever came of the first one. */
+  fork(change: ListChange): Opened;
   /** The same members with the word of that moment that they are the newest. */
   fresh(issuedAtMs: number, change?: { version?: number }): Opened;
 };
@@ -64,6 +66,8 @@ export type FakePlan = {
   admins?: Readonly<Record<string, string>>;
   researchers?: readonly string[];
   auditors?: readonly string[];
+  /** Who gives the network file out, over its own connection. */
+  authorities?: readonly string[];
   /** No quorum unless said. */
   witnessing?: Witnessing;
   nowMs?: number;
@@ -149,7 +153,8 @@ export async function makeNetwork(plan: FakePlan = {}): Promise<FakeNetwork> {
     const files = { roots: [signedRoot.envelope], members: signed.envelope, freshness, certificates };
     return { files, network: openNetwork(files, networkId) };
   };
-  let latest = version(firstList(listed, plan.witnessing ?? { quorum: 'none' }), times, null);
+  const first = version(firstList(listed, plan.witnessing ?? { quorum: 'none' }), times, null);
+  let latest = first;
   const next: FakeNetwork['next'] = ({ issuedAtMs, expiresMs, ...change }) => {
     const when = { issuedAtMs: issuedAtMs ?? times.issuedAtMs, expiresMs: expiresMs ?? times.expiresMs };
     latest = version(nextList(latest.network, change, when.issuedAtMs), when, latest.network.digest);
@@ -162,6 +167,7 @@ export async function makeNetwork(plan: FakePlan = {}): Promise<FakeNetwork> {
     authority,
     next,
     without: (...ids) => next({ revoked: ids.map((id) => ({ id, reason: 'for a test' })) }),
+    fork: (change) => version(nextList(first.network, change, nowMs), times, first.network.digest),
     fresh: (issuedAtMs, change = {}) => {
       const newest = { version: latest.network.version, digest: latest.network.digest, ...change };
       const files = { ...latest.files, freshness: fresh(issuedAtMs, newest) };
@@ -222,5 +228,6 @@ function planned(plan: FakePlan): { id: string; role: Role; station?: string }[]
     ...Object.entries(plan.admins ?? {}).map(([id, station]) => ({ id, role: 'admin' as const, station })),
     ...ofRole('researcher', plan.researchers ?? ['rosa']),
     ...ofRole('auditor', plan.auditors),
+    ...ofRole('authority', plan.authorities),
   ];
 }

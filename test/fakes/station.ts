@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDepot } from '../../src/adapters/depot/files.ts';
 import { createOpener, createSealer } from '../../src/adapters/envelope/jwe.ts';
+import { createImageReviews } from '../../src/adapters/image/difference.ts';
 import { createLedger, type LedgerOptions } from '../../src/adapters/ledger/files.ts';
 import { createSigner } from '../../src/adapters/signer/ed25519.ts';
 import { createSpool } from '../../src/adapters/spool/files.ts';
@@ -17,7 +18,9 @@ import { createClose } from '../../src/journey/station/close.ts';
 import { createCommitments } from '../../src/journey/station/commit.ts';
 import { createDecide } from '../../src/journey/station/decide.ts';
 import { deliver } from '../../src/journey/station/deliver.ts';
+import { createDifference } from '../../src/journey/station/difference.ts';
 import { type Ended, type Steps, visit } from '../../src/journey/station/hop.ts';
+import { createReadConfig } from '../../src/journey/station/image-config.ts';
 import { createInspect } from '../../src/journey/station/inspect.ts';
 import { acceptOrder } from '../../src/journey/station/intake.ts';
 import { createLoad } from '../../src/journey/station/load.ts';
@@ -38,6 +41,7 @@ import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.
 import { NO_LISTS, type StationLists } from '../../src/model/lists.ts';
 import type { Network } from '../../src/model/network.ts';
 import { type Receipt, verifyReceipt } from '../../src/model/receipt.ts';
+import type { ExplanationLevel } from '../../src/model/refusal.ts';
 import { type DisclosureSettings, PRESETS } from '../../src/model/result/settings.ts';
 import { witnessedCheck, witnessPolicy } from '../../src/model/witnessing.ts';
 import type { Ledger } from '../../src/ports/ledger.ts';
@@ -73,6 +77,7 @@ export type Rig = {
   readonly image: FakeImage;
   /** What the dispatcher answers for each digest. */
   readonly blobs: Map<string, Uint8Array>;
+  connected: boolean;
   readonly executor: FakeExecutor;
   readonly datasets: FakeDatasets;
   readonly handed: Map<string, Handed>;
@@ -83,6 +88,7 @@ export type Rig = {
     disclosure: DisclosureSettings;
     lists: StationLists;
     acceptEngineRisks: string[];
+    explanations: ExplanationLevel;
   };
   /** null removes the file. */
   policy(text: string | null): void;
@@ -113,8 +119,8 @@ export type Process = {
   stop(): void;
 };
 
-export function makeStation(fake: FakeNetwork, nowMs: number): Rig {
-  const dir = mkdtempSync(join(memoryFolder(), 'station-'));
+export function makeStation(fake: FakeNetwork, nowMs: number, folder: string = memoryFolder()): Rig {
+  const dir = mkdtempSync(join(folder, 'station-'));
   mkdirSync(join(dir, 'ledger'), { recursive: true });
   const image = makeImage();
   let current: Process | null = null;
@@ -124,6 +130,7 @@ export function makeStation(fake: FakeNetwork, nowMs: number): Rig {
     clock: { ms: nowMs },
     image,
     blobs: new Map(image.blobs),
+    connected: true,
     executor: createFakeExecutor(),
     datasets: createFakeDatasets({ cgd: 'status\n1\n0\n' }),
     handed: new Map(),
@@ -134,6 +141,7 @@ export function makeStation(fake: FakeNetwork, nowMs: number): Rig {
       disclosure: PRESETS.sacro,
       lists: NO_LISTS,
       acceptEngineRisks: [],
+      explanations: 'full',
     },
     policy: (text) => {
       const path = join(dir, 'policy.cedar');
@@ -207,16 +215,18 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
   };
   const station = stationOf(rig, store);
   const depot = createDepot(join(dir, 'depot'));
+  const blobs = fragile.wrap(createFakeBlobs(depot, rig.blobs));
+  const configOf = createReadConfig({ blobs, depot });
   const policy = policyReader(dir);
   const inspect = createInspect(station, ports);
   const steps: Steps = {
     inspect,
     decide: createDecide(station, { ...ports, policy }),
-    clear: createClear(station, ports),
+    clear: createClear(station, { ...ports, configOf }),
     load: createLoad(station, {
       ...ports,
       depot,
-      blobs: fragile.wrap(createFakeBlobs(depot, rig.blobs)),
+      blobs,
       leases: { hold: (...parameters) => rig.lease(...parameters) },
       checkLayer: async () => undefined,
     }),
@@ -226,6 +236,30 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     release: createRelease(station, { ...ports, policy, inspect }),
     close: createClose(station, ports),
   };
+  const visiting = new Map<string, AbortController>();
+  const stopping = new Set<Promise<unknown>>();
+  const visitOnce: Process['visit'] = async (hopId, signal = new AbortController().signal) => {
+    if (!signal.aborted) await Promise.all(stopping);
+    const controller = new AbortController();
+    visiting.set(hopId, controller);
+    const either = AbortSignal.any([signal, controller.signal]);
+    const free = {
+      hops: ports.hops,
+      station,
+      whenFree: <T>(_: AbortSignal, work: () => Promise<T>) => work(),
+    };
+    return visit(hopId, steps, free, either).finally(() => visiting.delete(hopId));
+  };
+  const stop = (hopId: string, reason: PhtError): void => {
+    const running = visiting.get(hopId);
+    if (running !== undefined) {
+      running.abort(reason);
+      return;
+    }
+    const stopped: Promise<unknown> = visitOnce(hopId, AbortSignal.abort(reason));
+    stopping.add(stopped);
+    void stopped.finally(() => stopping.delete(stopped));
+  };
   const admin = createAdminService(station, {
     waitsFor: () => '',
     ...ports,
@@ -233,11 +267,17 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     ledgerRows: store.ledgerRows,
     recorded: () => undefined,
     policy,
-    connected: () => true,
+    connected: () => rig.connected,
+    difference: createDifference(station, {
+      ...{ depot, blobs, clearances: store.clearances, clearedImages: store.clearedImages },
+      review: createImageReviews(depot, join(dir, 'layers')),
+      connected: () => rig.connected,
+    }),
     ledgerProblem: () => '',
     problem: () => '',
     readLog: async () => new Uint8Array(),
     decided: () => undefined,
+    ...{ configOf, depot, stop },
   });
   const track = { report: reportTo(rig) } as Partial<Client<typeof TrackService>> as Client<
     typeof TrackService
@@ -253,8 +293,7 @@ function startProcess(rig: Rig, plan: CrashPlan | null): Process {
     admin,
     accept: (pulled) =>
       acceptOrder(pulled, station, { ...ports, rejects: createRejects(station, ports.log) })?.hopId ?? null,
-    visit: (hopId, signal = new AbortController().signal) =>
-      visit(hopId, steps, { hops: ports.hops, station, whenFree: (_signal, work) => work() }, signal),
+    visit: visitOnce,
     post: () => deliver(fragile.wrap(track), station, { ...ports, ledger }, new AbortController().signal),
     entries: () => store.ledgerRows.read(0, store.ledgerRows.size()).map(decodeEntry),
     stop: () => {
@@ -282,7 +321,7 @@ function stationOf(rig: Rig, store: StationStore): Station {
     runAs: '65534:65534',
     acceptEngineRisks: rig.settings.acceptEngineRisks,
     blobCacheBytesMax: 1024 ** 3,
-    explanations: 'full',
+    explanations: rig.settings.explanations,
     disclosure: () => rig.settings.disclosure,
     lists: () => rig.settings.lists,
     highestMs: store.log.highestMs,
@@ -308,7 +347,8 @@ function reportTo(rig: Rig): Client<typeof TrackService>['report'] {
 }
 
 function assertProven(rig: Rig, receipt: Uint8Array, proof: Uint8Array): void {
-  const { network } = rig.fake;
+  // Of which a receipt names the version of now.
+  const { network } = rig.settings;
   const origin = ledgerOrigin(network.id, 'north');
   const policy = witnessPolicy(network, 'north');
   const { entry, opened } = openEntryProof(proof, {
@@ -343,7 +383,7 @@ export function cosignedBy(rigOf: () => Rig, ...members: string[]): Rig['cosign'
 export function receiptsOf(rig: Rig, hopId?: string): (Receipt & { jwe: Uint8Array })[] {
   return [...rig.handed.values()].flatMap(({ receipt, jwe, hopId: of }) => {
     if (receipt === undefined || (hopId !== undefined && of !== hopId)) return [];
-    const verified = verifyReceipt(parseEnvelope(receipt, 'receipt'), rig.fake.network, 'north');
+    const verified = verifyReceipt(parseEnvelope(receipt, 'receipt'), rig.settings.network, 'north');
     return [{ ...verified.predicate, jwe: jwe ?? new Uint8Array() }];
   });
 }

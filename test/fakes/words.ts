@@ -40,7 +40,7 @@ export function tookTrain(rig: Rig, station: Process, { title = 'Hello', attempt
 }
 
 export async function approve(rig: Rig, station: Process, hopId: string, by: string): Promise<Uint8Array> {
-  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId }, CONTEXT);
+  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId, config: false }, CONTEXT);
   const { caseFile = new Uint8Array(), manifest = new Uint8Array() } = shown;
   const admin = adminIn(rig, by);
   const { network, nowMs } = admin;

@@ -140,6 +140,7 @@ async function listening(
         method,
         deadlineMs: 'open',
         closing: closing.signal,
+        watch: () => () => undefined,
         authenticate: (call) =>
           memberBehind(call.getAuthContext().sslPeerCertificate?.raw ?? Buffer.alloc(0), network, Date.now()),
         // What goes wrong here is meant to.
@@ -189,7 +190,7 @@ function lies(of: (context: CallContext) => Told, witnesses: Witnesses): Bound[]
   };
   const journeys: Service<typeof JourneyService> = {
     ...{ submit: nothing, depart: nothing, list: nothing, watch: nothingYet, result: nothing },
-    ...{ cancel: nothing, datasets: nothing },
+    ...{ cancel: nothing, plan: nothingYet, datasets: nothing },
   };
   const access = { roles: ['station'] } as const;
   return [
@@ -251,6 +252,7 @@ function tracks(of: (context: CallContext) => Told): Service<typeof TrackService
       return station.offers.shift() ?? {};
     },
     lease: async ({ ttlMs }) => ({ ttlMs }),
+    reply: async () => ({}),
     report: async (request, context) => {
       const station = of(context);
       station.reports.push(request);

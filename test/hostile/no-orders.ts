@@ -44,7 +44,7 @@ export function noOrders(scene: () => Scene): void {
     ],
     [
       "another network's order",
-      'signature.invalid',
+      'network.mismatch',
       async (station) => {
         const theirs = await another();
         const { signer } = memberIn(theirs, 'dispatcher');

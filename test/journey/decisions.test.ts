@@ -74,6 +74,28 @@ describe('where an admin decides and three witnesses must cosign', () => {
     expect(life).not.toContain('cleared in person');
   }, 120_000);
 
+  it('a standing one lets the next train through, until it is taken back', async () => {
+    const { hopId, trainId } = await waiting();
+    const until_ = new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10);
+    const terms = ['--standing', '--runs', '5', '--until', until_, '--scope', 'code'];
+    await admin('approve', hopId, ...terms, '--reason', 'the same every month');
+    await outcomeOf(trainId, 'released');
+    const submit = ['train', 'submit', 'trains/hello', '--stop', 'north'];
+    const next = await ok<{ trainId: string }>(journey.home('lee'), submit);
+    await outcomeOf(next.trainId, 'released');
+    expect(await soundWith(next.trainId)).toContain('cleared in person');
+    type Standing = { clearances: { digest: string; state: string; runsUsed: number; by: string }[] };
+    const { clearances } = await admin<Standing>('standing');
+    expect(clearances).toMatchObject([{ state: 'in-force', runsUsed: 2, by: 'north-admin' }]);
+    const digest = clearances[0]?.digest ?? '';
+    expect(await admin('withdraw', digest.slice(0, 16), '--reason', 'the study is over')).toMatchObject({
+      ...{ clearances: [digest], hops: 0 },
+    });
+    const asked = await waiting();
+    await admin('reject', asked.hopId, '--reason', 'the study is over');
+    await outcomeOf(asked.trainId, 'refused');
+  }, 120_000);
+
   it('while a witness is away the proof is under the signed checkpoint, and a better one can be had later', async () => {
     const { hopId, trainId } = await waiting();
     await journey.servers.get('south')?.kill();

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { PRESETS } from '../../src/cli/station-policy-presets.ts';
 
 /** The tarball of `npm run package`, installed on what might be another machine: nothing of the checkout is in reach. */
 
@@ -65,13 +66,25 @@ test('it founds a network and makes a home in it, with nothing but itself', () =
   expect(admitted).toMatchObject({ version: 2, admitted: [{ id: 'ana' }] });
 });
 
+test('its policies are decided by the schema that came with it', () => {
+  const cases = join(installed, 'stations/policies/cases.yaml');
+  expect(pht(['station', 'policy', 'test', cases])).toContain('all as expected');
+  expect(pht(['station', 'policy', 'preset', 'closed'])).toContain('nothing runs');
+});
+
 test('it holds compiled code, its assets and its examples, and nothing that only development needs', () => {
   const files = readdirSync(installed, { recursive: true, encoding: 'utf8' }).filter(
     (name) => !name.startsWith('node_modules/') && statSync(join(installed, name)).isFile(),
   );
   expect(files).toContain('dist/cli/main.js');
   expect(files).toContain('trains/treatment-effect/train.R');
-  expect(files).toContain('stations/policies/ask-first.cedar');
+  for (const name of [
+    'pht.cedarschema',
+    'lists.yaml',
+    'cases.yaml',
+    ...PRESETS.map((each) => `${each}.cedar`),
+  ])
+    expect(files).toContain(`stations/policies/${name}`);
   expect(files.filter((name) => /[.]ts$|[.]test[.]|[.]fixture[.]/.test(name))).toEqual([]);
   for (const asset of assetsOf(join(ROOT, 'src'))) expect(files).toContain(`dist/${asset}`);
   const dependencies = readdirSync(join(installed, 'node_modules'));

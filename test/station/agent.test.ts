@@ -2,6 +2,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import type { LedgerService } from '../../src/gen/pht/v1/ledger_pb.ts';
 import type { PulledOrder, TrackService } from '../../src/gen/pht/v1/tracks_pb.ts';
 import { type Agent, createAgent } from '../../src/journey/station/agent.ts';
+import { createRejects } from '../../src/journey/station/rejects.ts';
 import { createVisits, type Visits } from '../../src/journey/station/visits.ts';
 import { encodeEnvelope } from '../../src/model/dsse.ts';
 import { PhtError } from '../../src/model/error.ts';
@@ -67,7 +68,7 @@ function clients(): { trackClient: Client<typeof TrackService>; ledgerClient: Cl
     },
     pull: async () => {
       track.pulls++;
-      return { orders: track.orders as PulledOrder[], cancellations: track.cancellations };
+      return { orders: track.orders as PulledOrder[], cancellations: track.cancellations, inquiries: [] };
     },
     lease: async () => ({ ttlMs: 30_000 }),
     report: async (request: { body?: { case?: string; value?: unknown } }) => {
@@ -101,13 +102,23 @@ function clients(): { trackClient: Client<typeof TrackService>; ledgerClient: Cl
 }
 
 let visits: Visits;
+/** What the agent asks of whoever follows the network file. */
+let following: { asked: number; heard: () => void; want: () => void; behind: () => void; look: () => void };
 
 function live(): Agent {
   station = rig.start();
   stop = new AbortController();
   const { trackClient, ledgerClient } = clients();
   const { hops, outbox, log, ledgerRows, witness } = station.store;
-  visits = createVisits(station.station, { hops, steps: station.steps, runsAtOnceMax: 1 });
+  const idle = (): void => undefined;
+  following = {
+    asked: 0,
+    heard: idle,
+    look: idle,
+    want: () => following.asked++,
+    behind: () => following.asked++,
+  };
+  visits = createVisits(station.station, { hops, outbox, steps: station.steps, runsAtOnceMax: 1 });
   const agent = createAgent(station.station, {
     track: trackClient,
     ledgerClient,
@@ -123,6 +134,9 @@ function live(): Agent {
     datasets: rig.datasets,
     executor: rig.executor,
     visits,
+    rejects: createRejects(station.station, log),
+    network: { ...following, keep: async () => undefined },
+    replies: { take: () => undefined, answer: async () => null, settle: async () => undefined },
     software: 'signalbox test',
     pause: async () => new Promise((resolve) => setTimeout(resolve, 5)),
   });

@@ -55,7 +55,7 @@ async function waiting(title = 'Hello', attempt = 1): Promise<string> {
 }
 
 async function decide(hopId: string, verdict: 'approve' | 'reject', by = 'nora'): Promise<string> {
-  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId }, CONTEXT);
+  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId, config: false }, CONTEXT);
   const { caseFile = NONE, manifest = NONE } = shown;
   const admin = adminIn(rig, by);
   const { network, nowMs } = admin;
@@ -82,7 +82,7 @@ test('an approval: as soon as it has let the train go, and no sooner', async () 
   await station.visit(hopId);
   const index = station.entries().findIndex(({ type }) => type === 'clearance.recorded');
   expect(opened(await proofOf(hopId))).toEqual({
-    ...{ hopId, caseDigest, verdict: 'approve', index },
+    ...{ hopId, caseDigest, verdict: 'approve', partial: false, index },
     ...{ cosigned: 0, quorum: 0, witnessed: true },
   });
 });

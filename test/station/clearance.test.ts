@@ -1,10 +1,11 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openCase, signClearance } from '../../src/journey/admin/case.ts';
-import { encodeEnvelope } from '../../src/model/dsse.ts';
+import { signErasure } from '../../src/journey/admin/word.ts';
+import { encodeEnvelope, PAYLOAD_TYPE, preAuthEncoding } from '../../src/model/dsse.ts';
 import type { Digest } from '../../src/model/id.ts';
 import { verifyExplanation } from '../../src/model/receipt.ts';
 import { signStatement } from '../../src/model/statement.ts';
-import { type FakeNetwork, makeNetwork, memberIn } from '../fakes/network.ts';
+import { type FakeNetwork, makeNetwork, memberIn, signerOf } from '../fakes/network.ts';
 import {
   ASK,
   makeStation,
@@ -15,6 +16,7 @@ import {
   receiptsOf,
 } from '../fakes/station.ts';
 import { makeOrder, makeTrain } from '../fakes/trains.ts';
+import { adminIn } from '../fakes/words.ts';
 
 /** A person decides: over exactly the case that was shown, once, for this station. */
 
@@ -47,7 +49,7 @@ async function waiting(title = 'Hello', attempt = 1): Promise<string> {
 
 /** As `pht station approve` does it: look, verify, sign. */
 async function clearanceOf(hopId: string, verdict: 'approve' | 'reject' = 'approve', by = 'nora') {
-  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId }, CONTEXT);
+  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId, config: false }, CONTEXT);
   const { caseFile = new Uint8Array(), manifest = new Uint8Array() } = shown;
   const network = rig.settings.network;
   const opened = openCase({ caseFile, manifest }, { station: 'north', network, nowMs: rig.clock.ms });
@@ -107,6 +109,7 @@ describe('a decision that is not one', () => {
       networkId: fake.network.id,
       networkVersion: 1,
       issuer: by,
+      station: 'north',
       manifestDigest: opened.manifest.digest,
       verdict: 'approve',
       reason: 'because',
@@ -117,6 +120,47 @@ describe('a decision that is not one', () => {
     };
     const subject = { name: 'case', digest: opened.digest };
     return encodeEnvelope(signStatement('clearance', subject, predicate, memberIn(fake, by).signer).envelope);
+  }
+
+  const textOf = (bytes: Uint8Array): { payloadType: string; payload: string; signatures: object[] } =>
+    JSON.parse(Buffer.from(bytes).toString());
+  const nora = () => memberIn(fake, 'nora').signer;
+
+  /** The same words under the type of an earlier form, signed anew. */
+  function renamed(bytes: Uint8Array): Uint8Array {
+    const payload = Buffer.from(textOf(bytes).payload, 'base64').toString();
+    return signedAnew(payload.replace('/clearance/v2', '/clearance/v1'));
+  }
+
+  function signedAnew(payload: string, signer = nora()): Uint8Array {
+    const message = preAuthEncoding(PAYLOAD_TYPE, Buffer.from(payload));
+    const sig = Buffer.from(signer.sign(message)).toString('base64');
+    return Buffer.from(
+      JSON.stringify({
+        payloadType: PAYLOAD_TYPE,
+        payload: Buffer.from(payload).toString('base64'),
+        signatures: [{ sig }],
+      }),
+    );
+  }
+
+  async function byOtherKey(hopId: string, use: 'log' | 'witness'): Promise<Uint8Array> {
+    const payload = Buffer.from(textOf(await forged(hopId, 'nora')).payload, 'base64').toString();
+    return signedAnew(payload, signerOf(memberIn(fake, 'nora').keys[use]));
+  }
+
+  async function withTwice(hopId: string): Promise<Uint8Array> {
+    const payload = Buffer.from(textOf(await forged(hopId, 'nora')).payload, 'base64').toString();
+    return signedAnew(payload.replace('"verdict":"approve"', '"verdict":"reject","verdict":"approve"'));
+  }
+
+  async function twiceOutside(hopId: string): Promise<Uint8Array> {
+    const text = Buffer.from(await forged(hopId, 'nora')).toString();
+    return Buffer.from(text.replace('{"payloadType"', '{"payload":"","payloadType"'));
+  }
+
+  async function asErasure(_hopId: string): Promise<Uint8Array> {
+    return signErasure({ station: 'north', member: 'rosa', reason: 'no' }, adminIn(rig, 'nora'));
   }
 
   const cases: [string, string, (hopId: string) => Promise<Uint8Array>][] = [
@@ -139,12 +183,35 @@ describe('a decision that is not one', () => {
       'clearance.invalid',
       (hopId) => forged(hopId, 'nora', { manifestDigest: 'f'.repeat(64) }),
     ],
+    ['another station', 'clearance.invalid', (hopId) => forged(hopId, 'nora', { station: 'south' })],
+    [
+      'a word of tomorrow',
+      'clearance.invalid',
+      (hopId) => forged(hopId, 'nora', { issuedAtMs: NOW + 10 * 60_000, expiresMs: NOW + DAY_MS }),
+    ],
+    [
+      'a later version of the network file',
+      'network.behind',
+      (hopId) => forged(hopId, 'nora', { networkVersion: 9 }),
+    ],
     ['more runs than one', 'statement.malformed', (hopId) => forged(hopId, 'nora', { runsMax: 2 })],
+    ['a member nobody knows', 'statement.malformed', (hopId) => forged(hopId, 'nora', { also: 'that' })],
+    ['an earlier form', 'statement.type', async (hopId) => renamed(await forged(hopId, 'nora'))],
+    ['a form of something else', 'statement.type', (hopId) => asErasure(hopId)],
+    ['an empty reason', 'statement.malformed', (hopId) => forged(hopId, 'nora', { reason: '' })],
+    ['the key for her log', 'signature.invalid', (hopId) => byOtherKey(hopId, 'log')],
+    ['the key she witnesses with', 'signature.invalid', (hopId) => byOtherKey(hopId, 'witness')],
+    ['a member twice', 'input.malformed', (hopId) => withTwice(hopId)],
+    ['an envelope with a member twice', 'input.malformed', async (hopId) => twiceOutside(hopId)],
     ['no envelope', 'input.malformed', async () => Buffer.from('{')],
+    ['too much', 'input.too-large', async () => Buffer.alloc(49 * 1024, 0x20)],
   ];
   test.each(cases)('%s: %s', async (_name, code, clearance) => {
     const hopId = await waiting();
-    await expect(decide(hopId, await clearance(hopId))).rejects.toMatchObject({ code });
+    const bytes = await clearance(hopId);
+    await expect(decide(hopId, bytes)).rejects.toMatchObject({ code });
+    const body = { what: 'clearance', code, count: 1 };
+    expect(station.entries().at(-1)).toMatchObject({ type: 'rejects.counted', body });
     expect(await end(hopId)).toBeUndefined();
     expect(rig.executor.runs).toEqual([]);
   });
@@ -241,7 +308,7 @@ test('an approval is used up by the attempt it let run', async () => {
   rig.executor.outcome = () => ({ ended: 'exit', wallMs: 1, detail: '1' });
   expect(await end(first)).toBe('failed run.failed');
   const second = await waiting('Hello', 2);
-  await decide(second, clearance);
+  await expect(decide(second, clearance)).rejects.toMatchObject({ code: 'clearance.invalid' });
   expect(await station.visit(second)).toEqual({ is: 'waiting' });
   expect(rig.executor.runs).toHaveLength(1);
 });
@@ -270,7 +337,7 @@ test('an approval that expires before the run starts lets nothing run', async ()
   // The manifest and its clearance end with the same seventh day.
   rig.clock.ms = NOW + 7 * DAY_MS - 1;
   const stored = station.store.clearances.find(station.store.hops.find(hopId)?.notes.caseDigest ?? '', hopId);
-  expect(stored).not.toBeNull();
+  expect(stored).toHaveLength(1);
   rig.clock.ms += 1;
   expect(await end(hopId)).toBe('expired order.expired');
   expect(rig.executor.runs).toEqual([]);

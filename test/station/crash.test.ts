@@ -1,8 +1,8 @@
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openCase, signClearance } from '../../src/journey/admin/case.ts';
 import { verifyExplanation, verifyResult } from '../../src/model/receipt.ts';
+import { ASK_TWO, clearanceOf, decideOn, standingOf } from '../fakes/approvals.ts';
 import { Crash, type CrashPlan } from '../fakes/crash.ts';
-import { type FakeNetwork, makeNetwork, memberIn } from '../fakes/network.ts';
+import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
 import {
   ASK,
   cosignedBy,
@@ -27,7 +27,7 @@ let fake: FakeNetwork;
 let plain: FakeNetwork;
 let witnessed: FakeNetwork;
 beforeAll(async () => {
-  const plan = { admins: { nora: 'north' }, nowMs: NOW };
+  const plan = { admins: { nora: 'north', nils: 'north' }, nowMs: NOW };
   plain = await makeNetwork(plan);
   const witnesses = ['dispatcher', 'north', 'south'];
   witnessed = await makeNetwork({ ...plan, witnessing: { quorum: 2, faulty: 1, witnesses } });
@@ -39,23 +39,24 @@ afterEach(() => {
   rig = null;
 });
 
-type Scenario = { policy: string; fails?: boolean; witnesses?: boolean };
+type Scenario = { policy: string; fails?: boolean; witnesses?: boolean; standing?: boolean };
 
-async function approve(station: Process, hopId: string): Promise<void> {
-  const context = {} as never;
-  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId }, context);
-  const { caseFile = new Uint8Array(), manifest = new Uint8Array() } = shown;
-  const opened = openCase({ caseFile, manifest }, { station: 'north', network: fake.network, nowMs: NOW });
-  const admin = { id: 'nora', network: fake.network, signer: memberIn(fake, 'nora').signer, nowMs: NOW };
-  const clearance = signClearance(opened, { verdict: 'approve', reason: 'fine' }, admin);
-  await station.admin.decide({ $typeName: 'pht.v1.DecideRequest', hopId, clearance }, context);
+/** Signed at one moment, so that whoever does it again has done it once. */
+async function decide(made: Rig, station: Process, hopId: string, { standing }: Scenario): Promise<void> {
+  for (const by of ['nora', 'nils']) {
+    const sign = standing === true ? standingOf : clearanceOf;
+    const clearance = await sign(made, station, hopId, { by });
+    await decideOn(station, hopId, clearance);
+    if ((await station.visit(hopId)).is !== 'waiting') return;
+  }
 }
 
 /** The whole life of one hop in as many processes as it takes; only the first one dies. */
 async function live(
-  { policy, fails = false, witnesses = false }: Scenario,
+  scenario: Scenario,
   plan: CrashPlan | null,
 ): Promise<{ calls: number; crashed: boolean }> {
+  const { policy, fails = false, witnesses = false } = scenario;
   fake = witnesses ? witnessed : plain;
   const made = makeStation(fake, NOW);
   rig = made;
@@ -71,8 +72,7 @@ async function live(
       const hopId = station.accept(pulled) ?? '';
       const ended = await station.visit(hopId);
       if (ended.is === 'waiting') {
-        await approve(station, hopId);
-        await station.visit(hopId);
+        await decide(made, station, hopId, scenario);
       }
       await station.post();
       if (!station.fragile.isDead()) return { calls: station.fragile.calls(), crashed };
@@ -104,12 +104,16 @@ async function verdict(): Promise<object> {
     receiptsIssued: entries.filter(({ type }) => type === 'receipt.issued').length,
     clearances: entries.filter(({ type }) => type === 'clearance.recorded').length,
     decisions: entries.filter(({ type }) => type === 'policy.decided').length,
+    standing: entries.filter(({ type }) => type === 'clearance.standing').length,
+    runs: station.store.clearances.standing('all').map(({ runsUsed }) => runsUsed),
   };
 }
 
 describe.each<[string, Scenario]>([
   ['a train that the policy permits', { policy: PERMIT }],
   ['a train that a person approves', { policy: ASK }],
+  ['a train that two persons approve', { policy: ASK_TWO }],
+  ['a train that a standing clearance lets through', { policy: ASK, standing: true }],
   ['a train whose release is witnessed', { policy: PERMIT, witnesses: true }],
   ['a train that fails', { policy: PERMIT, fails: true }],
   ['a train that the policy denies', { policy: '// nothing\n' }],

@@ -12,6 +12,7 @@ import { makeOrder, makeTrain } from '../fakes/trains.ts';
 /** How hops end that the station itself, its engine or its data bring to an end. */
 
 const NOW = Date.UTC(2026, 5, 1, 12);
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 let fake: FakeNetwork;
@@ -242,17 +243,32 @@ describe('time', () => {
     expect(await end(hopId)).toBe('released released');
   });
 
-  test('a network file that has expired stops runs until a new one is there', async () => {
+  test.each([
+    ['expired', { expiresMs: NOW + HOUR_MS }, 'network.expired'],
+    [
+      'grown stale',
+      { freshness: { version: 1, issuedAtMs: NOW, expiresMs: NOW + HOUR_MS } },
+      'network.stale',
+    ],
+    [
+      'been overtaken',
+      { freshness: { version: 2, issuedAtMs: NOW, expiresMs: NOW + 9 * HOUR_MS } },
+      'network.behind',
+    ],
+  ])('a network file that has %s stops runs until a new one is there', async (_what, change, code) => {
     const hopId = ordered();
-    rig.clock.ms = fake.network.expiresMs;
-    expect(await station.visit(hopId)).toMatchObject({ is: 'later' });
+    rig.settings.network = { ...fake.network, ...change };
+    rig.clock.ms = NOW + HOUR_MS;
+    expect(await station.visit(hopId)).toMatchObject({ is: 'later', error: { code } });
     expect(station.store.hops.find(hopId)?.state).toBe('received');
+    rig.settings.network = fake.network;
+    expect(await end(hopId)).toBe('released released');
   });
 });
 
 describe('members', () => {
   test.each([
-    ['researcher', 'rosa', 'signer.unknown'],
+    ['researcher', 'rosa', 'signer.revoked'],
     ['recipient', 'rita', 'recipient.unknown'],
   ])('a %s who is revoked during the run gets no result', async (_who, revoked, code) => {
     const answers = rig.executor.outcome;

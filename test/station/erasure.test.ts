@@ -5,10 +5,22 @@ import { signErasure } from '../../src/journey/admin/word.ts';
 import { commitmentsIn } from '../../src/model/commitment.ts';
 import { decisionsIn, openCommitments } from '../../src/model/disclosure.ts';
 import { parseEnvelope, payloadOf } from '../../src/model/dsse.ts';
+import { PhtError } from '../../src/model/error.ts';
 import { digestOf } from '../../src/model/id.ts';
 import { openCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import { leafHash, rootOfLeaves } from '../../src/model/ledger/merkle.ts';
 import { ledgerOrigin, logKey } from '../../src/model/ledger/origin.ts';
+import {
+  clearanceOf,
+  decideOn,
+  digestIn,
+  endOf,
+  standingOf,
+  tookHop,
+  waitingHop,
+  withdrawalOf,
+  withdrawWith,
+} from '../fakes/approvals.ts';
 import { type FakeNetwork, makeNetwork, memberIn, publicOf } from '../fakes/network.ts';
 import { ASK, makeStation, type Process, type Rig, receiptsOf } from '../fakes/station.ts';
 import {
@@ -101,7 +113,7 @@ describe('an admin', () => {
     const { hopId } = await ranTrain(rig, station);
     const salts = saltsOf('clearance.recorded');
     const caseDigest = station.store.hops.find(hopId)?.notes.caseDigest ?? '';
-    const signed = Buffer.from(station.store.clearances.find(caseDigest, hopId) ?? '');
+    const signed = Buffer.from(station.store.clearances.find(caseDigest, hopId)[0]?.envelope ?? '');
     const traces = [
       ...salts.map(({ salt }) => Buffer.from(salt)),
       Buffer.from('nora'),
@@ -145,10 +157,68 @@ describe('an admin', () => {
     await forget(rig, station, 'nora');
     const { hopId } = tookTrain(rig, station, { attempt: 2 });
     await station.visit(hopId);
-    await station.admin.decide({ $typeName: 'pht.v1.DecideRequest', hopId, clearance }, CONTEXT);
+    await expect(
+      station.admin.decide({ $typeName: 'pht.v1.DecideRequest', hopId, clearance }, CONTEXT),
+    ).rejects.toMatchObject({ code: 'clearance.invalid' });
     expect(await station.visit(hopId)).toEqual({ is: 'waiting' });
     expect(rig.executor.runs).toHaveLength(1);
   });
+});
+
+describe('a standing clearance', () => {
+  async function stood(runs = 3): Promise<Uint8Array> {
+    const hopId = await waitingHop(rig, station);
+    const standing = await standingOf(rig, station, hopId, { runs });
+    await decideOn(station, hopId, standing);
+    expect(await endOf(rig, station, hopId)).toBe('released released');
+    return standing;
+  }
+  const nonce = (digit: string) => ({ nonce: digit.repeat(32) });
+
+  test.each(['nora', 'rosa'])('goes with %s, and with it every trace on the disk', async (member) => {
+    await stood();
+    const { termsDigest } = station.store.clearances.standing('all')[0] ?? {};
+    expect(termsDigest).toMatch(/^[0-9a-f]{64}$/);
+    await forget(rig, station, member, 'nils');
+    expect(station.store.clearances.standing('all')).toEqual([]);
+    expect(diskText().includes(member)).toBe(false);
+    await waitingHop(rig, station, nonce('a'));
+  });
+
+  test('stays with a train that it cleared and that is under way', async () => {
+    await stood();
+    rig.lease = async () => {
+      throw new PhtError('engine.unreachable', 'the engine is gone');
+    };
+    const hopId = await tookHop(rig, station, nonce('a'));
+    await forget(rig, station, 'nora', 'nils');
+    expect(station.store.clearances.standing('all')).toHaveLength(1);
+    rig.lease = async () => undefined;
+    expect(await endOf(rig, station, hopId)).toBe('released released');
+    expect(await forget(rig, station, 'nora', 'nils')).toMatchObject({ clearances: 1 });
+    expect(station.store.clearances.standing('all')).toEqual([]);
+  });
+
+  test('that comes again after it was erased has no run more than before', async () => {
+    const standing = await stood(1);
+    await forget(rig, station, 'nora', 'nils');
+    const hopId = await waitingHop(rig, station, nonce('a'));
+    await expect(decideOn(station, hopId, standing)).rejects.toMatchObject({ code: 'clearance.invalid' });
+    expect(await station.visit(hopId)).toEqual({ is: 'waiting' });
+    expect(rig.executor.runs).toHaveLength(1);
+  });
+});
+
+test('what was taken back stays so when whoever took it back is forgotten', async () => {
+  const hopId = await waitingHop(rig, station);
+  const clearance = await clearanceOf(rig, station, hopId);
+  await decideOn(station, hopId, clearance);
+  await withdrawWith(station, withdrawalOf(rig, digestIn(clearance), 'nils'));
+  expect(diskText().includes('nils')).toBe(true);
+  expect(await forget(rig, station, 'nils')).toMatchObject({ clearances: 1, salts: 3 });
+  expect(diskText().includes('nils')).toBe(false);
+  await expect(decideOn(station, hopId, clearance)).rejects.toMatchObject({ code: 'clearance.withdrawn' });
+  expect(await station.visit(hopId)).toEqual({ is: 'waiting' });
 });
 
 describe('a researcher', () => {
@@ -165,9 +235,9 @@ describe('a researcher', () => {
     expect(disclosure.hops[0]?.clearances).toHaveLength(1);
     const { entries } = await station.admin.inbox({ $typeName: 'pht.v1.InboxRequest', all: true }, CONTEXT);
     expect(entries).toMatchObject([{ hopId, researcher: '', title: '(erased)' }]);
-    await expect(station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId }, CONTEXT)).rejects.toThrow(
-      expect.objectContaining({ code: 'not-found' }),
-    );
+    await expect(
+      station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId, config: false }, CONTEXT),
+    ).rejects.toThrow(expect.objectContaining({ code: 'not-found' }));
   });
 
   test('the same order still gets the same receipt and runs nothing', async () => {
@@ -245,7 +315,7 @@ describe('refused, and nothing is erased', () => {
 test('nothing in the ledger lets a name or a small count be guessed', async () => {
   const { trainId, hopId } = await ranTrain(rig, station);
   const caseDigest = station.store.hops.find(hopId)?.notes.caseDigest ?? '';
-  const signed = station.store.clearances.find(caseDigest, hopId) ?? new Uint8Array();
+  const signed = station.store.clearances.find(caseDigest, hopId)[0]?.envelope ?? new Uint8Array();
   rig.executor.outcome = () => ({ ended: 'failed', wallMs: 4711 }) as never;
   await ranTrain(rig, station, { title: 'Another', by: 'nils' });
   await disclose(rig, station, { trainId });

@@ -97,7 +97,7 @@ function watched(life: Life, station: Process): Process {
 async function decide(life: Life, hopId: string, verdict: 'approve' | 'reject'): Promise<void> {
   const { admin } = life.station;
   const { caseFile = new Uint8Array(), manifest = new Uint8Array() } = await admin.show(
-    { $typeName: 'pht.v1.ShowRequest', hopId },
+    { $typeName: 'pht.v1.ShowRequest', hopId, config: false },
     CONTEXT,
   );
   const nowMs = life.rig.clock.ms;

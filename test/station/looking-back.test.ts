@@ -35,7 +35,7 @@ async function ended(policy: string, dataset = 'cgd', laterMs = 0): Promise<stri
 }
 
 async function shownOf(hopId: string) {
-  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId }, CONTEXT);
+  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId, config: false }, CONTEXT);
   const { caseFile = new Uint8Array(), manifest = new Uint8Array() } = shown;
   return openCase({ caseFile, manifest }, { station: 'north', network: rig.settings.network, nowMs: null });
 }

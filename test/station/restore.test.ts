@@ -16,7 +16,17 @@ import { leafHash, rootOfLeaves } from '../../src/model/ledger/merkle.ts';
 import { addSignatures, formatNote, parseNote } from '../../src/model/ledger/note.ts';
 import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.ts';
 import type { SeenAnswer } from '../../src/model/ledger/seen.ts';
-import { witnessPolicy } from '../../src/model/witnessing.ts';
+import { ownLogKeys } from '../../src/model/past-keys.ts';
+import { quorumRule } from '../../src/model/witnessing.ts';
+import {
+  decideOn,
+  digestIn,
+  standingOf,
+  tookHop,
+  waitingHop,
+  withdrawalOf,
+  withdrawWith,
+} from '../fakes/approvals.ts';
 import { type FakeNetwork, makeNetwork, memberIn, signerOf } from '../fakes/network.ts';
 import { saysSeen } from '../fakes/seen.ts';
 import {
@@ -120,7 +130,7 @@ const startCheck: Rig['beforeSigning'] = (tree) =>
 
 function prepare(more: Partial<RestoreOptions> = {}): Promise<Prepared | null> {
   const { publicJwk } = logSigner();
-  const policy = witnessPolicy(fake.network, 'north');
+  const rule = quorumRule(fake.network, 'north');
   return prepareRestoration({
     member: 'north',
     network: fake.network,
@@ -133,10 +143,10 @@ function prepare(more: Partial<RestoreOptions> = {}): Promise<Prepared | null> {
       },
     },
     seen: async () => {
-      if (policy === null) return [];
-      const key = logKey(ledgerOrigin(fake.network.id, 'north'), publicJwk);
-      const { heads, silent } = await seenHeads(policy, key, { relay, signal: never, note });
-      assertAnswered(policy, silent);
+      if (rule === null) return [];
+      const keys = ownLogKeys(fake.network, 'north', publicJwk);
+      const { heads, silent } = await seenHeads(rule, keys, { relay, signal: never, note });
+      assertAnswered(rule, silent);
       return heads;
     },
     inFolder: checkpointFile(),
@@ -301,7 +311,10 @@ describe('what happened after the backup', () => {
     const posted = [...rig.handed.values()].filter(({ receipt }) => receipt !== undefined);
     expect(posted.map(({ hopId }) => hopId)).not.toEqual(expect.arrayContaining([lateId]));
     expect(posted.map(({ hopId }) => hopId)).not.toEqual(expect.arrayContaining([waitingId]));
-    const shown = station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId: lateId }, {} as never);
+    const shown = station.admin.show(
+      { $typeName: 'pht.v1.ShowRequest', hopId: lateId, config: false },
+      {} as never,
+    );
     expect(await failure(Promise.resolve(shown))).toMatchObject({
       code: 'not-found',
       message: expect.stringContaining('lost'),
@@ -442,7 +455,10 @@ test('an approval that was used after the backup allows no second run', async ()
 });
 
 async function approve(hopId: string): Promise<void> {
-  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId }, {} as never);
+  const shown = await station.admin.show(
+    { $typeName: 'pht.v1.ShowRequest', hopId, config: false },
+    {} as never,
+  );
   const { caseFile = new Uint8Array(), manifest = new Uint8Array() } = shown;
   const at = { station: 'north', network: fake.network, nowMs: rig.clock.ms };
   const admin = { id: 'nora', ...at, signer: memberIn(fake, 'nora').signer };
@@ -466,7 +482,47 @@ test('an erasure, or a conflict, since the backup is told: what it was about can
   station.store.log.append([{ type: 'salts.erased', ...nothing, body: { count: 3 } }], rig.clock.ms);
   await showWorld();
   restart();
-  expect((await restored()).since).toEqual({ 'salts.erased': 1, 'trust.decided': 0, 'witness.conflict': 0 });
+  expect((await restored()).since).toEqual({
+    ...{ 'salts.erased': 1, 'trust.decided': 0, 'witness.conflict': 0 },
+    ...{ 'clearance.standing': 0, 'clearance.withdrawn': 0 },
+  });
+});
+
+describe('a standing clearance that is older than the backup', () => {
+  const nonce = (digit: string) => ({ nonce: digit.repeat(32) });
+
+  async function stood(runs: number): Promise<string> {
+    rig.policy(ASK);
+    const hopId = await waitingHop(rig, station);
+    const standing = await standingOf(rig, station, hopId, { runs });
+    await decideOn(station, hopId, standing);
+    await station.visit(hopId);
+    await showWorld();
+    backUp();
+    return digestIn(standing);
+  }
+
+  test('has lost the runs that were used since', async () => {
+    await stood(3);
+    expect(stateOf(await tookHop(rig, station, nonce('a')))?.state).toBe('sealed');
+    await showWorld();
+    restart();
+    expect((await restored()).restoration.runs).toMatchObject([{ standing: true }]);
+    expect(station.store.clearances.standing('all')).toMatchObject([{ runsUsed: 2 }]);
+    expect(stateOf(await tookHop(rig, station, nonce('b')))?.state).toBe('sealed');
+    await waitingHop(rig, station, nonce('c'));
+  });
+
+  test('allows nothing when anything was taken back since: nobody can tell what', async () => {
+    const digest = await stood(3);
+    await withdrawWith(station, withdrawalOf(rig, digest));
+    await showWorld();
+    restart();
+    const { since } = await restored();
+    expect(since['clearance.withdrawn']).toBe(1);
+    expect(station.store.clearances.standing('all')).toMatchObject([{ withdrawn: true }]);
+    await waitingHop(rig, station, nonce('b'));
+  });
 });
 
 describe('in a network without a quorum', () => {

@@ -216,11 +216,13 @@ test('local services are served on a private Unix socket and nowhere else', asyn
   const unserved = async (): Promise<never> => {
     throw new Error('not in this test');
   };
+  const unstreamed = (): AsyncIterable<never> => ({ [Symbol.asyncIterator]: () => ({ next: unserved }) });
   const admin = bind(
     AdminService,
     {
       ...{ status, inbox: unserved, show: unserved, decide: unserved, disclose: unserved, forget: unserved },
-      ...{ proof: unserved, conflicts: unserved, trust: unserved },
+      ...{ proof: unserved, conflicts: unserved, trust: unserved, dryRun: unserved },
+      ...{ standing: unserved, withdraw: unserved, difference: unstreamed, decisions: unstreamed },
     },
     { roles: 'local' },
   );

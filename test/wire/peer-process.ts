@@ -7,7 +7,7 @@ import { serve } from '../../src/adapters/wire/server.ts';
 import { openUpload } from '../../src/adapters/wire/transfer.ts';
 import { DepotService } from '../../src/gen/pht/v1/depot_pb.ts';
 import { TrackService } from '../../src/gen/pht/v1/tracks_pb.ts';
-import type { Envelope } from '../../src/model/dsse.ts';
+import type { NetworkFiles } from '../../src/model/network-statements.ts';
 import { openNetwork } from '../../src/model/open-network.ts';
 import type { Depot } from '../../src/ports/depot.ts';
 import type { Service } from '../../src/ports/wire.ts';
@@ -21,7 +21,7 @@ export type PeerOrders = {
   /** Where to listen, or whom to dial. */
   address: string;
   tls: TlsFiles;
-  files: { root: Envelope; members: Envelope };
+  files: NetworkFiles;
   networkId: string;
   depot: string;
   bytesTotal: number;

@@ -34,6 +34,7 @@ export function trackOf(options: {
       called('lease', context);
       return { ttlMs: request.ttlMs };
     },
+    reply: async () => ({}),
     /** Works for as long as the key says, or until it is told to stop. */
     report: async (request, context) => {
       called('report', context);

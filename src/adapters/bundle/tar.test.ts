@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { type Header, pack } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
 import { PhtError } from '../../model/error.ts';
+import { paxRecord, raw } from '../image/layer.fixture.ts';
 import { readBundle, writeBundle } from './tar.ts';
 
 const files = new Map([
@@ -56,6 +57,26 @@ describe('a bundle', () => {
     await expect(readBundle(new Uint8Array())).rejects.toMatchObject({ code: 'input.malformed' });
     const more = Buffer.concat([written, Buffer.alloc(512, 1)]);
     await expect(readBundle(more)).rejects.toMatchObject({ code: 'input.malformed' });
+  });
+
+  /** As many empty bytes at the end of the last file as would make up for blocks that are no file. */
+  const ending = (bytes: number): Part => ({ name: 'z', body: `z${'\0'.repeat(bytes)}` });
+  it.each<[string, (plain: Uint8Array) => Buffer[]]>([
+    ['an empty block in front, where some readers stop', (plain) => [Buffer.alloc(512), Buffer.from(plain)]],
+    [
+      'a long name of GNU, which some readers do not know',
+      (plain) => [raw({ name: 'L', flag: 'L', content: Buffer.from('other\0') }), Buffer.from(plain)],
+    ],
+    [
+      'a global header',
+      (plain) => [raw({ name: 'g', flag: 'g', content: paxRecord('comment', 'x') }), Buffer.from(plain)],
+    ],
+  ])('refuses %s, also when its size is made up for', async (_, withMore) => {
+    const plain = await tarOf({ name: 'a', body: 'x' }, ending(2000));
+    await expect(readBundle(plain)).resolves.toHaveProperty('size', 2);
+    await expect(readBundle(Buffer.concat(withMore(plain)))).rejects.toMatchObject({
+      code: 'input.malformed',
+    });
   });
 
   it('whatever the bytes are, gives files or an error of ours', async () => {

@@ -9,6 +9,9 @@ const FILE_BYTES_MAX = 4 * 1024 * 1024;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,79}(?:\/[A-Za-z0-9][A-Za-z0-9._-]{0,79}){0,3}$/;
 /** The end of an archive is made of empty blocks. */
 const BLOCK_BYTES = 512;
+/** Where a header says what kind of thing it is, and what it says of a plain file (POSIX.1-2017, pax, ustar). */
+const KIND_AT = 156;
+const PLAIN_FILE = 0x30;
 
 /** The same files give the same bytes: sorted, without owner or time. */
 export async function writeBundle(files: ReadonlyMap<string, Uint8Array>): Promise<Uint8Array> {
@@ -39,6 +42,8 @@ export async function readBundle(bytes: Uint8Array): Promise<Map<string, Uint8Ar
   try {
     reader.end(Buffer.from(bytes));
     for await (const entry of reader) {
+      // The reader passes over long names, global headers and empty blocks, which others take otherwise.
+      if (bytes[read + KIND_AT] !== PLAIN_FILE) throw malformed('it holds more than its files');
       assertPlain(entry.header, files);
       const chunks: Uint8Array[] = [];
       for await (const chunk of entry) chunks.push(chunk as Uint8Array);
@@ -50,7 +55,6 @@ export async function readBundle(bytes: Uint8Array): Promise<Map<string, Uint8Ar
     if (thrown instanceof PhtError) throw thrown;
     throw malformed('it is cut off, or no tar archive', thrown);
   }
-  // Extended headers and other people's blocks would not be counted in.
   if (bytes.subarray(read).some((byte) => byte !== 0)) throw malformed('it holds more than its files');
   return files;
 }

@@ -15,6 +15,8 @@ export type LogServerOptions = {
   access: LogAccess;
   /** What went wrong here, for whoever runs this. */
   failed: (thrown: unknown) => void;
+  /** Each connection of a member, which whoever watches may end. */
+  connected?: (socket: TLSSocket) => void;
   limits?: Partial<LogServerLimits>;
 };
 
@@ -36,7 +38,12 @@ const LIMITS = {
   stalledMsMax: 30_000,
 };
 
-export type LogServer = { address: string; close(): Promise<void> };
+export type LogServer = {
+  address: string;
+  /** For connections from now on; nothing where there is no TLS. */
+  renew(tls: LogTls): void;
+  close(): Promise<void>;
+};
 
 /**
  * Ledgers over HTTP in the layout of C2SP tlog-tiles, under `/<network id>/<member>/`: GET and HEAD, no body is read,
@@ -72,6 +79,9 @@ export async function serveLogs(options: LogServerOptions): Promise<LogServer> {
   const { host } = options;
   return {
     address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
+    renew: (tls) => {
+      if ('setSecureContext' in server) server.setSecureContext(contextOf(tls));
+    },
     close: () => {
       const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
       server.closeAllConnections();
@@ -80,25 +90,28 @@ export async function serveLogs(options: LogServerOptions): Promise<LogServer> {
   };
 }
 
+function contextOf({ authorityPem, certificatePem, privateKeyPem }: LogTls) {
+  return { ca: authorityPem, cert: certificatePem, key: privateKeyPem, minVersion: 'TLSv1.3' } as const;
+}
+
 function makeServer(
-  { access }: LogServerOptions,
+  { access, connected }: LogServerOptions,
   limits: LogServerLimits,
   listener: RequestListener,
 ): PlainServer | TlsServer {
   const http = { maxHeaderSize: limits.headerBytesMax, connectionsCheckingInterval: 1000 };
   if (access.tls === null) return createPlain(http, listener);
-  const { authorityPem, certificatePem, privateKeyPem } = access.tls;
   const members = access.kind === 'members';
-  const tls = { ca: authorityPem, cert: certificatePem, key: privateKeyPem, minVersion: 'TLSv1.3' as const };
   const options = {
     ...http,
-    ...tls,
+    ...contextOf(access.tls),
     requestCert: members,
     rejectUnauthorized: members,
     handshakeTimeout: limits.headersMsMax,
   };
   const server = createTls(options, listener);
   server.on('tlsClientError', (_error, socket) => socket.destroy());
+  if (members && connected !== undefined) server.on('secureConnection', connected);
   return server;
 }
 

@@ -1,13 +1,15 @@
 import { ClearancePredicate } from '../../model/clearance.ts';
 import { parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
+import { StandingPredicate } from '../../model/standing.ts';
 import { readStatement } from '../../model/statement.ts';
 import { Manifest } from '../../model/train.ts';
 import { TrustPredicate } from '../../model/trust.ts';
+import { WithdrawalPredicate } from '../../model/withdrawal.ts';
 import type { NewEntry } from '../../ports/ledger.ts';
 import type { Erased, StationArchive } from '../../ports/station-archive.ts';
 import type { HopNotes } from '../../ports/station-store.ts';
-import { blob, type Database, text } from './database.ts';
+import { blob, type Database, text, textOrNull } from './database.ts';
 import { signedClearance } from './station-clearances.ts';
 import { createSalts, eraseSalts } from './station-salts.ts';
 import { eraseDecisions } from './witness-store.ts';
@@ -88,25 +90,41 @@ function eraseHops(database: Database, member: string): { redacted: number; open
   return { redacted, open };
 }
 
-/** A decision on a hop that is under way is needed until that has ended. */
+/** What a hop that is under way was decided or cleared by is needed until that has ended. */
 function eraseClearances(database: Database, member: string): number {
-  const open = new Set(
-    database
-      .all(`SELECT notes FROM hops WHERE state <> 'delivered'`)
-      .map((row) => (JSON.parse(text(row, 'notes')) as HopNotes).caseDigest),
+  const open = database
+    .all(`SELECT notes FROM hops WHERE state <> 'delivered'`)
+    .map((row) => JSON.parse(text(row, 'notes')) as HopNotes);
+  const cases = new Set(open.flatMap(({ caseDigest }) => caseDigest ?? []));
+  const needed = new Set(
+    open.flatMap(({ clearances = [], approvals = [] }) => [...clearances, ...approvals]),
   );
-  let count = 0;
-  const rows = database.all('SELECT clearance_digest, case_digest FROM signed_clearances');
-  for (const row of rows) {
-    const digest = text(row, 'clearance_digest');
-    const envelope = signedClearance(database, digest);
-    if (envelope === null || !isAbout(envelope, member, clearanceNames)) continue;
-    if (open.has(text(row, 'case_digest'))) continue;
+  const gone = (table: string, names: (payload: Uint8Array) => string[]): string[] =>
+    database
+      .all(`SELECT * FROM ${table}`)
+      .filter(
+        (row) =>
+          !needed.has(text(row, 'clearance_digest')) && !cases.has(textOrNull(row, 'case_digest') ?? ''),
+      )
+      .filter((row) => isAbout(blob(row, 'envelope'), member, names))
+      .map((row) => text(row, 'clearance_digest'));
+  const clearances = gone('signed_clearances', clearanceNames);
+  const standing = gone('standing_clearances', standingNames);
+  for (const digest of clearances)
     database.run('DELETE FROM signed_clearances WHERE clearance_digest = ?', digest);
-    database.run('DELETE FROM clearances WHERE clearance_digest = ?', digest);
-    count++;
+  for (const digest of standing)
+    database.run('DELETE FROM standing_clearances WHERE clearance_digest = ?', digest);
+  const withdrawn = database
+    .all('SELECT clearance_digest, envelope FROM withdrawals')
+    .filter((row) => isAbout(blob(row, 'envelope'), member, withdrawalNames));
+  // What was taken back stays so, whoever did it.
+  for (const row of withdrawn) {
+    database.run(
+      `UPDATE withdrawals SET envelope = x'' WHERE clearance_digest = ?`,
+      text(row, 'clearance_digest'),
+    );
   }
-  return count;
+  return clearances.length + standing.length + withdrawn.length;
 }
 
 /** What cannot be read as what it should be may still hold a name. */
@@ -133,4 +151,13 @@ function trustNames(payload: Uint8Array): string[] {
 
 function clearanceNames(payload: Uint8Array): string[] {
   return [readStatement('clearance', ClearancePredicate, payload).predicate.issuer];
+}
+
+function standingNames(payload: Uint8Array): string[] {
+  const { issuer, researcher, recipients } = readStatement('standing', StandingPredicate, payload).predicate;
+  return [issuer, researcher, ...recipients];
+}
+
+function withdrawalNames(payload: Uint8Array): string[] {
+  return [readStatement('withdrawal', WithdrawalPredicate, payload).predicate.issuer];
 }

@@ -1,8 +1,19 @@
 import { PhtError } from '../../model/error.ts';
-import type { ClearanceStore, HopRecord } from '../../ports/station-store.ts';
-import { blob, type Database, text } from './database.ts';
+import type { HopId } from '../../model/id.ts';
+import type { NewEntry } from '../../ports/ledger.ts';
+import type {
+  ClearanceStore,
+  Consumption,
+  HopNotes,
+  HopRecord,
+  ImageRecord,
+  KnownStatement,
+  SignedClearance,
+  StandingRecord,
+} from '../../ports/station-store.ts';
+import { blob, blobOrNull, type Database, integer, type Row, text } from './database.ts';
 
-/** Persons' decisions, each by the digest of the case that was decided, and the runs they were used for. */
+/** Persons' decisions, on one case each or standing, the runs they were used for, and what was taken back. */
 
 /** Each decision by itself, as it was signed: a later one on the same case takes only the first table's place. */
 export const CLEARANCE_TABLES = `
@@ -13,55 +24,219 @@ export const CLEARANCE_TABLES = `
     SELECT clearance_digest, case_digest, envelope FROM clearances;
   ALTER TABLE clearances DROP COLUMN envelope;`;
 
-export function createClearances(database: Database): ClearanceStore {
+/** Several persons decide on one case; runs of standing ones are counted by their terms. */
+export const STANDING_TABLES = `
+  ALTER TABLE signed_clearances ADD COLUMN recorded_at INTEGER NOT NULL DEFAULT 0;
+  UPDATE signed_clearances SET recorded_at = coalesce((SELECT recorded_at FROM clearances
+    WHERE clearances.clearance_digest = signed_clearances.clearance_digest), 0);
+  DROP TABLE clearances;
+  CREATE INDEX signed_clearances_by_case ON signed_clearances (case_digest);
+  CREATE TABLE standing_clearances (
+    clearance_digest TEXT PRIMARY KEY, terms_digest TEXT NOT NULL, researcher TEXT NOT NULL, dataset TEXT NOT NULL,
+    approvals INTEGER NOT NULL, envelope BLOB NOT NULL, recorded_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX standing_clearances_by_train ON standing_clearances (researcher, dataset);
+  CREATE TABLE standing_runs (
+    terms_digest TEXT NOT NULL, manifest_digest TEXT NOT NULL, round INTEGER NOT NULL, hop_id TEXT NOT NULL,
+    PRIMARY KEY (terms_digest, manifest_digest, round)
+  ) STRICT;
+  CREATE TABLE withdrawals (
+    clearance_digest TEXT PRIMARY KEY, envelope BLOB NOT NULL, withdrawn_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX hops_by_image ON hops (json_extract(notes, '$.image'));`;
+
+const STANDING = `SELECT *,
+    (SELECT count(*) FROM standing_runs WHERE standing_runs.terms_digest = standing_clearances.terms_digest) AS used,
+    EXISTS (SELECT 1 FROM withdrawals
+      WHERE withdrawals.clearance_digest = standing_clearances.clearance_digest) AS withdrawn
+  FROM standing_clearances`;
+const NEWEST_FIRST = 'ORDER BY recorded_at DESC, rowid DESC';
+const CLEARED_MAX = 20;
+
+type Append = (entries: NewEntry[], nowMs: number) => number;
+
+/** @param append appends entries within the transaction under way */
+export function createClearances(database: Database, append: Append): ClearanceStore {
   return {
-    record: (caseDigest, clearanceDigest, envelope, nowMs) =>
-      database.transaction(() => {
-        database.run(
-          `INSERT INTO signed_clearances (clearance_digest, case_digest, envelope) VALUES (?, ?, ?)
-           ON CONFLICT DO NOTHING`,
-          ...[clearanceDigest, caseDigest, envelope],
-        );
-        database.run(
-          `INSERT INTO clearances (case_digest, clearance_digest, recorded_at) VALUES (?, ?, ?)
-           ON CONFLICT (case_digest) DO UPDATE SET
-             clearance_digest = excluded.clearance_digest, recorded_at = excluded.recorded_at`,
-          ...[caseDigest, clearanceDigest, nowMs],
-        );
-      }),
-    find: (caseDigest, hopId) => {
-      const row = database.get(
-        `SELECT envelope FROM clearances JOIN signed_clearances USING (clearance_digest)
-         WHERE clearances.case_digest = ? AND NOT EXISTS (
-           SELECT 1 FROM clearance_runs
-           WHERE clearance_runs.clearance_digest = clearances.clearance_digest AND hop_id <> ?)`,
-        ...[caseDigest, hopId],
+    record: (caseDigest, clearanceDigest, envelope, nowMs) => {
+      database.run(
+        `INSERT INTO signed_clearances (clearance_digest, case_digest, envelope, recorded_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO NOTHING`,
+        ...[clearanceDigest, caseDigest, envelope, nowMs],
       );
-      return row === undefined ? null : blob(row, 'envelope');
     },
+    find: (caseDigest, hopId) =>
+      database
+        .all(
+          `SELECT clearance_digest, envelope, recorded_at FROM signed_clearances
+           WHERE case_digest = ? AND clearance_digest NOT IN (SELECT clearance_digest FROM withdrawals)
+             AND NOT EXISTS (SELECT 1 FROM clearance_runs
+               WHERE clearance_runs.clearance_digest = signed_clearances.clearance_digest AND hop_id <> ?)
+           ORDER BY recorded_at, rowid`,
+          ...[caseDigest, hopId],
+        )
+        .map(signedOf),
+    isSpent: (clearanceDigest, hopId) =>
+      database.get(
+        'SELECT 1 FROM clearance_runs WHERE clearance_digest = ? AND hop_id <> ?',
+        ...[clearanceDigest, hopId],
+      ) !== undefined,
+    recordStanding: ({ digest, termsDigest, researcher, dataset, approvals, envelope }, entries, nowMs) =>
+      database.transaction(() => {
+        const added = database.run(
+          `INSERT INTO standing_clearances
+             (clearance_digest, terms_digest, researcher, dataset, approvals, envelope, recorded_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+          ...[digest, termsDigest, researcher, dataset, approvals, envelope, nowMs],
+        );
+        if (added > 0) append(entries(), nowMs);
+        return added > 0;
+      }),
+    standing: (about) =>
+      (about === 'all'
+        ? database.all(`${STANDING} ${NEWEST_FIRST}`)
+        : database.all(
+            `${STANDING} WHERE researcher = ? AND dataset = ? ${NEWEST_FIRST}`,
+            ...[about.researcher, about.dataset],
+          )
+      ).map(standingOf),
+    runOf: (termsDigest, { manifestDigest, round }) => {
+      const row = runOfTerms(database, termsDigest, manifestDigest, round);
+      return row === undefined ? null : (text(row, 'hop_id') as HopId);
+    },
+    runsUsed: (termsDigest) => runsUsed(database, termsDigest),
+    statement: (digest) => statementOf(database, digest),
+    withdraw: (digest, withdrawal, entries, nowMs) =>
+      database.transaction(() => {
+        const added = database.run(
+          `INSERT INTO withdrawals (clearance_digest, envelope, withdrawn_at) VALUES (?, ?, ?)
+           ON CONFLICT DO NOTHING`,
+          ...[digest, withdrawal, nowMs],
+        );
+        if (added > 0) append(entries(), nowMs);
+        return added > 0;
+      }),
+    image: (configDigest, but) => imageOf(database, configDigest, but),
   };
 }
 
-export function signedClearance(database: Database, clearanceDigest: string): Uint8Array | null {
-  const row = database.get(
-    'SELECT envelope FROM signed_clearances WHERE clearance_digest = ?',
-    clearanceDigest,
-  );
-  return row === undefined ? null : blob(row, 'envelope');
+function signedOf(row: Row): SignedClearance {
+  return {
+    digest: text(row, 'clearance_digest'),
+    envelope: blob(row, 'envelope'),
+    recordedAtMs: integer(row, 'recorded_at'),
+  };
 }
 
-/** Runs are consumed once per (clearance, manifest, round). */
-export function consume(database: Database, clearanceDigest: string, hop: HopRecord): void {
+function standingOf(row: Row): StandingRecord {
+  return {
+    ...signedOf(row),
+    termsDigest: text(row, 'terms_digest'),
+    approvals: integer(row, 'approvals'),
+    runsUsed: integer(row, 'used'),
+    withdrawn: integer(row, 'withdrawn') === 1,
+  };
+}
+
+function statementOf(database: Database, digest: string): KnownStatement | null {
+  const row = database.get(
+    `SELECT 'clearance' AS kind, envelope FROM signed_clearances WHERE clearance_digest = ?
+     UNION ALL SELECT 'standing', envelope FROM standing_clearances WHERE clearance_digest = ?`,
+    ...[digest, digest],
+  );
+  if (row === undefined) return null;
+  const withdrawal = database.get('SELECT envelope FROM withdrawals WHERE clearance_digest = ?', digest);
+  return {
+    kind: row['kind'] === 'standing' ? 'standing' : 'clearance',
+    envelope: blob(row, 'envelope'),
+    withdrawal: withdrawal === undefined ? null : blobOrNull(withdrawal, 'envelope'),
+  };
+}
+
+/** The envelope of a person's statement of either kind. */
+export function signedClearance(database: Database, clearanceDigest: string): Uint8Array | null {
+  return statementOf(database, clearanceDigest)?.envelope ?? null;
+}
+
+function imageOf(database: Database, configDigest: string, but: string): ImageRecord {
+  const row =
+    database.get(
+      `SELECT count(*) AS hops, count(*) FILTER (WHERE outcome = 'released') AS released,
+         count(*) FILTER (WHERE outcome = 'refused') AS refused, min(received_at) AS first
+       FROM hops WHERE json_extract(notes, '$.image') = ? AND hop_id <> ?`,
+      ...[configDigest, but],
+    ) ?? {};
+  const cleared = database.all(
+    `SELECT notes, changed_at FROM hops WHERE json_extract(notes, '$.image') = ? AND hop_id <> ?
+       AND json_array_length(notes, '$.clearances') > 0 ORDER BY rowid DESC LIMIT ?`,
+    ...[configDigest, but, CLEARED_MAX],
+  );
+  return {
+    hops: integer(row, 'hops'),
+    released: integer(row, 'released'),
+    refused: integer(row, 'refused'),
+    firstSeenMs: row['first'] === null ? null : integer(row, 'first'),
+    cleared: cleared.map((hop) => {
+      const { clearances = [], clearedAtMs = integer(hop, 'changed_at') } = JSON.parse(
+        text(hop, 'notes'),
+      ) as HopNotes;
+      return { clearances, clearedAtMs };
+    }),
+  };
+}
+
+/** Runs are consumed once per (clearance or terms, manifest, round); the same hop after a crash has its run already. */
+export function consume(database: Database, { clearances, terms }: Consumption, hop: HopRecord): void {
+  for (const digest of clearances) {
+    if (database.get('SELECT 1 FROM withdrawals WHERE clearance_digest = ?', digest) !== undefined)
+      throw new PhtError('clearance.invalid', 'the clearance was withdrawn');
+    if (terms === null) consumeOne(database, digest, hop);
+  }
+  if (terms !== null) consumeTerms(database, terms, hop);
+}
+
+function consumeOne(database: Database, clearanceDigest: string, hop: HopRecord): void {
   const row = database.get(
     'SELECT hop_id FROM clearance_runs WHERE clearance_digest = ? AND manifest_digest = ? AND round = ?',
     ...[clearanceDigest, hop.manifestDigest, hop.round],
   );
-  // The same hop after a crash has consumed its run already.
-  if (row !== undefined && text(row, 'hop_id') === hop.hopId) return;
-  if (row !== undefined)
-    throw new PhtError('clearance.invalid', 'the run that this clearance allowed was used');
+  if (isOwn(row, hop)) return;
   database.run(
     'INSERT INTO clearance_runs (clearance_digest, manifest_digest, round, hop_id) VALUES (?, ?, ?, ?)',
     ...[clearanceDigest, hop.manifestDigest, hop.round, hop.hopId],
   );
+}
+
+function consumeTerms(database: Database, terms: NonNullable<Consumption['terms']>, hop: HopRecord): void {
+  if (isOwn(runOfTerms(database, terms.digest, hop.manifestDigest, hop.round), hop)) return;
+  if (runsUsed(database, terms.digest) >= terms.runsMax)
+    throw new PhtError('clearance.invalid', 'all runs that this standing clearance allowed were used');
+  database.run(
+    'INSERT INTO standing_runs (terms_digest, manifest_digest, round, hop_id) VALUES (?, ?, ?, ?)',
+    ...[terms.digest, hop.manifestDigest, hop.round, hop.hopId],
+  );
+}
+
+function runsUsed(database: Database, termsDigest: string): number {
+  const row = database.get('SELECT count(*) AS used FROM standing_runs WHERE terms_digest = ?', termsDigest);
+  return integer(row ?? {}, 'used');
+}
+
+function runOfTerms(
+  database: Database,
+  termsDigest: string,
+  manifestDigest: string,
+  round: number,
+): Row | undefined {
+  return database.get(
+    'SELECT hop_id FROM standing_runs WHERE terms_digest = ? AND manifest_digest = ? AND round = ?',
+    ...[termsDigest, manifestDigest, round],
+  );
+}
+
+/** @throws PhtError `clearance.invalid` when the run went to another hop */
+function isOwn(row: Row | undefined, hop: HopRecord): boolean {
+  if (row !== undefined && text(row, 'hop_id') !== hop.hopId)
+    throw new PhtError('clearance.invalid', 'the run that this clearance allowed was used');
+  return row !== undefined;
 }

@@ -1,8 +1,14 @@
+import { type HopState, progressOf } from '../../model/hop.ts';
 import type { HopId } from '../../model/id.ts';
 import type { HopRecord, Message, Outbox } from '../../ports/station-store.ts';
 import { blob, blobOrNull, type Database, integer, type Row, text, textOrNull } from './database.ts';
 
 /** What a station has to tell its dispatcher, in the transaction that made it so and until it is acknowledged. */
+
+/** `told`: the progress that was posted last; `waits`: what else was said to keep the hop from going on since. */
+export const WAIT_COLUMNS = `
+  ALTER TABLE hops ADD COLUMN told TEXT NOT NULL DEFAULT '';
+  ALTER TABLE hops ADD COLUMN waits TEXT NOT NULL DEFAULT '';`;
 
 /** `progress` null posts the receipt, whose bytes stay in the hop's own row. */
 export type Post = (hop: HopRecord, ledgerSize: number, progress: string | null) => void;
@@ -15,12 +21,14 @@ export function createPost(database: Database, posted: () => void): Post {
       'INSERT INTO outbox (key, hop_id, epoch, ledger_size, progress) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
       ...[key, hop.hopId, hop.epoch, ledgerSize, progress],
     );
+    if (progress !== null)
+      database.run(`UPDATE hops SET told = ?, waits = '' WHERE hop_id = ?`, progress, hop.hopId);
     // Transactions are synchronous, so this one is over when a microtask runs.
     queueMicrotask(posted);
   };
 }
 
-export function createOutbox(database: Database): Outbox {
+export function createOutbox(database: Database, posted: () => void): Outbox {
   return {
     waiting: (max) =>
       database
@@ -31,6 +39,25 @@ export function createOutbox(database: Database): Outbox {
           max,
         )
         .map(messageOf),
+    tell: (hopId, wait, nowMs) =>
+      database.transaction(() => {
+        const row = database.get(
+          `SELECT epoch, told, waits, state FROM hops WHERE hop_id = ? AND state NOT IN ('sealed', 'delivered')`,
+          hopId,
+        );
+        if (row === undefined || text(row, 'waits') === (wait ?? '')) return;
+        database.run('UPDATE hops SET waits = ? WHERE hop_id = ?', wait ?? '', hopId);
+        // A hop that an older version took on has not said yet how far it was.
+        const progress = wait ?? (text(row, 'told') || progressOf(text(row, 'state') as HopState));
+        // The same wait may come again, and is another report then.
+        const key = `${hopId}.${progress}.${nowMs}ms`;
+        database.run(
+          `INSERT INTO outbox (key, hop_id, epoch, ledger_size, progress) VALUES (?, ?, ?, 0, ?)
+           ON CONFLICT DO NOTHING`,
+          ...[key, hopId, integer(row, 'epoch'), progress],
+        );
+        queueMicrotask(posted);
+      }),
     done: (key, nowMs) =>
       database.transaction(() => {
         const row = database.get('SELECT hop_id, progress FROM outbox WHERE key = ?', key);

@@ -22,6 +22,7 @@ export function createRestorationStore(database: Database, append: Append): Rest
           );
         }
         for (const run of restoration.runs) spend(database, run);
+        if (restoration.voided) voidAll(database, restoration.nowMs);
         database.run('UPDATE clock SET highest = max(highest, ?)', restoration.nowMs);
         return append(restoration.entries, restoration.nowMs);
       }),
@@ -84,17 +85,38 @@ function end(database: Database, hop: EndedHop): void {
   );
 }
 
-/** The entry hides which clearance it was: every one that is known of this case is used up. */
-function spend(database: Database, { hopId, manifestDigest, caseDigest }: Restoration['runs'][number]): void {
-  const clearances = database.all(
-    'SELECT clearance_digest FROM signed_clearances WHERE case_digest = ?',
-    caseDigest,
-  );
-  for (const row of clearances) {
+/** The entry hides which clearance it was: every one that may have been it is used up by one run. */
+function spend(database: Database, run: Restoration['runs'][number]): void {
+  const { hopId, manifestDigest, caseDigest, standing } = run;
+  const [table, column, known] = standing
+    ? [
+        'standing_runs',
+        'terms_digest',
+        database.all('SELECT DISTINCT terms_digest AS digest FROM standing_clearances'),
+      ]
+    : [
+        'clearance_runs',
+        'clearance_digest',
+        database.all(
+          'SELECT clearance_digest AS digest FROM signed_clearances WHERE case_digest = ?',
+          caseDigest,
+        ),
+      ];
+  for (const row of known) {
     database.run(
-      `INSERT INTO clearance_runs (clearance_digest, manifest_digest, round, hop_id) VALUES (?, ?, 1, ?)
+      `INSERT INTO ${table} (${column}, manifest_digest, round, hop_id) VALUES (?, ?, 1, ?)
        ON CONFLICT DO UPDATE SET hop_id = excluded.hop_id`,
-      ...[text(row, 'clearance_digest'), manifestDigest, hopId],
+      ...[text(row, 'digest'), manifestDigest, hopId],
+    );
+  }
+}
+
+function voidAll(database: Database, nowMs: number): void {
+  for (const table of ['signed_clearances', 'standing_clearances']) {
+    database.run(
+      `INSERT INTO withdrawals (clearance_digest, envelope, withdrawn_at)
+       SELECT clearance_digest, x'', ? FROM ${table} WHERE true ON CONFLICT DO NOTHING`,
+      nowMs,
     );
   }
 }

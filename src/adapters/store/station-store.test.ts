@@ -9,7 +9,7 @@ import { hopEntryHead } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
 import { decodeEntry } from '../../model/ledger/entry.ts';
 import { verifyOrder } from '../../model/order.ts';
-import type { HopRecord } from '../../ports/station-store.ts';
+import type { Consumption, HopRecord } from '../../ports/station-store.ts';
 import { openStationStore, type StationStore } from './station-store.ts';
 
 const NOW = Date.UTC(2026, 5, 1, 12);
@@ -43,7 +43,7 @@ const entry = (hop: HopRecord, type: 'policy.decided' | 'receipt.issued' = 'poli
   ...hopEntryHead(hop),
   body: {},
 });
-const move = (hop: HopRecord, to: HopRecord['state'], consume: string | null = null): HopRecord =>
+const move = (hop: HopRecord, to: HopRecord['state'], consume: Consumption | null = null): HopRecord =>
   store.hops.move(hop, to, { nowMs: NOW, entries: [entry(hop)], consume });
 const cleared = (hop: HopRecord): HopRecord => move(move(move(hop, 'inspected'), 'decided'), 'cleared');
 
@@ -197,26 +197,115 @@ describe('what stands in the way of a visit', () => {
 
 describe('clearances', () => {
   const envelope = Buffer.from('signed');
+  const one: Consumption = { clearances: ['one'], terms: null };
+  const INVALID = expect.objectContaining({ code: 'clearance.invalid' });
+  const decided = (attempt: number, title?: string): HopRecord =>
+    move(move(accept(attempt, attempt, title), 'inspected'), 'decided');
 
-  test('are found for their case, and a later one replaces an earlier', () => {
+  test('are found for their case, in the order in which they came', () => {
     store.clearances.record('case', 'one', Buffer.from('first'), NOW);
     store.clearances.record('case', 'two', envelope, NOW);
-    expect(store.clearances.find('case', 'hop')).toEqual(new Uint8Array(envelope));
-    expect(store.clearances.find('other', 'hop')).toBeNull();
+    const found = store.clearances.find('case', 'hop');
+    expect(found.map(({ digest }) => digest)).toEqual(['one', 'two']);
+    expect(found[1]?.envelope).toEqual(new Uint8Array(envelope));
+    expect(store.clearances.find('other', 'hop')).toEqual([]);
   });
 
   test('give one run, to one hop; that hop keeps it', () => {
-    const [first, second] = [accept(1), accept(2)].map((hop) => move(move(hop, 'inspected'), 'decided'));
-    if (first === undefined || second === undefined) throw new Error('no hops');
+    const [first, second] = [decided(1), decided(2)];
     store.clearances.record('case', 'one', envelope, NOW);
-    const running = move(first, 'cleared', 'one');
-    expect(store.clearances.find('case', first.hopId)).not.toBeNull();
-    expect(store.clearances.find('case', second.hopId)).toBeNull();
-    expect(() => move(second, 'cleared', 'one')).toThrowError(
-      expect.objectContaining({ code: 'clearance.invalid' }),
-    );
+    const running = move(first, 'cleared', one);
+    expect(store.clearances.find('case', first.hopId)).toHaveLength(1);
+    expect(store.clearances.find('case', second.hopId)).toEqual([]);
+    expect(store.clearances.isSpent('one', second.hopId)).toBe(true);
+    expect(() => move(second, 'cleared', one)).toThrowError(INVALID);
     expect(store.hops.find(second.hopId)?.state).toBe('decided');
-    expect(move(move(running, 'decided'), 'cleared', 'one').state).toBe('cleared');
+    expect(move(move(running, 'decided'), 'cleared', one).state).toBe('cleared');
+  });
+
+  test('of two persons are used up together, or neither is', () => {
+    const [first, second] = [decided(1), decided(2)];
+    for (const digest of ['one', 'two']) store.clearances.record('case', digest, envelope, NOW);
+    move(first, 'cleared', { clearances: ['two'], terms: null });
+    expect(() => move(second, 'cleared', { clearances: ['one', 'two'], terms: null })).toThrowError(INVALID);
+    expect(store.clearances.isSpent('one', 'any')).toBe(false);
+  });
+
+  test('that were withdrawn are found no more and used no more', () => {
+    const hop = decided(1);
+    store.clearances.record('case', 'one', envelope, NOW);
+    const size = store.ledgerRows.size();
+    const entries = () => [entry(hop)];
+    expect(store.clearances.withdraw('one', Buffer.from('word'), entries, NOW)).toBe(true);
+    expect(store.clearances.withdraw('one', Buffer.from('again'), entries, NOW)).toBe(false);
+    expect(store.ledgerRows.size()).toBe(size + 1);
+    expect(store.clearances.find('case', hop.hopId)).toEqual([]);
+    expect(store.clearances.statement('one')).toMatchObject({
+      kind: 'clearance',
+      withdrawal: new Uint8Array(Buffer.from('word')),
+    });
+    expect(store.clearances.statement('two')).toBeNull();
+    expect(() => move(hop, 'cleared', one)).toThrowError(INVALID);
+  });
+
+  describe('that stand', () => {
+    const terms = (runsMax: number): Consumption => ({
+      clearances: ['one'],
+      terms: { digest: 'terms', runsMax },
+    });
+    const standing = (digest = 'one') => ({
+      ...{ digest, termsDigest: 'terms', researcher: 'rosa', dataset: 'cgd', approvals: 1, envelope },
+    });
+
+    test('are recorded once, with their entry', () => {
+      const hop = decided(1);
+      const size = store.ledgerRows.size();
+      expect(store.clearances.recordStanding(standing(), () => [entry(hop)], NOW)).toBe(true);
+      expect(store.clearances.recordStanding(standing(), () => [entry(hop)], NOW)).toBe(false);
+      expect(store.ledgerRows.size()).toBe(size + 1);
+      const about = { researcher: 'rosa', dataset: 'cgd' };
+      expect(store.clearances.standing(about)).toMatchObject([
+        { digest: 'one', runsUsed: 0, withdrawn: false },
+      ]);
+      expect(store.clearances.standing({ ...about, dataset: 'copd' })).toEqual([]);
+    });
+
+    test('give as many runs as they say, one for a train, and none to another attempt of it', () => {
+      store.clearances.recordStanding(standing(), () => [], NOW);
+      const [first, again] = [decided(1), decided(2)];
+      const cleared = move(first, 'cleared', terms(2));
+      expect(() => move(again, 'cleared', terms(2))).toThrowError(INVALID);
+      move(move(cleared, 'decided'), 'cleared', terms(2));
+      move(decided(1, 'Second'), 'cleared', terms(2));
+      const third = decided(1, 'Third');
+      expect(() => move(third, 'cleared', terms(2))).toThrowError(INVALID);
+      expect(store.clearances.runOf('terms', first)).toBe(first.hopId);
+      expect(store.clearances.runOf('terms', third)).toBeNull();
+      expect(store.clearances.standing('all')).toMatchObject([{ runsUsed: 2 }]);
+    });
+
+    test('are used no more once withdrawn', () => {
+      store.clearances.recordStanding(standing(), () => [], NOW);
+      store.clearances.withdraw('one', envelope, () => [], NOW);
+      expect(store.clearances.standing('all')).toMatchObject([{ withdrawn: true }]);
+      const hop = decided(1);
+      expect(() => move(hop, 'cleared', terms(9))).toThrowError(INVALID);
+    });
+  });
+
+  test('tell what became of an image, beside the hop that asks', () => {
+    const noted = (attempt: number, title: string, clearances: string[]): HopRecord =>
+      store.hops.move(accept(attempt, attempt, title), 'inspected', {
+        ...{ nowMs: NOW, entries: [], notes: { image: 'img', clearances, clearedAtMs: NOW + attempt } },
+      });
+    const first = noted(1, 'a', ['one']);
+    noted(2, 'b', []);
+    expect(store.clearances.image('img', first.hopId)).toMatchObject({ hops: 1, cleared: [] });
+    expect(store.clearances.image('img', 'none')).toEqual({
+      ...{ hops: 2, released: 0, refused: 0, firstSeenMs: NOW },
+      cleared: [{ clearances: ['one'], clearedAtMs: NOW + 1 }],
+    });
+    expect(store.clearances.image('other', 'none')).toMatchObject({ hops: 0, firstSeenMs: null });
   });
 });
 

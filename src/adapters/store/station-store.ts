@@ -1,8 +1,9 @@
 import { PhtError } from '../../model/error.ts';
-import { type HopState, hopEntryHead, isSealed, mayMove } from '../../model/hop.ts';
-import { type Digest, type HopId, trainIdOf } from '../../model/id.ts';
-import type { Outcome } from '../../model/receipt.ts';
+import { type HopState, hopEntryHead, mayMove } from '../../model/hop.ts';
+import type { Digest } from '../../model/id.ts';
+import type { ClearedImages } from '../../ports/image-review.ts';
 import type { LedgerRows } from '../../ports/ledger.ts';
+import type { Notices } from '../../ports/notify.ts';
 import type { StationArchive } from '../../ports/station-archive.ts';
 import type { RestorationStore } from '../../ports/station-restore.ts';
 import type {
@@ -14,11 +15,14 @@ import type {
   StationLog,
 } from '../../ports/station-store.ts';
 import type { WitnessStore } from '../../ports/witness.ts';
-import { blob, blobOrNull, type Database, integer, openDatabase, type Row, text } from './database.ts';
+import { type Database, integer, openDatabase, text } from './database.ts';
+import { hopOf } from './hop-row.ts';
 import { type Append, createAppend, createLedgerRows, LEDGER_TABLES } from './ledger-rows.ts';
 import { createArchive, POLICY_TABLES } from './station-archive.ts';
-import { CLEARANCE_TABLES, consume, createClearances } from './station-clearances.ts';
-import { createOutbox, createPost, type Post } from './station-outbox.ts';
+import { CLEARANCE_TABLES, consume, createClearances, STANDING_TABLES } from './station-clearances.ts';
+import { createClearedImages } from './station-images.ts';
+import { createNotices, NOTICE_TABLES, recordNotice } from './station-notices.ts';
+import { createOutbox, createPost, type Post, WAIT_COLUMNS } from './station-outbox.ts';
 import { createRestorationStore } from './station-restore.ts';
 import { SALT_TABLES } from './station-salts.ts';
 import { createWitnessStore, WITNESS_TABLES } from './witness-store.ts';
@@ -54,12 +58,16 @@ const MIGRATIONS = [
   CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), highest INTEGER NOT NULL) STRICT;
   INSERT INTO clock (one, highest) VALUES (1, 0);`,
   `${SALT_TABLES} ${POLICY_TABLES} ${CLEARANCE_TABLES}`,
+  STANDING_TABLES,
+  `${WAIT_COLUMNS} ${NOTICE_TABLES}`,
 ];
 
 export type StationStore = {
   hops: HopStore;
   outbox: Outbox;
+  notices: Notices;
   clearances: ClearanceStore;
+  clearedImages: ClearedImages;
   log: StationLog;
   archive: StationArchive;
   ledgerRows: LedgerRows;
@@ -82,8 +90,10 @@ export function openStationStore(path: string, actor: string, posted: () => void
     });
   return {
     hops: hopStore(database, append, createPost(database, posted)),
-    outbox: createOutbox(database),
-    clearances: createClearances(database),
+    outbox: createOutbox(database, posted),
+    notices: createNotices(database),
+    clearances: createClearances(database, appendSeen),
+    clearedImages: createClearedImages(database),
     log: {
       append: appendSeen,
       saw: (nowMs) => seen(database, nowMs),
@@ -142,10 +152,11 @@ function hopStore(database: Database, append: Append, post: Post): HopStore {
     move: (hop, to, change) =>
       database.transaction(() => {
         change.guard?.();
-        if (typeof change.consume === 'string') consume(database, change.consume, hop);
+        if (change.consume) consume(database, change.consume, hop);
         if (to === 'awaiting-witness') claimRelease(database, hop);
         transition(database, hop, to, change.nowMs, change.notes ?? {});
         const size = append(change.entries, change.nowMs);
+        recordNotice(database, hop, change);
         if (hop.state === 'awaiting-witness') giveBack(database, hop);
         if (to === 'awaiting-witness') hold(database, hop, change.hold, size);
         if (change.progress !== undefined) post(hop, size, change.progress);
@@ -227,40 +238,4 @@ function giveBack(database: Database, hop: HopRecord): void {
 
 function seen(database: Database, nowMs: number): void {
   database.run('UPDATE clock SET highest = max(highest, ?)', nowMs);
-}
-
-function hopOf(row: Row): HopRecord {
-  const manifestDigest = text(row, 'manifest_digest') as Digest;
-  const state = text(row, 'state') as HopState;
-  return {
-    hopId: text(row, 'hop_id') as HopId,
-    trainId: trainIdOf(manifestDigest),
-    manifestDigest,
-    orderDigest: text(row, 'order_digest') as Digest,
-    step: 'run',
-    round: 1,
-    attempt: integer(row, 'attempt'),
-    epoch: integer(row, 'epoch'),
-    dispatcher: text(row, 'dispatcher'),
-    order: blob(row, 'order_bytes'),
-    manifest: blob(row, 'manifest_bytes'),
-    state,
-    receivedAtMs: integer(row, 'received_at'),
-    changedAtMs: integer(row, 'changed_at'),
-    notes: JSON.parse(text(row, 'notes')) as HopNotes,
-    held:
-      state === 'awaiting-witness'
-        ? { jwe: blob(row, 'jwe'), ledgerSize: integer(row, 'ledger_size') }
-        : null,
-    sealed: isSealed(state)
-      ? {
-          outcome: text(row, 'outcome') as Outcome,
-          code: text(row, 'code'),
-          receipt: blob(row, 'receipt'),
-          receiptDigest: text(row, 'receipt_digest') as Digest,
-          jwe: blobOrNull(row, 'jwe'),
-          ledgerSize: integer(row, 'ledger_size'),
-        }
-      : null,
-  };
 }

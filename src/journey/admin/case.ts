@@ -1,18 +1,25 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type CaseFile, CaseLists, caseFile } from '../../model/case-file.ts';
-import type { ClearancePredicate } from '../../model/clearance.ts';
+import { CLEARANCE_LIFETIME_MS_MAX, type ClearancePredicate } from '../../model/clearance.ts';
 import { encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { type Digest, digestOf } from '../../model/id.ts';
+import { codeDigestOf } from '../../model/image-code.ts';
+import type { ImageConfig } from '../../model/image-config.ts';
 import { type JsonObject, parseStrictJson } from '../../model/json.ts';
 import type { Network } from '../../model/network.ts';
 import { check } from '../../model/schema.ts';
+import {
+  STANDING_LIFETIME_MS_MAX,
+  type StandingPredicate,
+  termsDigestOf,
+  termsOf,
+} from '../../model/standing.ts';
 import { signStatement } from '../../model/statement.ts';
 import { type VerifiedManifest, verifyManifest, verifyWhenIssued } from '../../model/train.ts';
 import type { Signer } from '../../ports/signer.ts';
 
 const CASE_BYTES_MAX = 2 * 1024 * 1024;
-const LIFETIME_MS = 7 * 86_400_000;
 
 export type OpenedCase = {
   readonly file: CaseFile;
@@ -71,23 +78,77 @@ function textOf(value: unknown, member: string): string {
   return found;
 }
 
-/** The person's word on exactly this case, signed with the admin's own key. */
+type Admin = { id: string; network: Network; signer: Signer; nowMs: number };
+
+/**
+ * The person's word on exactly this case, signed with the admin's own key.
+ *
+ * @param decision `lifetimeMs` is at most 7 days, and never beyond the case itself
+ */
 export function signClearance(
   opened: OpenedCase,
-  decision: { verdict: 'approve' | 'reject'; reason: string },
-  admin: { id: string; network: Network; signer: Signer; nowMs: number },
+  decision: { verdict: 'approve' | 'reject'; reason: string; lifetimeMs?: number },
+  admin: Admin,
 ): Uint8Array {
+  const { verdict, reason, lifetimeMs = CLEARANCE_LIFETIME_MS_MAX } = decision;
+  const expiresMs = admin.nowMs + Math.min(lifetimeMs, CLEARANCE_LIFETIME_MS_MAX);
   const predicate: ClearancePredicate = {
     networkId: admin.network.id,
     networkVersion: admin.network.version,
     issuer: admin.id,
+    station: opened.file.station,
     manifestDigest: opened.manifest.digest,
-    verdict: decision.verdict,
-    reason: decision.reason,
+    verdict,
+    reason,
     runsMax: 1,
     issuedAtMs: admin.nowMs,
-    expiresMs: Math.min(opened.file.expiresMs, admin.nowMs + LIFETIME_MS),
+    expiresMs: Math.min(opened.file.expiresMs, expiresMs),
   };
   const subject = { name: 'case', digest: opened.digest };
   return encodeEnvelope(signStatement('clearance', subject, predicate, admin.signer).envelope);
+}
+
+export type StandingWish = {
+  /** `code`: the image's own config, whose layers may also stand below another one with the same code. */
+  scope: 'image' | { config: ImageConfig };
+  reason: string;
+  runsMax: number;
+  expiresMs: number;
+};
+
+/**
+ * The person's word for further trains that keep to the terms of the case that was looked at.
+ *
+ * @throws PhtError `usage.invalid` for more than a year
+ */
+export function signStanding(
+  { file, manifest }: OpenedCase,
+  { scope, reason, runsMax, expiresMs }: StandingWish,
+  admin: Admin,
+): Uint8Array {
+  if (expiresMs <= admin.nowMs || expiresMs > admin.nowMs + STANDING_LIFETIME_MS_MAX)
+    throw new PhtError('usage.invalid', 'a standing clearance ends within a year from now');
+  const { image } = manifest.predicate;
+  const about = { ...file, manifest: manifest.predicate };
+  const predicate: StandingPredicate = {
+    networkId: admin.network.id,
+    networkVersion: admin.network.version,
+    issuer: admin.id,
+    station: file.station,
+    ...termsOf(
+      about,
+      scope === 'image'
+        ? { image: image.configDigest }
+        : {
+            code: codeDigestOf(scope.config, image),
+            layers: image.layers.map(({ diffId }) => diffId),
+          },
+    ),
+    runsMax,
+    reason,
+    issuedAtMs: admin.nowMs,
+    expiresMs,
+  };
+  const subject = { name: 'terms', digest: termsDigestOf(predicate) };
+  return encodeEnvelope(signStatement('standing', subject, predicate, admin.signer).envelope);
 }

@@ -1,6 +1,6 @@
 import { type Envelope, encodeEnvelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
-import { assertCurrent } from '../../model/network.ts';
+import { assertFresh, type Network } from '../../model/network.ts';
 import { readStatement } from '../../model/statement.ts';
 import {
   LIFETIME_MS_MAX,
@@ -22,7 +22,7 @@ import type { Desk } from './desk.ts';
 export function inspectManifest(envelope: Envelope, caller: string, desk: Desk): VerifiedManifest {
   const nowMs = desk.clock.nowMs();
   const network = desk.network();
-  assertCurrent(network, nowMs);
+  assertFresh(network, nowMs);
   const verified = verifyManifest(envelope, network, nowMs);
   const { predicate: manifest } = verified;
   if (manifest.issuer !== caller)
@@ -32,9 +32,19 @@ export function inspectManifest(envelope: Envelope, caller: string, desk: Desk):
       hint: 'give it an earlier expiry and sign it again',
     });
   }
+  assertStopsNow(manifest, network);
   recipientKeys(manifest, network);
   blobsOf(manifest);
   return verified;
+}
+
+/** The manifest's own version of the network may be older; a stop that is gone since would only be waited for. */
+function assertStopsNow({ route }: Manifest, network: Network): void {
+  const gone = route.stops.find((stop) => network.members.get(stop)?.role !== 'station');
+  if (gone === undefined) return;
+  throw new PhtError('manifest.invalid', `${gone} is not a station of this network any more`, {
+    hint: 'leave it out of the route, and pack the train anew',
+  });
 }
 
 /** Every blob of an image with its declared size: the config and each distinct layer. */

@@ -12,6 +12,8 @@ import { trainById } from './view.ts';
 export function arrive(trainId: TrainId, desk: Desk): JourneyState {
   const train = trainById(trainId, desk);
   const { manifestDigest } = train;
+  // Taken back when its researcher was revoked: no receipt that comes late changes that.
+  if (train.state === 'cancelled' && train.cancellation === null) return train.state;
   const stops = desk.store.stops.list({ trainId });
   const { route } = manifestOf(train);
   const state = journeyState({ route, cancelled: train.cancellation !== null, stops });

@@ -2,12 +2,14 @@ import { verifyCancellation } from '../../model/cancellation.ts';
 import { type Envelope, encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import type { TrainId } from '../../model/id.ts';
+import { assertFresh } from '../../model/network.ts';
 import { verifyManifest } from '../../model/train.ts';
 import type { Stop, Train } from '../../ports/dispatcher-store.ts';
 import { assertQuota, inspectManifest, missingOf, trainOf } from './admit.ts';
 import { arrive } from './arrive.ts';
 import { committed } from './commit.ts';
 import type { Desk } from './desk.ts';
+import { dropRevoked } from './follow-network.ts';
 import { orderNext } from './order.ts';
 import type { SealedReceipt } from './receipt-proof.ts';
 import { recordProgress, recordReceipt, recordUnheard } from './record.ts';
@@ -53,9 +55,11 @@ export function depart(train: Train, desk: Desk): void {
   if (train.state === 'cancelled')
     throw new PhtError('cancelled', 'the train was cancelled before it departed');
   if (train.state !== 'loading') return;
+  assertFresh(desk.network(), desk.clock.nowMs());
   verifyManifest(parseEnvelope(train.manifest, 'manifest'), desk.network(), desk.clock.nowMs());
   desk.store.trains.move(train.trainId, 'loading', 'under-way');
   ringStations(orderNext({ ...train, state: 'under-way' }, desk), desk);
+  dropRevoked({ ...train, state: 'under-way' }, desk);
   changed(train.trainId, desk);
 }
 

@@ -18,6 +18,7 @@ import type { Service } from '../../ports/wire.ts';
 import { blobsOf, manifestOf } from './admit.ts';
 import { callerOf, type Desk } from './desk.ts';
 import { admit, cancel, depart } from './dispatch.ts';
+import type { Inquiries } from './inquiries.ts';
 import { assertBlobs, type DepotOf } from './loading.ts';
 import type { Presence } from './presence.ts';
 import { once } from './replies.ts';
@@ -39,6 +40,7 @@ export function journeyService(
   desk: Desk,
   depotOf: DepotOf,
   presence: Presence,
+  inquiries: Inquiries,
 ): Service<typeof JourneyService> {
   return {
     submit: async (request, context) => {
@@ -123,6 +125,10 @@ export function journeyService(
         cancel(train, parseEnvelope(request.cancellation, 'cancellation'), desk);
         return { journey: journeyOf(ownTrain(request.trainId, caller, desk), desk) };
       });
+    },
+    plan: async function* ({ inquiry }, context) {
+      const caller = callerOf(context, 'researcher').id;
+      yield* inquiries.plan(inquiry, caller, context.signal);
     },
     datasets: async (_request, context) => {
       callerOf(context, 'researcher', 'auditor', 'admin');

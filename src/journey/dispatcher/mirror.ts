@@ -1,12 +1,14 @@
 import { PhtError } from '../../model/error.ts';
-import { openCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { type CheckpointTrust, openCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { decodeEntry } from '../../model/ledger/entry.ts';
 import { EMPTY_RANGE, extendRange, leafHash, rangeRoot } from '../../model/ledger/merkle.ts';
 import { onlySignedBy } from '../../model/ledger/misconduct.ts';
-import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
+import { ledgerOrigin } from '../../model/ledger/origin.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
 import type { Tile } from '../../model/ledger/tile.ts';
+import type { NoteKey } from '../../model/ledger/vkey.ts';
 import { memberOf } from '../../model/network.ts';
+import { inForce, logKeysOf } from '../../model/past-keys.ts';
 import type { MirrorHead } from '../../ports/dispatcher-store.ts';
 import type { MirrorFiles } from '../../ports/mirror.ts';
 import type { Desk } from './desk.ts';
@@ -89,7 +91,7 @@ export function createMirroring(
   };
 
   const takeCheckpoint = async (head: MirrorHead, checkpoint: Uint8Array): Promise<void> => {
-    const { size, root } = opensAs(head.member, checkpoint, desk);
+    const { size, root } = opensAs(head.member, checkpoint, head.checkpoint, desk);
     const { verified, stored } = head;
     if (head.checkpoint !== null && size === verified.size && !sameBytes(root, rangeRoot(verified))) {
       desk.note('a station signed two roots for one size', { station: head.member, size });
@@ -188,16 +190,33 @@ async function freshEntries(
 type Opened = { size: number; root: Uint8Array };
 
 /** Cosignatures pass through: whoever reads them has his own keys to verify them with. */
-function opensAs(station: string, checkpoint: Uint8Array, desk: Desk): Opened {
+function opensAs(station: string, checkpoint: Uint8Array, held: Uint8Array | null, desk: Desk): Opened {
   const network = desk.network();
-  const jwk = memberOf(network, station, 'station').keys.log;
-  if (jwk === undefined)
-    throw new PhtError('signer.unknown', `the network file names no log key of ${station}`);
+  memberOf(network, station, 'station');
   const origin = ledgerOrigin(network.id, station);
-  const key = logKey(origin, jwk);
-  const opened = openCheckpoint(checkpoint, { origin, logKeys: [key], witnessKeys: [] }).checkpoint;
-  desk.noteHead(station, origin, { ...opened, note: onlySignedBy(Buffer.from(checkpoint).toString(), key) });
+  const keys = inForce(logKeysOf(network, station));
+  const trust = { origin, logKeys: keys, witnessKeys: [] };
+  const { checkpoint: opened, signedBy } = openCheckpoint(checkpoint, trust);
+  for (const key of signedBy)
+    desk.noteHead(station, origin, {
+      ...opened,
+      note: onlySignedBy(Buffer.from(checkpoint).toString(), key),
+    });
+  const ranks = (of: readonly NoteKey[]): number[] => of.map((key) => keys.indexOf(key));
+  // A head with the new key has passed the boundary, and nothing larger or equal is the old key's to sign.
+  if (held !== null && Math.min(...ranks(signedBy)) < Math.max(-1, ...ranks(signersOf(held, trust))))
+    throw invalid(`the ledger of ${station} has another key by now than the one it is signed with`);
   return opened;
+}
+
+/** None where the head that is held was signed with a key that counts no more. */
+function signersOf(held: Uint8Array, trust: CheckpointTrust): readonly NoteKey[] {
+  try {
+    return openCheckpoint(held, trust).signedBy;
+  } catch (thrown) {
+    if (thrown instanceof PhtError && thrown.code === 'signer.unknown') return [];
+    throw thrown;
+  }
 }
 
 function forgetPending(station: string, desk: Desk): void {

@@ -20,6 +20,6 @@ export type SealedReceipt = {
 export function noteReceiptHead({ station }: Stop, { proof }: SealedReceipt, desk: Desk): void {
   const trust = trustIn(desk.network(), station, 'station');
   const { opened, note } = openEntryProof(proof, trust);
-  for (const key of trust.logKeys)
+  for (const key of opened.signedBy)
     desk.noteHead(station, trust.origin, { ...opened.checkpoint, note: onlySignedBy(note, key) });
 }

@@ -88,14 +88,19 @@ function assertFits(
     throw invalid('its code is not its outcome');
 }
 
-/** The dispatcher's own claim, not a receipt: nothing was heard of this hop in time. */
-export function recordUnheard(stop: Stop, train: Train, desk: Desk): void {
+/** The dispatcher's own claim, not a receipt: nothing was heard of this hop in time, or nothing counts any more. */
+export function recordUnheard(
+  stop: Stop,
+  train: Train,
+  desk: Desk,
+  code: 'timed-out' | 'signer.revoked' = 'timed-out',
+): void {
   if (isEnded(stop.state)) return;
   const nowMs = desk.clock.nowMs();
-  desk.store.stops.move(stop, 'unheard', 'timed-out', nowMs);
+  desk.store.stops.move(stop, 'unheard', code, nowMs);
   const head = hopEntryHead({ ...stop, manifestDigest: train.manifestDigest });
   desk.store.append(
-    [{ type: 'hop.unheard', ...head, body: { station: stop.station, last: stop.state } }],
+    [{ type: 'hop.unheard', ...head, body: { station: stop.station, last: stop.state, code } }],
     nowMs,
   );
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PROGRESS as TOLD, type StopState, WAITS } from '../../model/hop.ts';
+import { type StopState, PROGRESS as TOLD, WAITS } from '../../model/hop.ts';
 import { OUTCOMES } from '../../model/receipt.ts';
 import { isEnded, journeyState, nextStops, progressAfter } from './route.ts';
 

@@ -1,9 +1,10 @@
 import type { DepotService } from '../../gen/pht/v1/depot_pb.ts';
 import type { JourneyService } from '../../gen/pht/v1/journeys_pb.ts';
 import type { LedgerService } from '../../gen/pht/v1/ledger_pb.ts';
+import type { NetworkService } from '../../gen/pht/v1/network_pb.ts';
 import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
 import type { WitnessService } from '../../gen/pht/v1/witness_pb.ts';
-import { asPhtError, PhtError } from '../../model/error.ts';
+import { asPhtError, type ErrorCode, PhtError } from '../../model/error.ts';
 import type { Tile } from '../../model/ledger/tile.ts';
 import { membersOf, type Network } from '../../model/network.ts';
 import { witnessedCheck } from '../../model/witnessing.ts';
@@ -11,15 +12,19 @@ import type { Clock } from '../../ports/clock.ts';
 import type { DispatcherStore } from '../../ports/dispatcher-store.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import type { MirrorFiles, ShownLogs } from '../../ports/mirror.ts';
+import type { NetworkCopy } from '../../ports/network-copy.ts';
 import type { Signer } from '../../ports/signer.ts';
 import type { Service } from '../../ports/wire.ts';
 import type { WitnessedHead } from '../../ports/witness.ts';
 import { depotService } from './depot.ts';
 import type { Desk, Quotas } from './desk.ts';
+import { createNetworkFollower } from './follow-network.ts';
+import { createInquiries } from './inquiries.ts';
 import { journeyService } from './journeys.ts';
 import { ledgerService } from './ledgers.ts';
 import type { DepotOf } from './loading.ts';
 import { createMirroring } from './mirror.ts';
+import { networkService } from './network-service.ts';
 import { createPresence } from './presence.ts';
 import { createPublisher, type PublisherTimes } from './publish.ts';
 import { createRejects } from './rejects.ts';
@@ -33,6 +38,7 @@ import type { Witnesses } from './witnesses.ts';
 export type DispatcherPorts = {
   id: string;
   network: () => Network;
+  networkCopy: NetworkCopy;
   store: DispatcherStore;
   ledger: Ledger;
   depotOf: DepotOf;
@@ -56,10 +62,13 @@ export type Dispatcher = {
   readonly depot: Service<typeof DepotService>;
   readonly ledgers: Service<typeof LedgerService>;
   readonly witnesses: Service<typeof WitnessService>;
+  readonly network: Service<typeof NetworkService>;
   /** All ledgers as they may be shown. */
   readonly logs: ShownLogs;
   /** Somebody was turned away before a service was reached. */
   refused(): void;
+  /** Acts on a network file that has changed; called several times a second, as another process may have changed it. */
+  followNetwork(): void;
   /** What is due with time; called every so often. */
   sweep(): Promise<void>;
   /** Puts the last counts on record and publishes the ledger. Called once nobody is served any more. */
@@ -94,18 +103,34 @@ export async function openDispatcher(ports: DispatcherPorts): Promise<Dispatcher
     },
     noteHead: (member, origin, head) => noteHead(ports, member, origin, head),
   };
+  const inquiries = createInquiries(desk);
+  const follower = createNetworkFollower(desk);
+  let trouble: ErrorCode | null = null;
+  const followNetwork = (): void => {
+    try {
+      follower.look();
+      trouble = null;
+    } catch (thrown) {
+      // The next look, in less than a second, meets the same facts.
+      const { code } = asPhtError(thrown);
+      if (code !== trouble) note('the network file could not be followed', { code, err: thrown });
+      trouble = code;
+    }
+  };
   const mirroring = createMirroring(desk, files);
   await mirroring.recover();
   const logs = createShownLogs(ports.id, ledger, ports.ownTile, store.mirrors, files);
   witnesses.onListening(publisher.soon);
   publisher.soon();
   return {
-    journeys: journeyService(desk, depotOf, presence),
-    tracks: trackService(desk, presence),
+    journeys: journeyService(desk, depotOf, presence, inquiries),
+    tracks: trackService(desk, presence, inquiries),
     depot: depotService(desk, depotOf),
     ledgers: ledgerService(desk, { logs, mirroring, publisher }),
     witnesses: witnessService(witnesses),
+    network: networkService(desk, ports.networkCopy, followNetwork),
     logs,
+    followNetwork,
     refused: () => rejects.count('forbidden'),
     sweep: async () => {
       try {

@@ -7,11 +7,13 @@ import {
 } from '../../gen/pht/v1/tracks_pb.ts';
 import { DatasetDescription } from '../../model/dataset.ts';
 import { asPhtError, PhtError } from '../../model/error.ts';
+import { memberOf } from '../../model/network.ts';
 import { parseWith } from '../../model/schema.ts';
 import type { Stop } from '../../ports/dispatcher-store.ts';
 import type { Service } from '../../ports/wire.ts';
 import { callerOf, type Desk } from './desk.ts';
 import { record } from './dispatch.ts';
+import type { Inquiries } from './inquiries.ts';
 import type { Presence } from './presence.ts';
 import { createPulls } from './pull.ts';
 import { noteReceiptHead, type SealedReceipt } from './receipt-proof.ts';
@@ -28,7 +30,11 @@ const LEASE_MS_MIN = 5_000;
 const LEASE_MS_MAX = 5 * 60_000;
 
 /** What a station asks and tells on the track that it opened. */
-export function trackService(desk: Desk, presence: Presence): Service<typeof TrackService> {
+export function trackService(
+  desk: Desk,
+  presence: Presence,
+  inquiries: Inquiries,
+): Service<typeof TrackService> {
   const pulls = createPulls(desk);
   return {
     announce: async ({ datasetDescriptions, hops }, context) => {
@@ -39,7 +45,7 @@ export function trackService(desk: Desk, presence: Presence): Service<typeof Tra
       presence.announced(station, datasetDescriptions);
       pulls.forget(station);
       const unknownHopIds = reconcile(station, hops, desk);
-      return { unknownHopIds, networkVersion: desk.network().version };
+      return { unknownHopIds, ...networkHere(desk) };
     },
     wake: async function* (_request, context) {
       const station = callerOf(context, 'station').id;
@@ -60,7 +66,8 @@ export function trackService(desk: Desk, presence: Presence): Service<typeof Tra
     pull: async ({ ordersMax }, context) => {
       const station = callerOf(context, 'station').id;
       presence.seen(station);
-      return pulls.next(station, ordersMax);
+      const inquired = inquiries.waitingFor(station);
+      return { ...(await pulls.next(station, ordersMax)), inquiries: inquired, ...networkHere(desk) };
     },
     lease: async ({ hopId, epoch, ttlMs }, context) => {
       const station = callerOf(context, 'station').id;
@@ -69,12 +76,20 @@ export function trackService(desk: Desk, presence: Presence): Service<typeof Tra
       presence.seen(station);
       return { ttlMs: Math.min(Math.max(ttlMs, LEASE_MS_MIN), LEASE_MS_MAX) };
     },
+    reply: async (request, context) => {
+      const station = callerOf(context, 'station').id;
+      presence.seen(station);
+      inquiries.reply(station, request);
+      return {};
+    },
     report: async (request, context) => {
       const station = callerOf(context, 'station').id;
       const key = request.idempotencyKey;
       const [input, output] = [ReportRequestSchema, ReportResponseSchema];
       presence.seen(station);
       try {
+        // Revoked between the door and here: nothing of it is looked at.
+        memberOf(desk.network(), station, 'station');
         const stop = stopOf(request.hopId, request.epoch, station, desk);
         const body = bodyOf(request, stop, desk);
         const asked = {
@@ -95,6 +110,12 @@ export function trackService(desk: Desk, presence: Presence): Service<typeof Tra
       }
     },
   };
+}
+
+/** So that a station knows when to fetch. */
+function networkHere(desk: Desk): { networkVersion: number; freshnessIssuedAtMs: bigint } {
+  const { version, freshness } = desk.network();
+  return { networkVersion: version, freshnessIssuedAtMs: BigInt(freshness.issuedAtMs) };
 }
 
 /** @throws PhtError `not-found`, alike for no such hop and for another station's; `stale.epoch` */

@@ -1,53 +1,40 @@
 import type { LedgerService } from '../../gen/pht/v1/ledger_pb.ts';
-import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
 import { asPhtError, type ErrorCode, PhtError } from '../../model/error.ts';
-import { isSealed, progressOf } from '../../model/hop.ts';
-import type { Datasets } from '../../ports/datasets.ts';
+import { isSealed } from '../../model/hop.ts';
 import type { EngineReport, Executor } from '../../ports/executor.ts';
 import type { Ledger, LedgerRows } from '../../ports/ledger.ts';
-import type { HopStore, Outbox, StationLog } from '../../ports/station-store.ts';
+import type { Outbox, StationLog } from '../../ports/station-store.ts';
 import type { Client } from '../../ports/wire.ts';
-import type { WitnessStore } from '../../ports/witness.ts';
 import type { Witnessing } from '../../ports/witnessing.ts';
 import { createBell } from './bell.ts';
 import { deliver } from './deliver.ts';
-import { acceptOrder, cancelledHops } from './intake.ts';
 import { keepPublished, keepWitnessing } from './publish.ts';
-import { createRejects, type Rejects } from './rejects.ts';
 import type { Station } from './stages.ts';
-import type { Visits } from './visits.ts';
+import { keepTrack, type TrackPorts, type TrackTold } from './track.ts';
 
-const PULL_ORDERS_MAX = 16;
 const TICK_MS = 15_000;
-const CALL_DEADLINE_MS = 15_000;
 
 const NO_TRACK = 'no track to the dispatcher';
 const NOT_TAKEN = 'the dispatcher does not take messages';
 
-export type AgentPorts = {
-  track: Client<typeof TrackService>;
+export type AgentPorts = TrackPorts & {
   ledgerClient: Client<typeof LedgerService>;
   /** Cosigns what other members show of their ledgers, for as long as one connection lasts. */
   listenAsWitness(signal: AbortSignal): Promise<void>;
-  witness: Pick<WitnessStore, 'noteHead' | 'unresolved'>;
   witnessing: Witnessing;
-  hops: HopStore;
   outbox: Outbox;
   log: StationLog;
   ledger: Ledger;
   ledgerRows: LedgerRows;
-  datasets: Datasets;
   executor: Executor;
-  visits: Visits;
-  software: string;
-  /** Waits with exponential backoff and jitter; the n-th failure in a row. */
-  pause(failures: number, signal: AbortSignal): Promise<void>;
 };
 
 export type Agent = {
   run(signal: AbortSignal): Promise<void>;
   /** Something may have to be sent. */
   nudge(): void;
+  /** Goes on over the connections of now, once what is under way has ended. */
+  reconnect(): void;
   connected(): boolean;
   /** Why the ledger is not signed or published, in words; empty when it is. */
   ledgerProblem(): string;
@@ -63,8 +50,8 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
   const post = createBell();
   const publish = createBell();
   let seenVersion = station.network().version;
-  const rejects = createRejects(station, ports.log);
   const told = new Map<string, ErrorCode>();
+  let connection = new AbortController();
 
   const troubled = (problem: string): void => {
     ledgerProblem = problem;
@@ -111,55 +98,6 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
     for (const hop of ports.hops.list('open')) if (!isSealed(hop.state)) ports.visits.start(hop.hopId);
   };
 
-  /** Wake-ups that come while orders are being pulled are one: whoever pulls takes all there is. */
-  const followWakes = async (signal: AbortSignal): Promise<void> => {
-    const over = new AbortController();
-    const either = AbortSignal.any([signal, over.signal]);
-    const wakes = createBell();
-    let open = true;
-    const listening = (async () => {
-      for await (const _ of ports.track.wake({}, { signal: either })) wakes.ring();
-    })().finally(() => {
-      open = false;
-      wakes.ring();
-    });
-    // What broke the track is thrown at the end; until then a pull may still be under way.
-    const listened = listening.then(
-      () => undefined,
-      (thrown: unknown) => ({ thrown }),
-    );
-    try {
-      while (open) {
-        await pull(station, { ...ports, rejects }, post.ring, either);
-        await wakes.wait(either);
-      }
-    } finally {
-      over.abort(new PhtError('cancelled', 'the track is over'));
-      await listened;
-    }
-    const broken = await listened;
-    if (broken !== undefined) throw broken.thrown;
-  };
-
-  const keepTrack = async (signal: AbortSignal): Promise<void> => {
-    let failures = 0;
-    while (!signal.aborted) {
-      try {
-        await announce(station, ports, signal);
-        connected = true;
-        failures = 0;
-        told.delete(NO_TRACK);
-        post.ring();
-        await followWakes(signal);
-      } catch (thrown) {
-        if (signal.aborted) return;
-        complain(NO_TRACK, thrown);
-      }
-      connected = false;
-      await ports.pause(failures++, signal);
-    }
-  };
-
   const keepPosting = async (signal: AbortSignal): Promise<void> => {
     let failures = 0;
     while (!signal.aborted) {
@@ -177,6 +115,31 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
     }
   };
 
+  const trackTold: TrackTold = {
+    connection: () => connection.signal,
+    opened: () => {
+      connected = true;
+      told.delete(NO_TRACK);
+    },
+    closed: () => {
+      connected = false;
+    },
+    failed: (thrown) => complain(NO_TRACK, thrown),
+    post: post.ring,
+  };
+
+  /** On one connection after the other. */
+  const listenAsWitness: AgentPorts['listenAsWitness'] = async (signal) => {
+    while (!signal.aborted) {
+      const replaced = connection.signal;
+      try {
+        return await ports.listenAsWitness(AbortSignal.any([signal, replaced]));
+      } catch (thrown) {
+        if (!replaced.aborted) throw thrown;
+      }
+    }
+  };
+
   return {
     run: async (signal) => {
       lookAgain();
@@ -184,62 +147,25 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
       try {
         await Promise.all([
           recover(signal),
-          keepTrack(signal),
+          keepTrack(station, ports, trackTold, signal),
           keepPosting(signal),
           keepPublished(station, { ...ports, troubled }, publish, signal),
-          keepWitnessing(station, ports, signal),
+          keepWitnessing(station, { ...ports, listenAsWitness }, signal),
+          ports.network.keep(signal),
         ]);
       } finally {
         clearInterval(tick);
         await ports.visits.stop();
+        await ports.replies.settle();
       }
     },
     nudge: post.ring,
+    reconnect: () => {
+      const before = connection;
+      connection = new AbortController();
+      before.abort(new PhtError('cancelled', 'there is a newer connection'));
+    },
     connected: () => connected,
     ledgerProblem: () => ledgerProblem,
   };
-}
-
-async function announce(station: Station, ports: AgentPorts, signal: AbortSignal): Promise<void> {
-  const descriptions = await ports.datasets.list();
-  await ports.track.announce(
-    {
-      software: ports.software,
-      datasetDescriptions: descriptions.map((description) => Buffer.from(JSON.stringify(description))),
-      hops: ports.hops.list('open').map((hop) => ({
-        hopId: hop.hopId,
-        progress: isSealed(hop.state) ? 'sealed' : progressOf(hop.state),
-        epoch: BigInt(hop.epoch),
-      })),
-      networkVersion: station.network().version,
-    },
-    { deadlineMs: CALL_DEADLINE_MS, signal },
-  );
-}
-
-async function pull(
-  station: Station,
-  ports: AgentPorts & { rejects: Rejects },
-  nudge: () => void,
-  signal: AbortSignal,
-): Promise<void> {
-  for (;;) {
-    const answer = await ports.track.pull(
-      { ordersMax: PULL_ORDERS_MAX },
-      { deadlineMs: CALL_DEADLINE_MS, signal },
-    );
-    let news = 0;
-    for (const pulled of answer.orders.slice(0, PULL_ORDERS_MAX)) {
-      const taken = acceptOrder(pulled, station, ports);
-      if (taken === null) continue;
-      if (taken.isNew) news++;
-      ports.visits.start(taken.hopId);
-    }
-    for (const cancellation of answer.cancellations.slice(0, PULL_ORDERS_MAX)) {
-      for (const hopId of cancelledHops(cancellation, station, ports.hops)) ports.visits.cancel(hopId);
-    }
-    nudge();
-    // A dispatcher that offers the same, or nothing sound, over and over is asked again only at its next wake-up.
-    if (answer.orders.length < PULL_ORDERS_MAX || news === 0) return;
-  }
 }

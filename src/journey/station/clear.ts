@@ -1,60 +1,73 @@
-import { verifyClearance } from '../../model/clearance.ts';
-import { parseEnvelope } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
-import type { ClearanceStore, HopRecord, HopStore } from '../../ports/station-store.ts';
+import { disclosureDigest } from '../../model/result/settings.ts';
+import type { NewEntry } from '../../ports/ledger.ts';
+import type { Consumption, HopStore } from '../../ports/station-store.ts';
+import { type ApprovalPorts, type Judgement, judgeCase, type OpenCase, type Word } from './approvals.ts';
 import { type Cleared, type Decided, type Station, stage } from './stages.ts';
+import { assertStands } from './stands.ts';
+
+export type ClearPorts = ApprovalPorts & { hops: HopStore };
 
 /**
- * Permission to run: by policy, or signed by a person who saw exactly this case. Without either the hop waits, and
- * nothing of the train touches the engine or the data.
+ * Permission to run: by policy, or signed by as many persons as it asks for, on exactly this case or by standing
+ * clearances that it keeps to. Without either the hop waits, and nothing of the train touches the engine or the data.
  *
  * @returns null while a person has to decide
  */
 export function createClear(
   station: Station,
-  ports: { hops: HopStore; clearances: ClearanceStore },
+  ports: ClearPorts,
 ): (decided: Decided) => Promise<Cleared | null> {
   return async (decided) => {
-    const permission = permissionFor(decided, station, ports.clearances);
-    if (permission === 'waits') {
-      waitForPerson(decided.hop, station, ports.hops);
-      return null;
+    const before = decided.hop;
+    if (before.state === 'cleared' && stillStands(decided, station, ports)) {
+      const { expiresMs } = decided.inspected.manifest.predicate;
+      return stage<Cleared>({ decided, hop: before, deadlineAtMs: before.notes.deadlineAtMs ?? expiresMs });
     }
-    if (permission !== null && permission.verdict === 'reject')
-      throw rejected(decided, permission, station, ports.hops);
-    return cleared(decided, permission, station, ports);
+    const open = before.state === 'cleared' ? openedAgain(decided, station, ports.hops) : decided;
+    if (open.answer.verdict === 'permit') return cleared(open, null, station, ports);
+    const judgement = await judgeCase(openCaseOf(open), station, ports);
+    if (judgement.is === 'rejected') throw rejected(open, judgement.word, station, ports.hops);
+    if (judgement.is === 'approved') return cleared(open, judgement, station, ports);
+    waitForPersons(open, judgement.given, station, ports.hops);
+    return null;
   };
 }
 
-/** null: by policy. */
-type Permission = {
-  verdict: 'approve' | 'reject';
-  reason: string;
-  admin: string;
-  clearanceDigest: string;
-} | null;
+export function openCaseOf(decided: Pick<Decided, keyof Decided>): OpenCase {
+  const { hop, caseDigest, policyDigest, disclosure, inspected, answer } = decided;
+  return {
+    hop,
+    digest: caseDigest,
+    manifest: inspected.manifest.predicate,
+    policyDigest,
+    disclosureDigest: disclosureDigest(disclosure),
+    needed: Math.max(1, answer.approvals),
+  };
+}
 
-function permissionFor(decided: Decided, station: Station, clearances: ClearanceStore): Permission | 'waits' {
-  if (decided.answer.verdict === 'permit') return null;
-  const signed = clearances.find(decided.caseDigest, decided.hop.hopId);
-  if (signed === null) return 'waits';
-  const envelope = parseEnvelope(signed, 'clearance');
-  const clearance = verifyClearance(
-    envelope,
-    station.network(),
-    station.id,
-    decided.caseDigest,
-    station.clock.nowMs(),
-  );
-  const { verdict, reason, issuer } = clearance.predicate;
-  return { verdict, reason, admin: issuer, clearanceDigest: clearance.digest };
+/** @throws PhtError `clearance.withdrawn`, `clearance.expired`: an approval that ran out before the train ran */
+function stillStands({ hop, inspected }: Decided, station: Station, { clearances }: ClearPorts): boolean {
+  try {
+    assertStands(hop, inspected.manifest.predicate.issuer, station, clearances, true);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof PhtError && thrown.code === 'clearance.invalid') return false;
+    throw thrown;
+  }
+}
+
+function openedAgain(decided: Decided, station: Station, hops: HopStore): Decided {
+  const nowMs = station.clock.nowMs();
+  const notes = { clearances: [], approvals: [] };
+  return { ...decided, hop: hops.move(decided.hop, 'decided', { nowMs, notes, entries: [] }) };
 }
 
 /** On record once, also when a crash comes before the receipt. @returns what ends the hop */
 function rejected(
   { hop, caseDigest }: Decided,
-  { reason, admin, clearanceDigest }: NonNullable<Permission>,
+  { reason, admin, digest }: Word,
   { clock, commitments }: Station,
   hops: HopStore,
 ): PhtError {
@@ -63,7 +76,7 @@ function rejected(
     const body = {
       verdict: 'reject',
       byCommitment: commitments.commit(admin, [admin]),
-      rejectionCommitment: commitments.commit(clearanceDigest, [admin]),
+      rejectionCommitment: commitments.commit(digest, [admin]),
       caseDigest,
     };
     hops.move(hop, 'decided', {
@@ -75,51 +88,76 @@ function rejected(
   return new PhtError('clearance.rejected', `an admin of the station rejected the train: ${reason}`);
 }
 
-function waitForPerson(hop: HopRecord, station: Station, hops: HopStore): void {
-  if (hop.state === 'awaiting-clearance') return;
+/** The first of two approvals is on record as soon as it counts, and says for itself that it cleared nothing. */
+function waitForPersons(
+  { hop, caseDigest }: Decided,
+  given: readonly Word[],
+  { clock, commitments }: Station,
+  hops: HopStore,
+): void {
+  const known = hop.notes.approvals ?? [];
+  const digests = given.map(({ digest }) => digest);
+  if (hop.state === 'awaiting-clearance' && digests.join() === known.join()) return;
+  const news = given.filter(({ digest, standing }) => !standing && !known.includes(digest));
+  const entries = news.map(({ admin, digest }): NewEntry => {
+    const body = {
+      verdict: 'approve',
+      byCommitment: commitments.commit(admin, [admin]),
+      approvalCommitment: commitments.commit(digest, [admin]),
+      caseDigest,
+    };
+    return { type: 'clearance.recorded', ...hopEntryHead(hop), body };
+  });
   hops.move(hop, 'awaiting-clearance', {
-    nowMs: station.clock.nowMs(),
-    entries: [],
-    progress: 'awaiting-clearance',
+    nowMs: clock.nowMs(),
+    notes: { approvals: digests },
+    entries,
+    progress: given.length > 0 ? 'awaiting-second-clearance' : 'awaiting-clearance',
   });
 }
 
+/** @param approved null: by policy */
 function cleared(
   decided: Decided,
-  permission: Permission,
+  approved: (Judgement & { is: 'approved' }) | null,
   station: Station,
   { hops }: { hops: HopStore },
 ): Cleared {
-  const { hop } = decided;
+  const { hop, caseDigest } = decided;
   const manifest = decided.inspected.manifest.predicate;
-  if (hop.state !== 'decided' && hop.state !== 'awaiting-clearance') {
-    return stage<Cleared>({ decided, hop, deadlineAtMs: hop.notes.deadlineAtMs ?? manifest.expiresMs });
-  }
   const nowMs = station.clock.nowMs();
   const deadlineAtMs = Math.min(manifest.expiresMs, nowMs + manifest.route.deadlineMs);
+  const clearances = approved?.words.map(({ digest }) => digest) ?? [];
+  const consume: Consumption | null = approved === null ? null : { clearances, terms: approved.terms };
+  const body = { ...recorded(approved, station), caseDigest };
   const moved = hops.move(hop, 'cleared', {
     nowMs,
-    notes: { clearedAtMs: nowMs, deadlineAtMs },
-    entries: [
-      {
-        type: 'clearance.recorded',
-        ...hopEntryHead(hop),
-        body: { ...recorded(permission, station), caseDigest: decided.caseDigest },
-      },
-    ],
+    notes: { clearedAtMs: nowMs, deadlineAtMs, clearances, approvals: [] },
+    entries: [{ type: 'clearance.recorded', ...hopEntryHead(hop), body }],
     progress: 'cleared',
-    consume: permission?.clearanceDigest ?? null,
+    consume,
   });
   return stage<Cleared>({ decided, hop: moved, deadlineAtMs });
 }
 
 /** Who it was is for those to whom the station opens it: even a clearance's digest tells, once its words are guessed. */
-function recorded(permission: Permission, { commitments }: Station): Record<string, string> {
-  if (permission === null) return { by: 'policy' };
-  const { admin, clearanceDigest } = permission;
+function recorded(
+  approved: (Judgement & { is: 'approved' }) | null,
+  { commitments }: Station,
+): Record<string, string | boolean> {
+  if (approved === null) return { by: 'policy' };
+  const [first, second] = approved.words.map(({ admin, digest }) => ({
+    by: commitments.commit(admin, [admin]),
+    clearance: commitments.commit(digest, [admin]),
+  }));
+  if (first === undefined) throw new PhtError('internal', 'an approval without anybody');
   return {
     by: 'person',
-    byCommitment: commitments.commit(admin, [admin]),
-    clearanceCommitment: commitments.commit(clearanceDigest, [admin]),
+    byCommitment: first.by,
+    clearanceCommitment: first.clearance,
+    ...(second === undefined
+      ? {}
+      : { secondByCommitment: second.by, secondClearanceCommitment: second.clearance }),
+    ...(approved.terms === null ? {} : { standing: true }),
   };
 }

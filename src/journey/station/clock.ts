@@ -3,7 +3,8 @@ import { openCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { witnessedTimeMs } from '../../model/ledger/witnessed-time.ts';
 import type { Network } from '../../model/network.ts';
 import { trustIn } from '../../model/proven.ts';
-import { SKEW_MS } from '../../model/train.ts';
+import { SKEW_MS } from '../../model/skew.ts';
+import { countedBy, quorumRule } from '../../model/witnessing.ts';
 import type { SignedHead } from '../../ports/ledger.ts';
 import type { Station } from './stages.ts';
 
@@ -28,8 +29,8 @@ export function assertClock(station: Station, nowMs: number): void {
  * @returns null where there is no quorum, or too few have cosigned to tell
  */
 export function witnessedMs(network: Network, station: string, head: SignedHead): number | null {
-  const { witnessing } = network;
-  if (witnessing.quorum === 'none') return null;
+  const rule = quorumRule(network, station);
+  if (rule === null) return null;
   const { cosignatures } = openCheckpoint(head.text, trustIn(network, station, 'station'));
-  return witnessedTimeMs(cosignatures, witnessing.faulty);
+  return witnessedTimeMs(countedBy(rule, cosignatures), rule.faulty);
 }

@@ -4,12 +4,14 @@ import { encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
 import { asPhtError, type ErrorCode, type PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
+import { asOf, type Network } from '../../model/network.ts';
 import type { ExplanationPredicate, Outcome } from '../../model/receipt.ts';
 import { signStatement } from '../../model/statement.ts';
-import { recipientKeys, verifyWhenIssued } from '../../model/train.ts';
+import { type Manifest, recipientKeys, verifyWhenIssued } from '../../model/train.ts';
 import type { NewEntry } from '../../ports/ledger.ts';
 import type { Sealer, Signer } from '../../ports/signer.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import { tell } from './explain.ts';
 import { signReceipt } from './seal.ts';
 import type { Station } from './stages.ts';
 import { visitOf } from './visit.ts';
@@ -66,16 +68,6 @@ const OUTCOME_OF: Partial<Record<ErrorCode, Exclude<Outcome, 'released'>>> = {
   'config.missing': 'failed',
   internal: 'failed',
 };
-
-/** Troubles of the station's own: their words can hold its paths and settings, so the code alone is told. */
-const OWN_TROUBLE: ReadonlySet<ErrorCode> = new Set([
-  'internal',
-  'dataset.unreadable',
-  'config.invalid',
-  'config.missing',
-  'policy.missing',
-]);
-const OWN_TROUBLE_TEXT = 'something is wrong at the station itself; its admin can see what';
 
 /** The one exit that classifies every end of a hop which is not a release. */
 export function outcomeOf(code: ErrorCode): Exclude<Outcome, 'released'> {
@@ -139,16 +131,14 @@ async function explain(
   station: Station,
   { signer, sealer }: { signer: Signer; sealer: Sealer },
 ): Promise<Explanation | null> {
-  const keys = recipientsOf(hop, station);
-  if (keys === null) return null;
-  const full = station.explanations === 'full' && !OWN_TROUBLE.has(error.code);
+  const readers = readersOf(hop, station);
+  if (readers === null || readers.keys.length === 0) return null;
   const salt = randomBytes(16);
   const predicate: ExplanationPredicate = {
     ...visitOf(hop, station),
     outcome,
     code: error.code,
-    text: full ? error.message.slice(0, 2000) : OWN_TROUBLE.has(error.code) ? OWN_TROUBLE_TEXT : '',
-    reasons: full ? error.reasons.slice(0, 50).map((reason) => reason.slice(0, 500)) : [],
+    ...tell(error, station.explanations, readers.researcher),
     salt: salt.toString('hex'),
     issuedAtMs: station.clock.nowMs(),
   };
@@ -158,7 +148,7 @@ async function explain(
     predicate,
     signer,
   );
-  const jwe = await sealedOrNothing(encodeEnvelope(envelope), keys, hop, station, sealer);
+  const jwe = await sealedOrNothing(encodeEnvelope(envelope), readers.keys, hop, station, sealer);
   if (jwe === null) return null;
   return {
     jwe,
@@ -182,17 +172,34 @@ async function sealedOrNothing(
   }
 }
 
+type Readers = { keys: Parameters<Sealer['seal']>[1]; researcher: string };
+
+/**
+ * Recipients that are members now. What a researcher hears who is none any more is his alone: whoever he named as a
+ * recipient was to read results, and there are none.
+ */
+function standingReaders({ recipients, issuer, networkVersion }: Manifest, network: Network) {
+  const { members } = network;
+  if (members.get(issuer)?.role === 'researcher') {
+    const standing = recipients.filter(({ member }) => members.has(member));
+    return recipientKeys({ recipients: standing }, network);
+  }
+  const own = recipients.filter(({ member }) => member === issuer);
+  return recipientKeys({ recipients: own }, asOf(network, networkVersion));
+}
+
 /**
  * A manifest that does not verify, or is not the one that was ordered, names nobody to explain anything to. One that
  * has expired does: it is held against its own time.
  */
-function recipientsOf(hop: HopRecord, station: Station): Parameters<Sealer['seal']>[1] | null {
+function readersOf(hop: HopRecord, station: Station): Readers | null {
   try {
     const network = station.network();
     const envelope = parseEnvelope(hop.manifest, 'manifest');
     const manifest = verifyWhenIssued(envelope, network);
     if (manifest.digest !== hop.manifestDigest) return null;
-    return recipientKeys(manifest.predicate, network).map(({ jwk }) => jwk);
+    const readers = standingReaders(manifest.predicate, network);
+    return { keys: readers.map(({ jwk }) => jwk), researcher: manifest.predicate.issuer };
   } catch (thrown) {
     station.note('no explanation: the manifest does not verify', {
       hopId: hop.hopId,

@@ -6,8 +6,9 @@ import { canonicalJson } from '../../model/result/canonical.ts';
 import type { Manifest } from '../../model/train.ts';
 import type { Policy, PolicyAnswer, PolicyFacts } from '../../ports/policy.ts';
 import type { StationArchive } from '../../ports/station-archive.ts';
-import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import type { ClearanceStore, HopRecord, HopStore } from '../../ports/station-store.ts';
 import { currentCase, listsOf } from './case.ts';
+import { imageApprovedHere } from './image-history.ts';
 import { type Decided, type Inspected, type Station, stage } from './stages.ts';
 
 /**
@@ -16,13 +17,23 @@ import { type Decided, type Inspected, type Station, stage } from './stages.ts';
  */
 export function createDecide(
   station: Station,
-  ports: { hops: HopStore; policy: () => Policy; archive: Pick<StationArchive, 'keepPolicy'> },
+  ports: {
+    hops: HopStore;
+    policy: () => Policy;
+    archive: Pick<StationArchive, 'keepPolicy'>;
+    clearances: Pick<ClearanceStore, 'image' | 'statement'>;
+  },
 ): (inspected: Inspected) => Promise<Decided> {
   return async (inspected) => {
     const nowMs = station.clock.nowMs();
     const policy = ports.policy();
     const { manifest, order } = inspected;
-    const facts = factsOf({ manifest, dispatcher: order.predicate.issuer }, station, nowMs);
+    const { configDigest } = manifest.predicate.image;
+    const about = {
+      ...{ manifest, dispatcher: order.predicate.issuer },
+      imageApprovedHere: imageApprovedHere(configDigest, inspected.hop.hopId, station, ports.clearances),
+    };
+    const facts = factsOf(about, station, nowMs);
     const answer = policy.decide(facts);
     const { digest: caseDigest, disclosure } = currentCase(
       {
@@ -63,7 +74,8 @@ function record(
   if (
     hop.state !== 'inspected' &&
     hop.notes.caseDigest === caseDigest &&
-    hop.notes.verdict === answer.verdict
+    hop.notes.verdict === answer.verdict &&
+    (hop.notes.approvalsNeeded ?? 0) === answer.approvals
   )
     return hop;
   const about = [facts.researcher.id, ...facts.train.recipients];
@@ -79,7 +91,10 @@ function record(
   };
   return hops.move(hop, 'decided', {
     nowMs,
-    notes: { caseDigest, verdict: answer.verdict, reasons: answer.reasons },
+    notes: {
+      ...{ caseDigest, verdict: answer.verdict, reasons: answer.reasons },
+      ...{ approvalsNeeded: answer.approvals, approvals: [], clearances: [] },
+    },
     entries: [{ type: 'policy.decided', ...hopEntryHead(hop), body }],
   });
 }
@@ -91,14 +106,12 @@ export type AboutTrain = {
     predicate: Omit<Manifest, 'parameters' | 'nonce' | 'networkId' | 'networkVersion'>;
   };
   dispatcher: string;
+  imageApprovedHere: boolean;
 };
 
 /** The same facts for a train and for the question what would be said to it. */
-export function factsOf(
-  { manifest, dispatcher }: AboutTrain,
-  station: Station,
-  nowMs: number,
-): PolicyFacts {
+export function factsOf(about: AboutTrain, station: Station, nowMs: number): PolicyFacts {
+  const { manifest, dispatcher } = about;
   const { predicate } = manifest;
   const lists = listsOf(predicate, station);
   return {
@@ -115,7 +128,7 @@ export function factsOf(
       manifestDigest: manifest.digest,
       imageConfigDigest: predicate.image.configDigest,
       imageLists: lists.image,
-      imageApprovedHere: false,
+      imageApprovedHere: about.imageApprovedHere,
       title: predicate.title,
       purpose: predicate.purpose.text,
       duo: predicate.purpose.duo,

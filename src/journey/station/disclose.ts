@@ -102,8 +102,8 @@ function hopsOf(found: readonly Found[], archive: StationArchive): Disclosure['h
     for (const { name, commitment } of commitmentsIn(entry)) {
       hop.openings.push(openingOf({ index, name, commitment }, archive));
     }
-    if (entry.type === 'clearance.recorded')
-      hop.clearances.push(...clearanceOf(hop.openings, index, archive));
+    if (entry.type === 'clearance.recorded' || entry.type === 'clearance.standing')
+      hop.clearances.push(...clearancesOf(hop, index, archive));
   }
   return [...hops.values()];
 }
@@ -130,12 +130,23 @@ function openingOf(
   return { ...place, salt: Buffer.from(opening.salt).toString('hex'), value: opening.value };
 }
 
-/** The digest of a clearance stands in the entry as a commitment. */
-function clearanceOf(openings: readonly Opening[], index: number, archive: StationArchive): string[] {
+const CLEARANCE: ReadonlySet<string> = new Set([
+  'clearanceCommitment',
+  'secondClearanceCommitment',
+  'approvalCommitment',
+]);
+
+/** The digest of a clearance stands in the entry as a commitment; what several entries speak of is shown once. */
+function clearancesOf(
+  { openings, clearances }: Disclosure['hops'][number],
+  index: number,
+  archive: StationArchive,
+): string[] {
   return openings.flatMap((opening) => {
-    if (opening.index !== index || opening.name !== 'clearanceCommitment' || 'erased' in opening) return [];
+    if (opening.index !== index || !CLEARANCE.has(opening.name) || 'erased' in opening) return [];
     const envelope = archive.clearance(opening.value);
-    return envelope === null ? [] : [Buffer.from(envelope).toString('utf8')];
+    const text = envelope === null ? null : Buffer.from(envelope).toString('utf8');
+    return text === null || clearances.includes(text) ? [] : [text];
   });
 }
 

@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { makeNetwork } from '../../../test/fakes/network.ts';
+import type { Network } from '../../model/network.ts';
 import {
   aclGrants,
   judgeCertificate,
   judgeClock,
   judgeEngine,
+  judgeFreshness,
   judgeNetwork,
   judgeReadable,
+  networkProblem,
 } from './doctor.ts';
 
 const NOW = Date.UTC(2026, 5, 1, 12);
@@ -36,13 +39,11 @@ test('the network file: good, to be renewed soon, expired; and whether we are in
 
 test.each([
   [{}, 'ok'],
-  [{ notAfterMs: NOW + 29 * DAY_MS }, 'warn'],
-  [{ notAfterMs: NOW - 1 }, 'fail'],
-  [{ notBeforeMs: NOW + 6 * MINUTE_MS }, 'fail'],
+  [{ dueForRenewal: true }, 'warn'],
   [{ hasKey: false }, 'fail'],
 ])('a certificate with %j: %s', (facts, level) => {
-  const sound = { notBeforeMs: NOW - DAY_MS, notAfterMs: NOW + 60 * DAY_MS, hasKey: true };
-  expect(judgeCertificate({ ...sound, ...facts }, NOW)).toMatchObject({ level });
+  const sound = { notAfterMs: NOW + 60 * DAY_MS, dueForRenewal: false, hasKey: true };
+  expect(judgeCertificate({ ...sound, ...facts })).toMatchObject({ level });
 });
 
 test('the engine: failures fail, risks fail until they are accepted by name, proofs are named', () => {
@@ -94,5 +95,30 @@ describe('access lists, as acl(5) reads them', () => {
     ['nothing', '', false],
   ])('%s', (_name, text, grants) => {
     expect(aclGrants(text, 65534, 65534)).toBe(grants);
+  });
+});
+
+describe('freshness', () => {
+  const HOUR_MS = 3_600_000;
+  const network = {
+    version: 3,
+    expiresMs: NOW + 100 * HOUR_MS,
+    freshness: { version: 3, issuedAtMs: NOW, expiresMs: NOW + 48 * HOUR_MS },
+  } as Network;
+
+  test.each([
+    [NOW + 5 * HOUR_MS, { level: 'ok', text: '5 h old; stale on 2026-06-03 12:00 UTC' }],
+    [NOW + 24 * HOUR_MS, { level: 'warn' }],
+    [NOW + 48 * HOUR_MS, { level: 'fail', code: 'network.stale' }],
+    [NOW + 100 * HOUR_MS, { level: 'warn' }],
+  ])('at %i', (nowMs: number, finding: object) => {
+    expect(judgeFreshness(network, nowMs)).toMatchObject(finding);
+  });
+
+  test('says when the authority has issued a newer list, and what that stops', () => {
+    const behind = { ...network, freshness: { ...network.freshness, version: 4 } };
+    expect(judgeFreshness(behind, NOW)).toMatchObject({ level: 'fail', code: 'network.behind' });
+    expect(networkProblem(behind, NOW)).toContain('no new run and no release');
+    expect(networkProblem(network, NOW)).toBe('');
   });
 });

@@ -1,6 +1,6 @@
-import type { ErrorCode } from '../../model/error.ts';
-import type { Network } from '../../model/network.ts';
-import { SKEW_MS } from '../../model/train.ts';
+import { asPhtError, type ErrorCode } from '../../model/error.ts';
+import { assertFresh, type Network } from '../../model/network.ts';
+import { SKEW_MS } from '../../model/skew.ts';
 import type { EngineReport } from '../../ports/executor.ts';
 
 /** What a station's admin is told before a train is. Pure: facts in, findings out; times in milliseconds. */
@@ -12,9 +12,9 @@ export type Finding = { check: string; text: string } & (
   | { level: 'fail'; fix: string; code: ErrorCode }
 );
 
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 const NETWORK_WARN_MS = 7 * DAY_MS;
-const CERTIFICATE_WARN_MS = 30 * DAY_MS;
 
 export const ok = (check: string, text: string): Finding => ({ check, level: 'ok', text });
 export const warn = (check: string, text: string, fix: string): Finding => ({
@@ -32,6 +32,7 @@ export const fail = (check: string, code: ErrorCode, text: string, fix: string):
 });
 
 const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+const minuteOf = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
 
 /** @param highestMs the highest time that the station has on record, null before its first hop */
 export function judgeClock(nowMs: number, highestMs: number | null): Finding {
@@ -71,18 +72,51 @@ export function judgeNetwork(network: Network, member: string, nowMs: number): F
   ];
 }
 
-export function judgeCertificate(
-  certificate: { notBeforeMs: number; notAfterMs: number; hasKey: boolean },
-  nowMs: number,
-): Finding {
+/** How old the authority's word is that nothing newer is being withheld, and when it no longer counts. */
+export function judgeFreshness(network: Network, nowMs: number): Finding {
+  const { issuedAtMs, expiresMs } = network.freshness;
+  const fix =
+    'ask whether the authority still runs pht network freshen, and whether the dispatcher passes it on';
+  try {
+    assertFresh(network, nowMs);
+  } catch (thrown) {
+    const { code, message } = asPhtError(thrown);
+    // Said of the file itself already.
+    if (code === 'network.expired') return warn('freshness', message, fix);
+    return fail('freshness', code, `${message}; no new run and no release`, fix);
+  }
+  const hours = Math.max(0, Math.floor((nowMs - issuedAtMs) / HOUR_MS));
+  const text = `${hours} h old; stale on ${minuteOf(expiresMs)} UTC`;
+  const isLate = nowMs >= issuedAtMs + (expiresMs - issuedAtMs) / 2;
+  return isLate ? warn('freshness', `${text}; half of its life is over`, fix) : ok('freshness', text);
+}
+
+/** What keeps the network file from being acted upon, in words; empty while nothing does. */
+export function networkProblem(network: Network, nowMs: number): string {
+  try {
+    assertFresh(network, nowMs);
+    return '';
+  } catch (thrown) {
+    const { code, message } = asPhtError(thrown);
+    return `no new run and no release: ${message} [${code}]`;
+  }
+}
+
+/** @param certificate a sound one; `dueForRenewal` in the last third of its life */
+export function judgeCertificate(certificate: {
+  notAfterMs: number;
+  dueForRenewal: boolean;
+  hasKey: boolean;
+}): Finding {
   const until = dayOf(certificate.notAfterMs);
-  const renew = 'ask the network authority to admit this station again, then: pht network import FILE';
-  const wrong = (text: string): Finding => fail('certificate', 'forbidden', text, renew);
-  if (!certificate.hasKey) return wrong('it is for another key than keys/tls.jwk');
-  if (nowMs > certificate.notAfterMs) return wrong(`it expired on ${until}`);
-  if (nowMs < certificate.notBeforeMs - SKEW_MS) return wrong('it is not valid yet; or the clock is wrong');
-  if (certificate.notAfterMs - nowMs < CERTIFICATE_WARN_MS)
-    return warn('certificate', `expires on ${until}`, renew);
+  if (!certificate.hasKey) {
+    const fix = 'restore the folder keys from a backup, mode 0700';
+    return fail('certificate', 'certificate.invalid', 'it is for another key than keys/tls.jwk', fix);
+  }
+  if (certificate.dueForRenewal) {
+    const fix = 'ask whether the authority still runs pht network freshen; then: pht network import FILE';
+    return warn('certificate', `expires on ${until} and was not renewed yet`, fix);
+  }
   return ok('certificate', `good until ${until}, and for the key in keys/tls.jwk`);
 }
 

@@ -2,9 +2,11 @@ import { asPhtError, type ErrorCode, PhtError } from '../../model/error.ts';
 import type { Reply, VerifiedInquiry } from '../../model/inquiry.ts';
 import type { Datasets } from '../../ports/datasets.ts';
 import type { Executor } from '../../ports/executor.ts';
-import type { Policy, PolicyFacts } from '../../ports/policy.ts';
+import type { Policy, PolicyAnswer, PolicyFacts } from '../../ports/policy.ts';
+import type { ClearanceStore } from '../../ports/station-store.ts';
 import type { WitnessStore } from '../../ports/witness.ts';
 import { factsOf } from './decide.ts';
+import { imageApprovedHere } from './image-history.ts';
 import { assertFits } from './inspect.ts';
 import { assertSandbox } from './load.ts';
 import { assertTrusted } from './order-proof.ts';
@@ -15,15 +17,16 @@ export type ForeseePorts = {
   policy: () => Policy;
   executor: Pick<Executor, 'probe'>;
   witness: Pick<WitnessStore, 'unresolved'>;
+  clearances: Pick<ClearanceStore, 'image' | 'statement'>;
   /** Whom this station's track goes to: it would issue the order. */
   dispatcher: string;
 };
 
-/** `facts` and `policy` as far as it came to them. */
-export type Foreseen = Pick<
-  Reply,
-  'dataset' | 'verdict' | 'code' | 'approvals' | 'reasons' | 'engineReady'
-> & { facts: PolicyFacts | null; policy: Policy | null };
+type Answer = Pick<Reply, 'verdict' | 'code' | 'approvals'> & { message: string; reasons: readonly string[] };
+
+/** `message` and `reasons` as a refusal has them, before it is weighed what of them is told; the last two as far as it came to them. */
+export type Foreseen = Answer &
+  Pick<Reply, 'dataset' | 'engineReady'> & { facts: PolicyFacts | null; policy: Policy | null };
 
 /** What says no to this train; anything else that is thrown is a trouble of the station's own. */
 const DENIES: ReadonlySet<ErrorCode> = new Set([
@@ -34,6 +37,8 @@ const DENIES: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 const ENGINE_MS_MAX = 5_000;
+/** An inquiry is none, so no hop is left out. */
+const NO_HOP = '';
 
 /**
  * What a train would meet here now, step by step as `inspect` and `decide` have it. Of a dataset its public description
@@ -58,28 +63,28 @@ export async function foresee(
     }
     const policy = ports.policy();
     seen.policy = policy;
-    const manifest = { digest: inquiry.subject, predicate: { ...train, issuer } };
-    const facts = factsOf({ manifest, dispatcher: ports.dispatcher }, station, nowMs);
+    const about = {
+      manifest: { digest: inquiry.subject, predicate: { ...train, issuer } },
+      dispatcher: ports.dispatcher,
+      imageApprovedHere: imageApprovedHere(train.image.configDigest, NO_HOP, station, ports.clearances),
+    };
+    const facts = factsOf(about, station, nowMs);
     seen.facts = facts;
     return { ...seen, engineReady, ...wordOf(policy.decide(facts)) };
   } catch (thrown) {
-    const { code, message } = asPhtError(thrown);
+    const { code, message, reasons } = asPhtError(thrown);
     const denies = DENIES.has(code);
     if (!denies) station.note('what a train would meet here cannot be said', { code });
-    const reasons = denies ? [message] : [];
-    return { ...seen, engineReady, verdict: denies ? 'deny' : 'error', code, approvals: 0, reasons };
+    const verdict = denies ? 'deny' : 'error';
+    return { ...seen, engineReady, verdict, code, approvals: 0, message, reasons };
   }
 }
 
-function wordOf({
-  verdict,
-  approvals,
-  reasons,
-  error,
-}: ReturnType<Policy['decide']>): Pick<Foreseen, 'verdict' | 'code' | 'approvals' | 'reasons'> {
-  if (error) return { verdict: 'error', code: 'policy.error', approvals: 0, reasons };
-  if (verdict === 'deny') return { verdict, code: 'policy.denied', approvals: 0, reasons };
-  return { verdict, code: null, approvals, reasons };
+function wordOf({ verdict, approvals, reasons, error }: PolicyAnswer): Answer {
+  const message = "this station's policy does not permit the train";
+  if (error) return { verdict: 'error', code: 'policy.error', approvals: 0, message, reasons };
+  if (verdict === 'deny') return { verdict, code: 'policy.denied', approvals: 0, message, reasons };
+  return { verdict, code: null, approvals, message: '', reasons };
 }
 
 async function describedHere(

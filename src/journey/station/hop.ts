@@ -49,6 +49,7 @@ export async function visit(
     const decided = await steps.decide(inspected);
     signal.throwIfAborted();
     const cleared = await steps.clear(decided);
+    signal.throwIfAborted();
     if (cleared === null) return { is: 'waiting' };
     const hop = await ports.whenFree(signal, async () => {
       const loaded = await steps.load(cleared, signal);

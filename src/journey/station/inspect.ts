@@ -1,7 +1,7 @@
 import { parseEnvelope } from '../../model/dsse.ts';
-import { PhtError } from '../../model/error.ts';
+import { asPhtError, PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
-import { assertCurrent } from '../../model/network.ts';
+import { assertFresh, type Network } from '../../model/network.ts';
 import { assertTimely, verifyOrder } from '../../model/order.ts';
 import { type Limits, type Manifest, recipientKeys, verifyManifest } from '../../model/train.ts';
 import type { Datasets } from '../../ports/datasets.ts';
@@ -11,45 +11,68 @@ import { assertClock } from './clock.ts';
 import { assertTrusted } from './order-proof.ts';
 import { type Inspected, type Station, stage } from './stages.ts';
 
+export type InspectPorts = {
+  hops: HopStore;
+  datasets: Datasets;
+  witness: Pick<WitnessStore, 'unresolved'>;
+  /** Something names a later version of the network than the one that is here. */
+  behind?: () => void;
+};
+
 /**
  * Trusts nobody: the order, the manifest and who signed them are verified against the pinned network from the bytes on
  * disk, each time anew.
  */
-export function createInspect(
-  station: Station,
-  ports: { hops: HopStore; datasets: Datasets; witness: Pick<WitnessStore, 'unresolved'> },
-): (hop: HopRecord) => Promise<Inspected> {
+export function createInspect(station: Station, ports: InspectPorts): (hop: HopRecord) => Promise<Inspected> {
   return async (hop) => {
-    const nowMs = station.clock.nowMs();
-    const network = station.network();
-    assertClock(station, nowMs);
-    assertCurrent(network, nowMs);
-    const order = verifyOrder(parseEnvelope(hop.order, 'order'), network, station.id);
-    assertTrusted(order.predicate.issuer, ports.witness);
-    // What was cleared in time is held to its own deadline instead, for as long as that clearance holds.
-    if (hop.state !== 'cleared' && hop.held === null) assertTimely(order.predicate, nowMs);
-    assertNoRival(hop, ports.hops);
-    const manifest = verifyManifest(parseEnvelope(hop.manifest, 'manifest'), network, nowMs);
-    if (manifest.digest !== order.subject) {
-      throw new PhtError(
-        'order.invalid',
-        'the order speaks of another manifest than the one that came with it',
-      );
+    try {
+      return await inspected(hop, station, ports);
+    } catch (thrown) {
+      if (asPhtError(thrown).code === 'network.behind') ports.behind?.();
+      throw thrown;
     }
-    assertFits(manifest.predicate, station);
-    recipientKeys(manifest.predicate, network);
-    const dataset = await ports.datasets.open(manifest.predicate.dataset);
-    if (hop.state !== 'received') return stage<Inspected>({ hop, order, manifest, dataset });
-    const { title, issuer } = manifest.predicate;
-    const moved = ports.hops.move(hop, 'inspected', {
-      nowMs,
-      notes: { title, researcher: issuer, dataset: manifest.predicate.dataset },
-      entries: [
-        { type: 'manifest.verified', ...hopEntryHead(hop), body: { networkVersion: network.version } },
-      ],
-    });
-    return stage<Inspected>({ hop: moved, order, manifest, dataset });
   };
+}
+
+async function inspected(hop: HopRecord, station: Station, ports: InspectPorts): Promise<Inspected> {
+  const nowMs = station.clock.nowMs();
+  const network = station.network();
+  assertClock(station, nowMs);
+  const order = verifyOrder(parseEnvelope(hop.order, 'order'), network, station.id);
+  assertTrusted(order.predicate.issuer, ports.witness);
+  // What was cleared in time is held to its own deadline instead, for as long as that clearance holds.
+  if (hop.state !== 'cleared' && hop.held === null) assertTimely(order.predicate, nowMs);
+  // Only now: an order that expired meanwhile ends its hop, however old the network file is.
+  assertFresh(network, nowMs);
+  assertNoRival(hop, ports.hops);
+  const manifest = verifyManifest(parseEnvelope(hop.manifest, 'manifest'), network, nowMs);
+  if (manifest.digest !== order.subject) {
+    throw new PhtError(
+      'order.invalid',
+      'the order speaks of another manifest than the one that came with it',
+    );
+  }
+  assertFits(manifest.predicate, station);
+  recipientKeys(manifest.predicate, network);
+  const dataset = await ports.datasets.open(manifest.predicate.dataset);
+  if (hop.state !== 'received') return stage<Inspected>({ hop, order, manifest, dataset });
+  const { title, issuer, image } = manifest.predicate;
+  const moved = ports.hops.move(hop, 'inspected', {
+    nowMs,
+    notes: {
+      ...{ title, researcher: issuer, dataset: manifest.predicate.dataset },
+      image: image.configDigest,
+    },
+    // A list that came meanwhile is on record already: what is verified under it comes after it.
+    guard: () => assertSameList(network, station),
+    entries: [{ type: 'manifest.verified', ...hopEntryHead(hop), body: { networkVersion: network.version } }],
+  });
+  return stage<Inspected>({ hop: moved, order, manifest, dataset });
+}
+
+function assertSameList({ digest }: Network, station: Station): void {
+  if (station.network().digest === digest) return;
+  throw new PhtError('conflict', 'there is a newer network file; the train is looked at again');
 }
 
 /** Release is unique on (manifest, step, round), whatever attempt or epoch the dispatcher mints (protocol, section 2). */

@@ -16,13 +16,20 @@ import type { Station } from './stages.ts';
 const MANIFEST_BYTES_MAX = 1024 * 1024;
 
 /**
- * Takes orders on. What is no authentic order of this network for this station, or stands in no ledger, is counted and gets no receipt; an
- * authentic one is on disk, and in the ledger, before anything else happens, and ends in a receipt whatever comes.
+ * Takes orders on. What is no authentic order of this network for this station, or stands in no ledger, is counted and
+ * gets no receipt; an authentic one is on disk, and in the ledger, before anything else happens, and ends in a receipt
+ * whatever comes. One that names a later version of the network is neither, until that version is here.
  */
 export function acceptOrder(
   pulled: { order: Uint8Array; manifest: Uint8Array; proof: Uint8Array },
   station: Station,
-  ports: { hops: HopStore; rejects: Rejects; witness: Pick<WitnessStore, 'noteHead' | 'unresolved'> },
+  ports: {
+    hops: HopStore;
+    rejects: Rejects;
+    witness: Pick<WitnessStore, 'noteHead' | 'unresolved'>;
+    /** It names a later version of the network than the one that is here. */
+    behind?: () => void;
+  },
 ): { hopId: string; isNew: boolean } | null {
   const nowMs = station.clock.nowMs();
   let order: VerifiedOrder;
@@ -33,6 +40,11 @@ export function acceptOrder(
     assertReceiptKept(ports.hops.find(order.hopId));
   } catch (thrown) {
     const { code } = asPhtError(thrown);
+    if (code === 'network.behind') {
+      // Nothing is known against it: the dispatcher keeps it, and offers it again.
+      ports.behind?.();
+      return null;
+    }
     station.note('an order was not taken on', { code, orderDigest: digestOf(pulled.order) });
     ports.rejects.count(code);
     return null;

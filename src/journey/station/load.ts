@@ -8,9 +8,8 @@ import type { BlobSource } from '../../ports/spool.ts';
 import type { HopStore } from '../../ports/station-store.ts';
 import type { Leases } from '../../ports/track.ts';
 import { beforeDeadline } from './deadline.ts';
+import { configBytes } from './image-config.ts';
 import { type Cleared, type Loaded, type Station, stage } from './stages.ts';
-
-const CONFIG_BYTES_MAX = 1024 * 1024;
 
 /** @throws PhtError `image.unsafe` for a layer that could write outside its root, make devices, or burst */
 export type CheckLayer = (chunks: AsyncIterable<Uint8Array>) => Promise<unknown>;
@@ -87,14 +86,17 @@ async function intoEngine(
   const { trainId } = cleared.hop;
   const { image } = cleared.decided.inspected.manifest.predicate;
   await ports.blobs.fetch(trainId, image.configDigest, image.configBytes, signal);
-  const config = await bytesOf(ports.depot, image.configDigest);
+  const config = await configBytes(ports.depot, image.configDigest);
   const { entrypoint, workingDir, env } = verifyImageConfig(config, image);
   const loaded = await ports.executor.load(sourceOf(image, config, trainId, ports, signal));
   return { loaded, start: { entrypoint, workingDir, env } };
 }
 
 /** Promise 9: what was not proved by effect on this engine, or is known to be weak and not accepted, runs no train. */
-async function assertSandbox(executor: Executor, accepted: readonly string[]): Promise<void> {
+export async function assertSandbox(
+  executor: Pick<Executor, 'probe'>,
+  accepted: readonly string[],
+): Promise<void> {
   const report = await executor.probe();
   const failure = report.failures[0] ?? report.risks.find(({ id }) => !accepted.includes(id));
   if (failure === undefined) return;
@@ -124,15 +126,4 @@ function sourceOf(
       return depot.read(diffId, 0);
     },
   };
-}
-
-async function bytesOf(depot: Depot, digest: string): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of depot.read(digest, 0)) {
-    length += chunk.byteLength;
-    if (length > CONFIG_BYTES_MAX) throw new PhtError('image.mismatch', 'the image config is too large');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

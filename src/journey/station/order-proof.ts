@@ -25,7 +25,7 @@ export function quoteOf(
   const trust = trustIn(network, dispatcher, 'dispatcher');
   // Whatever else the proof shows: its dispatcher has signed the head in it, and evidence stays.
   const { opened, note } = openEntryProof(bytes, trust);
-  for (const key of trust.logKeys) {
+  for (const key of opened.signedBy) {
     const head = { ...opened.checkpoint, note: onlySignedBy(note, key) };
     witness.noteHead(dispatcher, trust.origin, head, nowMs);
   }

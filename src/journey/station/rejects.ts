@@ -7,13 +7,13 @@ const ENTRIES_PER_WINDOW_MAX = 60;
 
 /** Counts what is not taken on: orders, unless said otherwise. */
 export type Rejects = { count(code: ErrorCode, what?: Refused): void };
-type Refused = 'order' | 'inquiry';
+type Refused = 'order' | 'inquiry' | 'clearance' | 'withdrawal' | 'network';
 
 /**
  * Each reject is an entry of its own until there are too many in one minute; the rest of that minute is counted together
  * by code, so that a dispatcher cannot fill a station's disk with its ledger.
  */
-export function createRejects(station: Station, log: StationLog): Rejects {
+export function createRejects(station: Station, log: Pick<StationLog, 'append'>): Rejects {
   let window = { sinceMs: 0, entries: 0 };
   let held = new Map<string, { code: ErrorCode; what: Refused; count: number }>();
 

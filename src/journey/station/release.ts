@@ -1,17 +1,20 @@
 import { PhtError } from '../../model/error.ts';
+import { assertFresh } from '../../model/network.ts';
 import type { Policy } from '../../ports/policy.ts';
 import type { Signer } from '../../ports/signer.ts';
-import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import type { ClearanceStore, HopRecord, HopStore } from '../../ports/station-store.ts';
 import type { Witnessing } from '../../ports/witnessing.ts';
 import { assertClock } from './clock.ts';
 import { assertSameCase, sealReleased } from './seal.ts';
 import type { Inspected, Station } from './stages.ts';
+import { assertNotWithdrawn, assertStands } from './stands.ts';
 
 export type ReleasePorts = {
   hops: HopStore;
   signer: Signer;
   policy: () => Policy;
   witnessing: Witnessing;
+  clearances: Pick<ClearanceStore, 'statement'>;
   inspect: (hop: HopRecord) => Promise<Inspected>;
 };
 
@@ -27,6 +30,7 @@ export function createRelease(
     if (hop.held === null) throw new PhtError('internal', 'this hop holds nothing for the witnesses');
     const { jwe, ledgerSize } = hop.held;
     assertInTime(hop, station);
+    assertNotWithdrawn(hop, ports.clearances);
     await ports.witnessing.covered(ledgerSize, signal);
     assertInTime(hop, station);
     const inspected = await ports.inspect(hop);
@@ -37,8 +41,10 @@ export function createRelease(
         entries: [],
         guard: () => {
           assertClock(station, station.clock.nowMs());
+          assertFresh(station.network(), station.clock.nowMs());
           assertInTime(hop, station);
           assertSameCase(inspected, hop.notes.caseDigest, station, ports.policy());
+          assertStands(hop, inspected.manifest.predicate.issuer, station, ports.clearances, false);
         },
       },
       station,

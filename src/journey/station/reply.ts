@@ -1,6 +1,6 @@
 import type { TrackService } from '../../gen/pht/v1/tracks_pb.ts';
 import { encodeEnvelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
-import { asPhtError, type ErrorCode, PhtError } from '../../model/error.ts';
+import { asPhtError, PhtError } from '../../model/error.ts';
 import { type Digest, digestOf } from '../../model/id.ts';
 import { INQUIRY_BYTES_MAX, type Reply, type VerifiedInquiry, verifyInquiry } from '../../model/inquiry.ts';
 import { assertFresh } from '../../model/network.ts';
@@ -13,7 +13,8 @@ import type { StationArchive } from '../../ports/station-archive.ts';
 import type { StationLog } from '../../ports/station-store.ts';
 import type { Client } from '../../ports/wire.ts';
 import { assertClock } from './clock.ts';
-import { type ForeseePorts, type Foreseen, foresee } from './foresee.ts';
+import { tell } from './explain.ts';
+import { type Foreseen, type ForeseePorts, foresee } from './foresee.ts';
 import { NO_HOP } from './forget.ts';
 import type { Rejects } from './rejects.ts';
 import type { Station } from './stages.ts';
@@ -138,18 +139,22 @@ function createGate(
 /** Signed, sealed, on record, and only then out of here. */
 async function sealed(
   { predicate, digest }: VerifiedInquiry,
-  { facts, policy, ...answer }: Foreseen,
+  { facts, policy, message, reasons, ...answer }: Foreseen,
   station: Station,
   ports: ReplyPorts,
 ): Promise<Uint8Array> {
   const network = station.network();
   const nowMs = station.clock.nowMs();
+  // A policy's word is told alike, whatever it is.
+  const said = { code: answer.code ?? 'policy.denied', message, reasons };
+  const told = tell(said, station.explanations, predicate.issuer);
   const reply: Reply = {
     networkId: network.id,
     networkVersion: network.version,
     issuer: station.id,
     ...answer,
-    reasons: told(answer.reasons, answer.code, station),
+    text: answer.code === null ? '' : told.text,
+    reasons: told.reasons,
     issuedAtMs: nowMs,
   };
   const { envelope } = signStatement('reply', { name: 'inquiry', digest }, reply, ports.signer);
@@ -167,10 +172,4 @@ async function sealed(
   const size = ports.log.append([{ type: 'inquiry.answered', ...NO_HOP, body }], nowMs);
   await ports.ledger.covered(size);
   return jwe;
-}
-
-/** As with a refusal: the station's configuration decides how much leaves, and its own troubles stay its own. */
-function told(reasons: readonly string[], code: ErrorCode | null, { explanations }: Station): string[] {
-  if (explanations !== 'full' || code === 'internal') return [];
-  return reasons.slice(0, 50).map((reason) => reason.slice(0, 500));
 }

@@ -29,10 +29,19 @@ type Hop = {
 };
 
 /** What the station did since, and nothing here can bring back. */
-const TOLD = ['salts.erased', 'trust.decided', 'witness.conflict'] as const satisfies readonly EntryType[];
+const TOLD = [
+  'salts.erased',
+  'trust.decided',
+  'witness.conflict',
+  'clearance.standing',
+  'clearance.withdrawn',
+] as const satisfies readonly EntryType[];
 export type Told = Record<(typeof TOLD)[number], number>;
 
-export type Account = Pick<Restoration, 'ended' | 'startOver' | 'releases' | 'runs' | 'highestMs'> & {
+export type Account = Pick<
+  Restoration,
+  'ended' | 'startOver' | 'releases' | 'runs' | 'voided' | 'highestMs'
+> & {
   /** Takes back on record each release that never left. */
   withdrawals: NewEntry[];
   told: Told;
@@ -54,7 +63,7 @@ export type Accounting = {
 export function createAccounting(): Accounting {
   const hops = new Map<string, Hop>();
   const runs: SpentRun[] = [];
-  const told: Told = { 'salts.erased': 0, 'trust.decided': 0, 'witness.conflict': 0 };
+  const told = Object.fromEntries(TOLD.map((type) => [type, 0])) as Told;
   let highestMs = 0;
 
   const take: Accounting['take'] = (entry, since) => {
@@ -85,7 +94,14 @@ export function createAccounting(): Accounting {
     return true;
   };
 
-  return { take, carries, close: () => ({ ...closed([...hops.values()]), runs, highestMs, told }) };
+  return {
+    take,
+    carries,
+    close: () => ({
+      ...closed([...hops.values()]),
+      ...{ runs, voided: told['clearance.withdrawn'] > 0, highestMs, told },
+    }),
+  };
 }
 
 function closed(hops: readonly Hop[]): Pick<Account, 'ended' | 'startOver' | 'releases' | 'withdrawals'> {
@@ -143,9 +159,9 @@ function follow(hop: Hop, { type, ts, body, prev }: LedgerEntry, since: boolean)
 }
 
 function runOf({ hopId, manifestDigest }: HopHead, { type, body }: LedgerEntry): SpentRun | null {
-  const { by, caseDigest } = body;
+  const { by, caseDigest, standing } = body;
   if (type !== 'clearance.recorded' || by !== 'person' || typeof caseDigest !== 'string') return null;
-  return { hopId, manifestDigest, caseDigest };
+  return { hopId, manifestDigest, caseDigest, standing: standing === true };
 }
 
 function endedHop({ head, ordered, receipt }: Hop): EndedHop {

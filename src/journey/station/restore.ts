@@ -1,15 +1,15 @@
 import { PhtError } from '../../model/error.ts';
-import { openCheckpoint } from '../../model/ledger/checkpoint.ts';
+import { type CheckpointTrust, openCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { decodeEntry } from '../../model/ledger/entry.ts';
 import { EMPTY_ROOT } from '../../model/ledger/merkle.ts';
 import { formatNote, parseNote } from '../../model/ledger/note.ts';
-import { ledgerOrigin, logKey } from '../../model/ledger/origin.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
 import type { Network } from '../../model/network.ts';
+import { ownLogKeys } from '../../model/past-keys.ts';
 import type { Ed25519PublicJwk } from '../../model/schema.ts';
-import { SKEW_MS } from '../../model/train.ts';
-import { witnessPolicy } from '../../model/witnessing.ts';
+import { SKEW_MS } from '../../model/skew.ts';
+import { countedBy, keysOfRule, type QuorumRule, quorumRule } from '../../model/witnessing.ts';
 import type { LedgerRows, NewEntry, SignedHead } from '../../ports/ledger.ts';
 import type { LogSource } from '../../ports/log-source.ts';
 import type { Restoration } from '../../ports/station-restore.ts';
@@ -57,10 +57,10 @@ export type Prepared = { restoration: Restoration; from: number; to: number; sin
  */
 export async function prepareRestoration(options: RestoreOptions): Promise<Prepared | null> {
   const { member, network, publicJwk, rows } = options;
-  const key = logKey(ledgerOrigin(network.id, member), publicJwk);
-  const { own, inFiles } = localHeads(options, key);
+  const keys = ownLogKeys(network, member, publicJwk);
+  const { own, inFiles } = localHeads(options, keys);
   const signed = own.size;
-  const mirrored = await mirroredHead(options, key);
+  const mirrored = await mirroredHead(options, keys);
   const size = mirrored?.size ?? 0;
   // In this order they are judged: nobody is blamed for what this home or the mirror has altered.
   const heads = [own, ...(mirrored === null ? [] : [mirrored]), ...inFiles, ...(await options.seen())];
@@ -77,44 +77,43 @@ export async function prepareRestoration(options: RestoreOptions): Promise<Prepa
   const fetched = await fetchEntries(options, walk, { from: signed, to: size });
   for (const head of heads) walk.assertSo(head);
   if (mirrored === null || size === signed) return null;
-  return planned({ ...options, key }, { accounting, fetched, signed, mirrored });
+  return planned({ ...options, keys }, { accounting, fetched, signed, mirrored });
 }
 
 /** What this home itself has signed: by its store, and by its files, which may be younger. */
 function localHeads(
   { rows, inFolder }: RestoreOptions,
-  key: NoteKey,
+  keys: readonly NoteKey[],
 ): { own: SeenHead; inFiles: SeenHead[] } {
   const saved = rows.checkpoint();
-  const own = saved === null ? { by: OWN, size: 0, root: EMPTY_ROOT } : opened(OWN, saved.text, key);
-  if (own.size <= rows.size()) return { own, inFiles: inFolder === null ? [] : legible(inFolder, key) };
+  const own = saved === null ? { by: OWN, size: 0, root: EMPTY_ROOT } : opened(OWN, saved.text, keys);
+  if (own.size <= rows.size()) return { own, inFiles: inFolder === null ? [] : legible(inFolder, keys) };
   throw inconsistent('the store lacks entries that were signed', 'restore another backup of this home first');
 }
 
 /** A file that nobody could verify shows nothing; the ledger replaces it. */
-function legible(text: Uint8Array, key: NoteKey): SeenHead[] {
+function legible(text: Uint8Array, keys: readonly NoteKey[]): SeenHead[] {
   try {
-    return [opened('the folder of ledger files', text, key)];
+    return [opened('the folder of ledger files', text, keys)];
   } catch (thrown) {
     if (thrown instanceof PhtError) return [];
     throw thrown;
   }
 }
 
-function opened(by: string, text: Uint8Array, key: NoteKey): SeenHead {
-  const { size, root } = openCheckpoint(text, {
-    origin: key.name,
-    logKeys: [key],
-    witnessKeys: [],
-  }).checkpoint;
+function opened(by: string, text: Uint8Array, keys: readonly NoteKey[]): SeenHead {
+  const { size, root } = openCheckpoint(text, trusting(keys)).checkpoint;
   return { by, size, root };
 }
 
 type MirroredHead = SeenHead & { text: Uint8Array };
 
-async function mirroredHead({ mirror, member }: RestoreOptions, key: NoteKey): Promise<MirroredHead | null> {
+async function mirroredHead(
+  { mirror, member }: RestoreOptions,
+  keys: readonly NoteKey[],
+): Promise<MirroredHead | null> {
   const text = await mirror.checkpoint(member);
-  return text === null ? null : { ...opened(MIRROR, text, key), text };
+  return text === null ? null : { ...opened(MIRROR, text, keys), text };
 }
 
 function assertNobodyAhead(heads: readonly SeenHead[], size: number, signed: number): void {
@@ -140,7 +139,7 @@ type Found = {
 };
 
 function planned(
-  { rows, network, member, key, nowMs }: RestoreOptions & { key: NoteKey },
+  { rows, network, member, keys, nowMs }: RestoreOptions & { keys: readonly NoteKey[] },
   { accounting, fetched, signed, mirrored }: Found,
 ): Prepared {
   const unsigned = rows.read(signed, rows.size());
@@ -163,7 +162,7 @@ function planned(
     base: { rows: rows.size(), signed },
     keep: from,
     rows: fetched.slice(same).map(({ bytes }) => bytes),
-    ...headsToKeep(mirrored, key, witnessPolicy(network, member)),
+    ...headsToKeep(mirrored, keys, quorumRule(network, member)),
     carried,
     entries: [...withdrawals, restored],
     nowMs,
@@ -171,14 +170,19 @@ function planned(
   return { restoration, from, to: mirrored.size, since: told };
 }
 
+/** An earlier key of this ledger is as much its own as the one at hand. */
+function trusting(keys: readonly NoteKey[], witnessKeys: readonly NoteKey[] = []): CheckpointTrust {
+  return { origin: keys[0]?.name ?? '', logKeys: keys, witnessKeys };
+}
+
 /** Only lines of known keys: whoever holds the mirror could add any others. */
 function headsToKeep(
   { size, text }: MirroredHead,
-  key: NoteKey,
-  policy: ReturnType<typeof witnessPolicy>,
+  own: readonly NoteKey[],
+  rule: QuorumRule | null,
 ): { head: SignedHead; published: SignedHead | null } {
-  const witnessKeys = policy?.witnesses.map((witness) => witness.key) ?? [];
-  const { cosignatures } = openCheckpoint(text, { origin: key.name, logKeys: [key], witnessKeys });
+  const trust = trusting(own, keysOfRule(rule));
+  const { cosignatures, signedBy } = openCheckpoint(text, trust);
   const note = parseNote(text);
   const withLinesOf = (keys: readonly NoteKey[]): SignedHead => {
     const signatures = keys.flatMap(({ name, keyId }) => {
@@ -186,9 +190,9 @@ function headsToKeep(
     });
     return { size, text: Buffer.from(formatNote({ text: note.text, signatures })) };
   };
-  const seen = cosignatures.length >= (policy?.quorum ?? 0);
+  const seen = rule === null || countedBy(rule, cosignatures).length >= rule.quorum;
   return {
-    head: withLinesOf([key]),
-    published: seen ? withLinesOf([key, ...cosignatures.map((cosignature) => cosignature.key)]) : null,
+    head: withLinesOf(signedBy),
+    published: seen ? withLinesOf([...signedBy, ...cosignatures.map(({ key }) => key)]) : null,
   };
 }

@@ -24,8 +24,10 @@ export function createRun(
   return async (loaded, signal) => {
     const { cleared } = loaded;
     const { dataset } = cleared.decided.inspected;
+    const nowMs = station.clock.nowMs();
     const running = ports.hops.move(loaded.hop, 'running', {
-      nowMs: station.clock.nowMs(),
+      nowMs,
+      notes: { startedAtMs: loaded.hop.notes.startedAtMs ?? nowMs },
       entries: [{ type: 'run.started', ...hopEntryHead(loaded.hop), body: { runAs: station.runAs } }],
       progress: 'running',
     });

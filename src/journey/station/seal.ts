@@ -3,7 +3,7 @@ import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
 import type { JsonValue } from '../../model/json.ts';
-import { assertCurrent } from '../../model/network.ts';
+import { assertFresh } from '../../model/network.ts';
 import type { Receipt } from '../../model/receipt.ts';
 import { disclosureDigest } from '../../model/result/settings.ts';
 import { signStatement } from '../../model/statement.ts';
@@ -12,13 +12,20 @@ import { witnessPolicy } from '../../model/witnessing.ts';
 import type { NewEntry } from '../../ports/ledger.ts';
 import type { Policy } from '../../ports/policy.ts';
 import type { Sealer, Signer } from '../../ports/signer.ts';
-import type { HopRecord, HopStore } from '../../ports/station-store.ts';
+import type { ClearanceStore, HopRecord, HopStore } from '../../ports/station-store.ts';
 import { currentCase } from './case.ts';
 import { assertClock } from './clock.ts';
 import type { Inspected, Screened, Station } from './stages.ts';
+import { assertStands } from './stands.ts';
 import { visitOf } from './visit.ts';
 
-export type SealPorts = { hops: HopStore; signer: Signer; sealer: Sealer; policy: () => Policy };
+export type SealPorts = {
+  hops: HopStore;
+  signer: Signer;
+  sealer: Sealer;
+  policy: () => Policy;
+  clearances: Pick<ClearanceStore, 'statement'>;
+};
 
 /**
  * The station's signed result inside a JWE for the manifest's recipients, and the entry that releases it. The transaction
@@ -53,6 +60,7 @@ export function createSeal(station: Station, ports: SealPorts): (screened: Scree
       nowMs: station.clock.nowMs(),
       notes: { heldUntilMs: cleared.decided.inspected.order.predicate.expiresMs },
       entries: [released],
+      progress: 'awaiting-witness',
       hold: jwe,
       guard,
     });
@@ -93,15 +101,16 @@ function resultOf(screened: Screened, station: Station, recipients: string[], no
   };
 }
 
-function assertStillCleared({ cleared }: Screened, station: Station, ports: SealPorts): void {
+function assertStillCleared({ hop, cleared }: Screened, station: Station, ports: SealPorts): void {
   const nowMs = station.clock.nowMs();
   assertClock(station, nowMs);
-  assertCurrent(station.network(), nowMs);
+  assertFresh(station.network(), nowMs);
   if (nowMs >= cleared.deadlineAtMs) {
     throw new PhtError('deadline.passed', "the order's deadline passed before the result could be released");
   }
   const { inspected, caseDigest } = cleared.decided;
   assertSameCase(inspected, caseDigest, station, ports.policy());
+  assertStands(hop, inspected.manifest.predicate.issuer, station, ports.clearances, false);
 }
 
 /**

@@ -2,6 +2,7 @@ import type { Digest } from '../../model/id.ts';
 import type { StationLists } from '../../model/lists.ts';
 import type { Network } from '../../model/network.ts';
 import type { VerifiedOrder } from '../../model/order.ts';
+import type { ExplanationLevel } from '../../model/refusal.ts';
 import type { DisclosureSettings } from '../../model/result/settings.ts';
 import type { Limits, VerifiedManifest } from '../../model/train.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -79,7 +80,7 @@ export type Station = {
   /** Ids of known weaknesses of the engine that this station's admin runs with. */
   readonly acceptEngineRisks: readonly string[];
   readonly blobCacheBytesMax: number;
-  readonly explanations: 'full' | 'code';
+  readonly explanations: ExplanationLevel;
   disclosure(): DisclosureSettings;
   /** This station's own lists of researchers and images, which its policy may speak of. */
   lists(): StationLists;

@@ -1,9 +1,10 @@
-import { asPhtError, PhtError } from '../../model/error.ts';
+import { asPhtError, type PhtError } from '../../model/error.ts';
 import { isSealed } from '../../model/hop.ts';
-import type { HopStore } from '../../ports/station-store.ts';
+import type { HopStore, Outbox } from '../../ports/station-store.ts';
 import { type Ended, type Steps, visit } from './hop.ts';
 import type { Station } from './stages.ts';
 import { createTurns } from './turns.ts';
+import { waitOf } from './waits.ts';
 
 const RETRY_MS = 5_000;
 
@@ -14,8 +15,8 @@ export type Visits = {
   open(): void;
   /** What a hop waits for that may pass by itself; empty when it does not. */
   waitsFor(hopId: string): string;
-  /** Ends a hop with a receipt, wherever it stands. */
-  cancel(hopId: string): void;
+  /** Ends a hop with a receipt for this reason, wherever it stands. */
+  cancel(hopId: string, reason: PhtError): void;
   /** Ends every visit where it stands; after a restart each goes on from its last durable state. */
   stop(): Promise<void>;
 };
@@ -28,7 +29,7 @@ type Active = { controller: AbortController; done: Promise<void>; again: boolean
  */
 export function createVisits(
   station: Station,
-  ports: { hops: HopStore; steps: Steps; runsAtOnceMax: number },
+  ports: { hops: HopStore; steps: Steps; outbox: Pick<Outbox, 'tell'>; runsAtOnceMax: number },
 ): Visits {
   const active = new Map<string, Active>();
   const timers = new Map<string, NodeJS.Timeout>();
@@ -65,6 +66,7 @@ export function createVisits(
   };
 
   const follow = (hopId: string, ended: Ended): void => {
+    if (ended.is !== 'sealed') tellDispatcher(hopId, ended);
     if (ended.is !== 'later') {
       problems.delete(hopId);
       return;
@@ -75,6 +77,13 @@ export function createVisits(
     problems.set(hopId, ended.problem);
     const hop = ports.hops.find(hopId);
     if (hop !== null && !isSealed(hop.state)) later(hopId);
+  };
+
+  const tellDispatcher = (hopId: string, ended: Ended): void => {
+    const hop = ports.hops.find(hopId);
+    if (hop === null || isSealed(hop.state)) return;
+    const code = ended.is === 'later' ? ended.error?.code : undefined;
+    ports.outbox.tell(hopId, waitOf(hop, code), station.clock.nowMs());
   };
 
   const later = (hopId: string): void => {
@@ -90,8 +99,7 @@ export function createVisits(
     start,
     open,
     waitsFor: (hopId) => problems.get(hopId) ?? '',
-    cancel: (hopId) => {
-      const reason = new PhtError('cancelled', 'the researcher cancelled the train');
+    cancel: (hopId, reason) => {
       const running = active.get(hopId);
       if (running !== undefined) return running.controller.abort(reason);
       if (stopping) return;
