@@ -11,6 +11,8 @@ import { doing, say, verbatim } from './screen.ts';
 const HELLO = ['trains/hello', '--stop', ASKING];
 const REASON = 'counts by sex, agreed with the registry';
 const DAY_MS = 86_400_000;
+/** Of a source line, beside its indent. */
+const COLUMNS = 76;
 
 type Stop = { station: string; state: string; code: string; waitsFor: string };
 type Journeys = { trains: { trainId: string; stops: Stop[] }[] };
@@ -34,6 +36,17 @@ export async function stand(places: Places, checks: Checks): Promise<string> {
   const pack = (): Promise<{ trainId: string }> => ask(researcher, ['train', 'pack', ...HELLO]);
   const first = await send(researcher, (await pack()).trainId);
   const hopId = await inInbox(admin, first);
+  const shown = await read(admin, ['station', 'show', hopId]);
+  const differs = shown.slice(shown.findIndex((line) => line.startsWith('What differs')));
+  verbatim([`$ pht --home admins/${ASKING} station show ${hopId}`, '  ...'], 2);
+  verbatim(
+    differs.map((line) => (line.length > COLUMNS ? `${line.slice(0, COLUMNS - 1)}…` : line)),
+    4,
+  );
+  checks.hold(
+    'the admin saw the source of the new train',
+    differs.some((line) => line.includes('| #!')),
+  );
   const until = new Date(Date.now() + 30 * DAY_MS).toISOString().slice(0, 10);
   const terms = ['--standing', '--runs', '2', '--until', until];
   verbatim([`$ pht --home admins/${ASKING} station approve ${hopId} \\`, `    ${terms.join(' ')}`], 2);

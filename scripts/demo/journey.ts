@@ -54,11 +54,11 @@ async function approve(places: Places, trainId: string): Promise<void> {
   });
   const [inbox, shown] = await Promise.all([
     read(home, ['station', 'inbox']),
-    read(home, ['station', 'show', hopId]),
+    read(home, ['station', 'show', hopId, '--no-difference']),
   ]);
   say(`$ pht --home admins/${ASKING} station inbox`);
   verbatim(inbox, 4);
-  say(`$ pht --home admins/${ASKING} station show ${hopId}`);
+  say(`$ pht --home admins/${ASKING} station show ${hopId} --no-difference`);
   verbatim(shown, 2);
   const approved = await read(home, ['station', 'approve', hopId, '--reason', REASON]);
   verbatim([`$ pht --home admins/${ASKING} station approve ${hopId} \\`, `    --reason '${REASON}'`], 2);

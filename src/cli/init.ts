@@ -115,6 +115,8 @@ function memberFrom(
   if ((role === 'admin') !== (station !== undefined)) {
     throw new PhtError('usage.invalid', 'an admin, and nobody else, names the station with --station');
   }
+  if (person !== undefined && role !== 'admin' && role !== 'researcher')
+    throw new PhtError('usage.invalid', '--person is for admins and researchers');
   const ofStation = station === undefined ? {} : { station };
   const ofPerson = person === undefined ? {} : { person };
   const member = check(
@@ -187,7 +189,7 @@ function report(
 ): void {
   const enrolment = join(dir, 'enrolment.json');
   const clear = encrypted
-    ? 'under your passphrase; only the TLS key is in clear, so that watching can run unattended'
+    ? 'under your passphrase; only the TLS key is in clear, for watching'
     : 'in clear, mode 0600';
   frame.output.result(
     {

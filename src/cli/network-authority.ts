@@ -40,7 +40,10 @@ function addInit(network: Command, frame: Frame): void {
 function withRootOptions(command: Command): Command {
   return command
     .option('--root-key <file>', "another holder's root-key.json; again for each", collect)
-    .option('--root-threshold <k>', 'how many root keys must sign the next root (default: 1)')
+    .option(
+      '--root-threshold <k>',
+      'how many root keys must sign the next root (default: as it is, at first 1)',
+    )
     .option('--root-expires-days <days>', 'how long the root is good for', '1825');
 }
 

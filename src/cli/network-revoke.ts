@@ -24,7 +24,10 @@ export async function revoke(frame: Frame, id: string, options: RevokeOptions): 
     throw new PhtError('usage.invalid', 'the authority does not revoke itself', {
       hint: 'replace its keys: pht network rotate --help',
     });
-  if (!network.members.has(id)) throw new PhtError('signer.unknown', `${id} is no member of this network`);
+  if (!network.members.has(id))
+    throw new PhtError('signer.unknown', `${id} is no member of this network`, {
+      hint: 'pht network show lists who is, and who was revoked',
+    });
   // An admin without a station governs nothing.
   const admins = [...network.members.values()].filter(({ station }) => station === id);
   const gone = new Set([id, ...admins.map((admin) => admin.id)]);
@@ -49,7 +52,8 @@ export async function revoke(frame: Frame, id: string, options: RevokeOptions): 
     { networkId: network.id, version: next.version, revoked: [...gone], networkFile: path, givenOut },
     [
       `revoked ${[...gone].join(', ')} in version ${next.version}`,
-      'Their connections end, and nothing new of theirs counts, wherever this file has arrived.',
+      'Wherever this file has arrived, their connections end, and nothing new of',
+      'theirs counts.',
       `Next: give ${path} to every member at once: pht network import FILE`,
       ...givenOutLines(givenOut),
     ],

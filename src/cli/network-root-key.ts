@@ -36,26 +36,29 @@ export async function makeRootKey(
     `made a root key in ${out}`,
     `  fingerprint  ${keyId}`,
     '',
-    `Next: send ${file} to the authority and read out the fingerprint. Keep the rest to yourself, offline.`,
+    `Next: send ${file} to the authority and read out the fingerprint.`,
+    'Keep the rest to yourself, offline.',
   ]);
 }
 
 /**
  * @param own the authority's own, which is always one of them
+ * @param before what stays as it is where the options do not say
  * @throws PhtError `usage.invalid`, and as reading the files
  */
 export function rootKeysFrom(
   own: Ed25519PublicJwk,
   options: { rootKey?: readonly string[]; rootThreshold?: string },
+  before: RoleKeys = { keys: [own], threshold: 1 },
 ): RoleKeys {
-  const others = (options.rootKey ?? []).map((path) => {
+  const others = options.rootKey?.map((path) => {
     const bytes = readBounded(path, PUBLIC_BYTES_MAX, 'a root key');
     return parseWith(Ed25519PublicJwk, bytes, { bytesMax: PUBLIC_BYTES_MAX, what: path });
   });
-  const text = options.rootThreshold ?? '1';
+  const text = options.rootThreshold ?? `${before.threshold}`;
   if (!/^[0-9]{1,2}$/.test(text))
     throw new PhtError('usage.invalid', '--root-threshold takes a whole number');
-  const keys = [own, ...others];
+  const keys = others === undefined ? before.keys : [own, ...others];
   return check(
     RoleKeys,
     { keys, threshold: Number(text) },

@@ -95,6 +95,18 @@ function isSigned({ root }: RootDraft, { root: before, network }: Authority): bo
  * @throws PhtError `signature.invalid` while too few have, `network.mismatch`, `network.rollback`
  */
 export async function importRoot(frame: Frame, file: string): Promise<Network> {
+  try {
+    return await importDraft(frame, file);
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError) || thrown.code !== 'signature.invalid') throw thrown;
+    throw new PhtError('signature.invalid', thrown.message, {
+      cause: thrown,
+      hint: 'a holder who has not signed yet runs: pht --home HIS network sign root-draft.json',
+    });
+  }
+}
+
+async function importDraft(frame: Frame, file: string): Promise<Network> {
   const home = frame.openHome(['authority']);
   const draft = readRootDraft(file);
   if (!isFounded(home)) return resumeFounding(home, draft, frame.nowMs());
@@ -165,7 +177,8 @@ export async function signDraft(frame: Frame, file: string, { yes }: { yes?: tru
   frame.output.result({ networkId: id, rootVersion: predicate.version, keyId, file }, [
     ...(yes === true ? [...words, ''] : []),
     `signed root ${predicate.version} of ${predicate.title}`,
-    `Next: send ${file} to the next holder, or back to the authority: pht network import ${file}`,
+    `Next: send ${file} to the next holder, or back to`,
+    `the authority: pht network import ${file}`,
   ]);
 }
 
@@ -180,7 +193,8 @@ export function rootTold(home: Home, outcome: { network: Network } | { draft: st
   }
   return [
     `${outcome.draft} needs further signatures`,
-    'Next: each holder of a root key runs pht --home HIS network sign root-draft.json and sends it on;',
-    `  then here: pht --home ${home.dir} network import root-draft.json`,
+    'Next: each holder of a root key runs this and sends the draft on:',
+    '  pht --home HIS network sign root-draft.json',
+    `then here: pht --home ${home.dir} network import root-draft.json`,
   ];
 }

@@ -39,7 +39,8 @@ export async function rotateKeys(frame: Frame, { use }: { use?: string }): Promi
     ...Object.entries(ids).map(([each, keyId]) => `  ${each.padEnd(10)} ${keyId}`),
     '',
     'The keys of now stay in use until the network file names the new ones.',
-    `Next: send ${file} to the authority and read out the fingerprints: pht network admit renewal.json`,
+    `Next: send ${file} to the authority and read out the fingerprints;`,
+    'the authority then runs: pht network admit renewal.json',
     ...(uses.includes('witness') || uses.includes('log')
       ? ['Once the new network file is here, start the process of this home again.']
       : []),
@@ -52,7 +53,7 @@ function usesIn(text: string, { role, keys }: Member): KeyUse[] {
   const uses = text.split(',').map((each) => each.trim());
   for (const each of uses) {
     if (!held.includes(each) || uses.filter((other) => other === each).length > 1)
-      throw new PhtError('usage.invalid', `--use takes some of ${held.join(',')} for a ${role}`);
+      throw new PhtError('usage.invalid', `--use takes some of ${held.join(',')} in this home (${role})`);
   }
   return uses as KeyUse[];
 }

@@ -45,12 +45,15 @@ export async function rotateRole(frame: Frame, what: RotatedRole, options: Rotat
   );
 }
 
-const OFFLINE = 'Take keys/root.jwe offline again; the key before it is in keys/former.';
+const OFFLINE = 'Take keys/root.jwe offline again.';
 const LATER: Readonly<Record<RotatedRole, (options: RotateOptions, done: boolean) => string[]>> = {
-  root: (_options, done) => [
-    OFFLINE,
-    ...(done ? ['Destroy the old root key once every member has the new root.'] : []),
-  ],
+  root: (_options, done) =>
+    done
+      ? [
+          'Take the new keys/root.jwe offline; the one before it is in keys/former.',
+          'Destroy that once every member has the new root.',
+        ]
+      : ['Take keys/root.jwe and keys/next/root.jwe offline once that is done.'],
   members: () => [OFFLINE],
   freshness: () => [OFFLINE],
   'tls-authority': ({ retire, atOnce }) =>
@@ -58,7 +61,8 @@ const LATER: Readonly<Record<RotatedRole, (options: RotateOptions, done: boolean
       ? [OFFLINE]
       : [
           OFFLINE,
-          'The new authority issues once every fresh member knows it: pht network freshen sees to that.',
+          'The new authority issues once every fresh member knows it;',
+          'pht network freshen sees to that.',
           'Then drop the old one with: pht network rotate tls-authority --retire',
         ],
 };
@@ -91,10 +95,11 @@ async function nextRootKeys(
   before: RoleKeys,
 ): Promise<RoleKeys> {
   const own = publicOf(key);
-  if (options.rootKey !== undefined || options.rootThreshold !== undefined) return rootKeysFrom(own, options);
-  if (before.keys.length === 1) return { keys: [own], threshold: 1 };
+  // Without a key that is given anew, holders and threshold stay: nobody is dropped by a word that was left out.
+  if (options.rootKey !== undefined) return rootKeysFrom(own, options, before);
   const { publicJwk } = await ownRootSigner(home, root.predicate);
-  return { ...before, keys: before.keys.map((each) => (each.x === publicJwk.x ? own : each)) };
+  const keys = before.keys.map((each) => (each.x === publicJwk.x ? own : each));
+  return rootKeysFrom(own, options, { ...before, keys });
 }
 
 async function tlsChange(

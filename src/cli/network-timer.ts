@@ -17,13 +17,17 @@ export function tellTimer(frame: Frame): void {
       ...text.trimEnd().split('\n'),
       '',
     ]),
-    '# Then: systemctl daemon-reload && systemctl enable --now signalbox-freshen.timer',
+    '# Then: systemctl daemon-reload',
+    '#       systemctl enable --now signalbox-freshen.timer',
     '# Look at it: systemctl list-timers signalbox-freshen.timer',
   ]);
 }
 
 /** systemd splits at blanks and expands % by itself. */
 const quoted = (path: string): string => `"${path.replace(/["\\]/g, '\\$&').replaceAll('%', '%%')}"`;
+
+/** In a command line it replaces $NAME as well, between quotes too. */
+const argument = (path: string): string => quoted(path).replaceAll('$', '$$$$');
 
 const service = (home: string, program: readonly string[], user: string): string => `[Unit]
 Description=Says that the network file is the newest, and renews certificates
@@ -33,7 +37,7 @@ After=network-online.target
 [Service]
 Type=oneshot
 User=${user}
-ExecStart=${program.map(quoted).join(' ')} --home ${quoted(home)} network freshen --give-out
+ExecStart=${program.map(argument).join(' ')} --home ${argument(home)} network freshen --give-out
 ReadWritePaths=${quoted(home)}
 ProtectSystem=strict
 ProtectHome=read-only

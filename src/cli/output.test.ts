@@ -72,6 +72,20 @@ test('progress is one moving line on a terminal and plain lines elsewhere', () =
   expect(file.stderr()).toBe('one\uFFFD[2J\n');
 });
 
+test('a warning is one line in a file, and wrapped at words on a terminal', () => {
+  const long = `${'word '.repeat(30)}\x1b[2J`;
+  const file = capture({});
+  file.output.warn(long);
+  expect(file.stderr()).toBe(`pht: ${'word '.repeat(30)}\uFFFD[2J\n`);
+  const terminal = capture({ tty: true });
+  terminal.output.warn(long);
+  const lines = terminal.stderr().trimEnd().split('\n');
+  expect(lines).toHaveLength(3);
+  expect(lines[0]).toMatch(/^pht: word /);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+  for (const line of lines.slice(1)) expect(line).toMatch(/^ {5}\S/);
+});
+
 test('a warning is for people even beside JSON, on standard error', () => {
   const { output, stdout, stderr } = capture({ json: true });
   output.warn('careful\n');

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { clean, escapedJson } from './text.ts';
+import { clean, escapedJson, wrap } from './text.ts';
 
 /** Everything a command says goes through here: answers to standard output, everything else to standard error. */
 export interface Output {
@@ -70,10 +70,16 @@ export function createOutput(options: {
     },
     warn(line) {
       endProgress();
-      stderr.write(`pht: ${clean(line)}\n`);
+      stderr.write(`${hanging('pht: ', line, stderr.isTTY === true)}\n`);
     },
     paint: (style, text) => (colours ? `${mark}${style};${text}${mark}reset;` : text),
   };
+}
+
+/** A file gets one line, to be searched; a terminal gets words that are not cut at its edge. */
+export function hanging(head: string, line: string, wrapped: boolean): string {
+  if (!wrapped) return `${head}${clean(line)}`;
+  return head + wrap(line, head.length).join('\n').trimStart();
 }
 
 function plainJson(value: object, indent = 0): string {

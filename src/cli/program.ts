@@ -4,7 +4,7 @@ import { PhtError } from '../model/error.ts';
 import { EXIT, exitStatusOf, meaningOf, nextOf } from './exit.ts';
 import { foreseen } from './foreseen.ts';
 import type { Frame } from './frame.ts';
-import { createOutput } from './output.ts';
+import { createOutput, hanging } from './output.ts';
 import { clean } from './text.ts';
 
 /**
@@ -96,8 +96,11 @@ async function run(version: string): Promise<void> {
     .option('--debug', 'show the stack trace of an error')
     .version(version, '-V, --version')
     .configureHelp({ showGlobalOptions: true, helpWidth: Math.min(process.stdout.columns ?? 80, 100) })
-    .configureOutput({ writeErr: (text) => void (json || process.stderr.write(text)) })
-    .showHelpAfterError('(see --help)')
+    .configureOutput({
+      writeErr: (text) => void (json || process.stderr.write(text)),
+      // Said below like any other error, with its code.
+      outputError: () => undefined,
+    })
     .exitOverride()
     .addHelpText('after', EXAMPLES);
   const frame = createFrame({
@@ -127,10 +130,12 @@ function fail(thrown: unknown): number {
   const hint = error.hint ?? nextOf(code);
   if (json) {
     output.result({ error: hint === undefined ? { code, message } : { code, message, hint } }, []);
-  } else if (usage === null) {
+  } else if (!helpWasShown(thrown)) {
     output.warn(`${message} [${code}]`);
     const lines = [meaningOf(code), hint === undefined ? null : `Next: ${hint}`];
-    for (const line of lines) if (line !== null) process.stderr.write(`     ${clean(line)}\n`);
+    const terminal = process.stderr.isTTY;
+    for (const line of lines)
+      if (line !== null) process.stderr.write(`${hanging('     ', line, terminal)}\n`);
   }
   if (wants('--debug')) process.stderr.write(`${stackOf(thrown).split('\n').map(clean).join('\n')}\n`);
   return exitStatusOf(code);
@@ -140,7 +145,12 @@ function isInterrupt(thrown: unknown): boolean {
   return interrupted || (thrown instanceof Error && thrown.constructor.name === 'Interrupted');
 }
 
-/** Commander has already printed its own words; help and version are no errors. */
+/** Commander shows the whole help where a command is missing, and nothing has to be added. */
+function helpWasShown(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && thrown.code === 'commander.help';
+}
+
+/** Help and version are no errors. */
 function fromCommander(thrown: unknown): PhtError | 'shown' | null {
   if (!(thrown instanceof Error) || !('exitCode' in thrown) || !('code' in thrown)) return null;
   if (!String(thrown.code).startsWith('commander.')) return null;
@@ -149,7 +159,7 @@ function fromCommander(thrown: unknown): PhtError | 'shown' | null {
   const message = missing
     ? 'a command is missing'
     : thrown.message.replace(/^error: /, '').replaceAll('\n', ' ');
-  return new PhtError('usage.invalid', message, { hint: 'see --help' });
+  return new PhtError('usage.invalid', message, { hint: 'see --help of the command, which has an example' });
 }
 
 function stackOf(thrown: unknown): string {

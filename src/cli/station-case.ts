@@ -64,7 +64,8 @@ export function caseLines(
       'dataset',
       ended ? file.dataset.id : `${file.dataset.id}, snapshot ${file.dataset.snapshotDigest.slice(0, 16)}…`,
     ],
-    ['image', `${manifest.image.configDigest.slice(0, 16)}…, ${manifest.image.layers.length} layers`],
+    // Whole, to be copied into lists.yaml.
+    ['image', `${manifest.image.layers.length} layers, ${manifest.image.configDigest}`],
     [
       'may use',
       `${mib(limits.memoryBytesMax)} memory, ${limits.cpuMillis / 1000} CPU, ${limits.wallMsMax / 1000} s; no network`,

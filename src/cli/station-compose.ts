@@ -23,7 +23,7 @@ import { LedgerService } from '../gen/pht/v1/ledger_pb.ts';
 import { NetworkService } from '../gen/pht/v1/network_pb.ts';
 import { TrackService } from '../gen/pht/v1/tracks_pb.ts';
 import { createAdminService } from '../journey/station/admin.ts';
-import { type Agent, createAgent } from '../journey/station/agent.ts';
+import { type Agent, createAgent, NO_TRACK } from '../journey/station/agent.ts';
 import { sharedFetches } from '../journey/station/blobs.ts';
 import { createClear } from '../journey/station/clear.ts';
 import { createClose } from '../journey/station/close.ts';
@@ -87,7 +87,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
   const runLogs = createRunLogs(join(home.dir, 'logs'), (line) => log.warn(line));
   const track = channel.client(TrackService);
   const { hops, outbox, clearances, witness, archive } = store;
-  let problem = '';
+  let problem = 'not tried yet';
   const station: Station = {
     id: home.member.id,
     network,
@@ -103,7 +103,7 @@ export async function composeStation(home: Home, config: StationConfig): Promise
     highestMs: store.log.highestMs,
     commitments: createCommitments(store.archive.keepSalt),
     note: (text, detail) => {
-      problem = text;
+      if (text === NO_TRACK) problem = String(detail['code']);
       note(text, detail);
     },
   };

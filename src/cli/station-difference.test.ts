@@ -94,7 +94,7 @@ describe('what differs, for a person', () => {
   test('says that there is nothing to compare with, and why', () => {
     const none = { compared: 'new-layers', base: null } as const;
     expect(printed({ ...none, clearedImages: 0 })).toContain('No image was cleared here before');
-    expect(printed({ ...none, clearedImages: 2 })).toContain('None of the 2 images that were cleared here');
+    expect(printed({ ...none, clearedImages: 2 })).toContain('Of 2 images that came through here before');
     expect(printed({ ...none, clearedImages: 2 })).toContain(
       'Each layer was in an image that was cleared here',
     );
@@ -155,6 +155,15 @@ describe('what differs, for a person', () => {
     expect(full).toContain('z'.repeat(1000));
     expect(full).toContain('… and 7 more, which are not listed\n');
   });
+});
+
+test('shows as many sources as a person may read, the first ones, and names the rest', () => {
+  const source = Array.from({ length: 50 }, (_, at) => `line ${at}`).join('\n');
+  const changes = Array.from({ length: 20 }, (_, at) => added(`f${at}.py`, source));
+  const short = printed({ changes });
+  expect(short.match(/\| line 0$/gm)).toHaveLength(8);
+  for (const at of changes.keys()) expect(short).toContain(`+ /f${at}.py`);
+  expect(printed({ changes }, { full: true }).match(/\| line 0$/gm)).toHaveLength(20);
 });
 
 describe('what a stranger wrote into his image', () => {

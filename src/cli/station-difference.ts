@@ -20,6 +20,8 @@ import { visible } from './visible.ts';
 
 const SOURCE_LINES = 60;
 const SOURCE_COLUMNS = 400;
+/** Of all sources together: a page that nobody reads to its end shows nothing. */
+const SOURCES_LINES = 400;
 const OTHERS_LISTED = 100;
 const COLUMNS = 80;
 const MIB = 1024 * 1024;
@@ -98,7 +100,8 @@ export function differenceLines(
   const head = [output.paint('bold', TITLE), ...comparedLines(difference)];
   if (difference.compared === 'same-image') return head;
   const full = options.full === true;
-  const read = difference.changes.filter(({ source, diff }) => source !== null || diff !== null);
+  const readable = difference.changes.filter(({ source, diff }) => source !== null || diff !== null);
+  const read = full ? readable : firstOf(readable, output);
   const others = difference.changes.filter((change) => !read.includes(change));
   const listed = full ? others : others.slice(0, OTHERS_LISTED);
   const hidden = difference.changesOmitted + others.length - listed.length;
@@ -114,6 +117,16 @@ export function differenceLines(
   ];
 }
 
+/** As many as there are lines for, in the order of what matters most; one at least. */
+function firstOf(readable: readonly ImageChange[], output: Output): ImageChange[] {
+  let lines = 0;
+  const end = readable.findIndex((change, at) => {
+    lines += sourceLines(change, false, output).length;
+    return at > 0 && lines > SOURCES_LINES;
+  });
+  return readable.slice(0, end === -1 ? readable.length : end);
+}
+
 function comparedLines({ compared, base, clearedImages, layers, counts }: ImageDifference): string[] {
   const { added, changed, removed, mode } = counts;
   const files = wrap(
@@ -124,7 +137,7 @@ function comparedLines({ compared, base, clearedImages, layers, counts }: ImageD
     const why =
       clearedImages === 0
         ? 'No image was cleared here before, so there is nothing to compare with: all of it is new.'
-        : `None of the ${clearedImages} images that were cleared here can be compared with, since their files are not known any more, or they are for other machines. All that is in layers which none of them had:`;
+        : `Of ${clearedImages === 1 ? 'the one image' : `${clearedImages} images`} that came through here before, none can be compared with: its files are not known any more, or it is for other machines. All that is in layers which no such image had:`;
     const together = 'Each layer was in an image that was cleared here, and none had just these together.';
     return [
       ...wrap(why, 2),

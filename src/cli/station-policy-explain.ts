@@ -7,7 +7,9 @@ import {
 } from '../adapters/policy/account.ts';
 import { factsWith, SomeFacts } from '../adapters/policy/given-facts.ts';
 import { PhtError } from '../model/error.ts';
+import { HopIdText } from '../model/id.ts';
 import { NO_LISTS } from '../model/lists.ts';
+import { check } from '../model/schema.ts';
 import type { PolicyFacts } from '../ports/policy.ts';
 import type { Frame } from './frame.ts';
 import type { Output } from './output.ts';
@@ -23,6 +25,8 @@ export async function explain(frame: Frame, hop: string | undefined, options: Ex
   if ((hop === undefined) === (options.facts === undefined)) {
     throw new PhtError('usage.invalid', 'name either a hop or a file of facts with --facts');
   }
+  // An empty one, of a variable that is not set, would mean the newest.
+  if (hop !== undefined) check(HopIdText, hop, 'the hop', 'usage.invalid');
   const { facts, policy, about } =
     hop === undefined ? written(frame, options) : await past(frame, hop, options);
   const account = accountOf(policy, facts);

@@ -19,7 +19,11 @@ export function policyFile(frame: Frame, file: string | undefined): PolicyFile {
       hint: "name the file, or the station's home with --home DIR or in PHT_HOME",
     });
   }
-  const path = file ?? policyPath(frame.openHome(['station']).dir);
+  if (file === undefined && frame.openHome().member.role !== 'station')
+    throw new PhtError('usage.invalid', 'only the home of a station has a policy; name the file', {
+      hint: 'each command of pht station policy takes a file; see its --help',
+    });
+  const path = file ?? policyPath(frame.homeDir());
   return { path, bytes: readBounded(path, POLICY_BYTES_MAX, 'the policy') };
 }
 

@@ -31,7 +31,8 @@ export async function submitTrain(
       `submitted ${trainId}: ${journey.title}`,
       `  stops  ${stops.join(', ')}`,
       `  proof  ${admission.file} in this home`,
-      `Next: pht train watch ${trainId}, then: pht train result ${trainId}`,
+      `Next: pht train watch ${trainId}`,
+      `then: pht train result ${trainId}`,
     ]);
   });
 }

@@ -53,6 +53,9 @@ export function verifyClearance(
       'the case has changed since it was looked at; look again and decide again',
     );
   }
+  const { issuedAtMs, expiresMs } = verified.predicate;
+  if (expiresMs - issuedAtMs > CLEARANCE_LIFETIME_MS_MAX)
+    throw new PhtError('clearance.invalid', 'a clearance is good for seven days at most');
   assertInForce(verified.predicate, nowMs);
   return verified;
 }

@@ -48,7 +48,7 @@ test('another top layer is other code', () => {
   expect(codeDigestOf(CONFIG, imageOf('a', 'c'))).not.toBe(codeDigestOf(CONFIG, imageOf('a', 'b')));
 });
 
-test('an image stands on an approved one when its layers below the top are the first of that one, in order', () => {
+test('an image stands on an approved one when its layers below the top are those of that one, in order', () => {
   const approved = [imageOf('a', 'b', 'c'), imageOf('d', 'e')];
   expect(standsOnOneOf(imageOf('a', 'b', '1'), approved)).toBe(true);
   expect(standsOnOneOf(imageOf('a', 'b', 'c', '1'), approved)).toBe(true);
@@ -58,4 +58,10 @@ test('an image stands on an approved one when its layers below the top are the f
   expect(standsOnOneOf(imageOf('b', '1'), approved)).toBe(false);
   expect(standsOnOneOf({ ...imageOf('a', '1'), platform: 'linux/arm64' }, approved)).toBe(false);
   expect(standsOnOneOf(imageOf('a', '1'), [])).toBe(false);
+});
+
+test('an image that leaves out an approved layer stands on nothing: what that one removed would be there again', () => {
+  expect(standsOnOneOf(imageOf('a', '1'), [imageOf('a', 'b', 'c')])).toBe(false);
+  expect(standsOnOneOf(imageOf('1'), [imageOf('a', 'b')])).toBe(false);
+  expect(standsOnOneOf(imageOf('1'), [imageOf('b')])).toBe(true);
 });

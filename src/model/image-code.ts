@@ -42,15 +42,17 @@ export function codeDigestOf(config: ImageConfig, image: TrainImage): Digest {
 }
 
 /**
- * Whether all layers below the top are, in this order, the first layers of one of these images. Layers that were
- * approved apart from each other are not enough: a layer may remove or replace files of those below it, so that two
- * harmless ones make a third thing together.
+ * Whether the layers below the top are, in this order, all of one of these images, or all below its top. Fewer, or layers
+ * that were approved apart from each other, are not enough: a layer may remove or replace files of those below it, so
+ * that two harmless ones make a third thing together, and without one of them something comes to light that nobody saw.
  */
 export function standsOnOneOf(image: TrainImage, approved: readonly TrainImage[]): boolean {
   const below = image.layers.slice(0, -1);
   return approved.some(
     ({ layers, platform }) =>
-      platform === image.platform && below.every(({ diffId }, at) => layers[at]?.diffId === diffId),
+      platform === image.platform &&
+      (below.length === layers.length || below.length === layers.length - 1) &&
+      below.every(({ diffId }, at) => layers[at]?.diffId === diffId),
   );
 }
 

@@ -22,10 +22,14 @@ export function inLastThird({ notBeforeMs, notAfterMs }: CertificateDates, nowMs
   return nowMs >= notBeforeMs + ((notAfterMs - notBeforeMs) * 2) / 3;
 }
 
-/** Ed25519 keys only; undefined for any other. */
+/** Ed25519 keys only; undefined for any other, of kinds that cannot even be read or written as a JWK as well. */
 export function keyIn(certificate: X509Certificate): string | undefined {
-  const { crv, x } = certificate.publicKey.export({ format: 'jwk' });
-  return crv === 'Ed25519' ? x : undefined;
+  try {
+    const { crv, x } = certificate.publicKey.export({ format: 'jwk' });
+    return crv === 'Ed25519' ? x : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param text DER in base64 @returns null for what is no certificate */

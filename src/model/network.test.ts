@@ -105,6 +105,40 @@ describe('whose keys judge a statement', async () => {
     expect(at(null, 2)).toBe('accepted');
   });
 
+  test('a stolen key does not come back by naming a version before another change of the member', async () => {
+    const leaked = await makeNetwork({ nowMs: NOW });
+    const before = memberOf(leaked.network, 'rosa', 'researcher');
+    const otherTls = { ...before, keys: { ...before.keys, tls: publicOf(ed25519()) } };
+    leaked.next({ issuedAtMs: NOW + 1000, renewed: [{ member: otherTls }] });
+    const { network } = leaked.next({
+      issuedAtMs: NOW + DAY_MS,
+      renewed: [
+        { member: { ...otherTls, keys: { ...otherTls.keys, ...newKeys } }, invalidAfterMs: NOW + 2000 },
+      ],
+    });
+    const at = (provenAtMs: number | null, version: number): string =>
+      codeOf(() => signerOf(network, by(version, 'rosa', network.id), 'researcher', provenAtMs));
+    expect([1, 2, 3].map((version) => at(null, version))).toEqual([
+      'signer.revoked',
+      'signer.revoked',
+      'accepted',
+    ]);
+    expect([at(NOW + 2000, 1), at(NOW + 1999, 1)]).toEqual(['signer.revoked', 'accepted']);
+  });
+
+  test('nor is one stolen that was replaced before another was', async () => {
+    const changed = await makeNetwork({ nowMs: NOW });
+    const before = memberOf(changed.network, 'rosa', 'researcher');
+    const second = { ...before, keys: { ...before.keys, statement: publicOf(ed25519()) } };
+    changed.next({ issuedAtMs: NOW + 1000, renewed: [{ member: second }] });
+    const { network } = changed.next({
+      issuedAtMs: NOW + DAY_MS,
+      renewed: [{ member: { ...second, keys: newKeys }, invalidAfterMs: NOW + 2000 }],
+    });
+    expect(codeOf(() => signerOf(network, by(1, 'rosa', network.id), 'researcher'))).toBe('accepted');
+    expect(codeOf(() => signerOf(network, by(2, 'rosa', network.id), 'researcher'))).toBe('signer.revoked');
+  });
+
   test('of another network, a version that is not here, an unknown member or role: none', () => {
     expect(codeOf(() => signerOf(three, by(1, 'rosa', digestOf('x')), 'researcher'))).toBe(
       'network.mismatch',

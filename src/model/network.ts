@@ -159,10 +159,12 @@ function endOfTrust(own: readonly Span[], span: Span): { atMs: number; span: Spa
   const ends = own
     .filter(({ since }) => since >= span.since)
     .flatMap((each) => {
-      if (each.ended?.why === 'revoked') return [{ atMs: each.ended.atMs, span: each }];
-      return [];
+      const { why, atMs = 0, invalidAfterMs } = each.ended ?? {};
+      const revoked = why === 'revoked' ? [{ atMs, span: each }] : [];
+      // A key in other hands signs for the earlier entries that name it as well.
+      const isStolen = invalidAfterMs !== undefined && each.keys.statement.x === span.keys.statement.x;
+      return isStolen ? [...revoked, { atMs: invalidAfterMs, span: each }] : revoked;
     });
-  if (span.ended?.invalidAfterMs !== undefined) ends.push({ atMs: span.ended.invalidAfterMs, span });
   return ends.reduce<(typeof ends)[number] | null>(
     (first, each) => (first === null || each.atMs < first.atMs ? each : first),
     null,
@@ -178,6 +180,8 @@ export function memberIn({ since: _since, ended: _ended, ...member }: Span): Mem
   return member;
 }
 
+/** Statements of strangers choose which ones are asked for. */
+const VIEWS_MAX = 32;
 const views = new WeakMap<Network, Map<number, Network>>();
 
 /**
@@ -195,6 +199,7 @@ export function asOf(network: Network, version: number): Network {
   const seen = known.get(version);
   if (seen !== undefined) return seen;
   const view = { ...network, version, ...standing(network.spans, network.witnessingSpans, version) };
+  if (known.size >= VIEWS_MAX) known.clear();
   known.set(version, view);
   return view;
 }

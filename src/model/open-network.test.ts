@@ -240,6 +240,14 @@ describe('the list', () => {
     expect(code({ ...plain, freshness: plain.members })).toBe('signature.invalid');
     const asMembers = signStatement('freshness', { name: 'x', digest: id }, {}, signerOf(members)).envelope;
     expect(code({ ...plain, members: asMembers })).toBe('statement.type');
+    const { predicate } = JSON.parse(Buffer.from(plain.members.payload, 'base64').toString()) as {
+      predicate: object;
+    };
+    const about = (digest: Digest): NetworkFiles => {
+      const made = signStatement('members', { name: 'network', digest }, predicate, signerOf(members));
+      return { ...plain, members: made.envelope, freshness: word(made, 1, {}) };
+    };
+    expect([code(about(id)), code(about(digestOf('another')))]).toEqual(['accepted', 'network.mismatch']);
   });
 
   test('names each member once at a time', () => {
@@ -390,6 +398,29 @@ describe('the past', () => {
     expect(rewritten(endedAt('ana', later))).toBe('accepted');
   });
 
+  test('does not give back a key that was in other hands', () => {
+    const stolen = (invalidAfterMs?: number): MembersList => ({
+      ...grown,
+      version: 3,
+      members: grown.members.map((each) => {
+        if (each.id !== 'ana') return each;
+        const ended = { version: 2, atMs: NOW, why: 'revoked', reason: 'left' } as const;
+        return { ...each, ended: { ...ended, ...(invalidAfterMs === undefined ? {} : { invalidAfterMs }) } };
+      }),
+    });
+    const three = openNext(stolen(5));
+    const then = (invalidAfterMs?: number): string => {
+      const list = { ...stolen(invalidAfterMs), version: 4 };
+      return codeOf(() => assertSamePast(three, open(list, { previousDigest: three.digest })));
+    };
+    expect([then(5), then(4), then(6), then()]).toEqual([
+      'accepted',
+      'accepted',
+      'network.forked',
+      'network.forked',
+    ]);
+  });
+
   test('one version with two lists, and other witnesses than before', () => {
     const twin = open(firstList([ams], { quorum: 'none' }));
     expect(codeOf(() => assertSamePast(one, twin))).toBe('network.forked');
@@ -402,6 +433,10 @@ describe('the past', () => {
     });
     expect(codeOf(() => assertSamePast(two, openNext(rules(1, 3))))).toBe('accepted');
     expect(codeOf(() => assertSamePast(two, openNext(rules(1, 2))))).toBe('network.forked');
+    const [, ...later] = rules(1, 3).witnessing;
+    const rule = { quorum: 2, faulty: 1, witnesses: ['a', 'b', 'c'] };
+    const otherFirst = { ...rules(1), witnessing: [{ since: 1, rule }, ...later] };
+    expect(codeOf(() => assertSamePast(two, openNext(otherFirst)))).toBe('network.forked');
     expect(codeOf(() => assertSamePast(open(rules(1, 3)), open({ ...rules(1), version: 4 })))).toBe(
       'network.forked',
     );

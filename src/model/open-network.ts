@@ -6,7 +6,6 @@ import {
   FreshnessPredicate,
   MembersPredicate,
   type NetworkFiles,
-  type RoleKeys,
   RootPredicate,
 } from './network-statements.ts';
 import { canonicalJson } from './result/canonical.ts';
@@ -23,9 +22,8 @@ const ROOTS_MAX = 100;
  */
 export function openNetwork(files: NetworkFiles, pinnedId: string | null): Network {
   const { id, root } = openRoots(files.roots, pinnedId);
-  const { members: memberKeys, freshness: freshnessKeys } = root.predicate.roles;
-  const list = openMembers(files.members, id, root, memberKeys);
-  const fresh = openFreshness(files.freshness, id, root, freshnessKeys);
+  const list = openMembers(files.members, id, root);
+  const fresh = openFreshness(files.freshness, id, root);
   const { predicate } = list;
   if (fresh.predicate.networkVersion === predicate.networkVersion && fresh.subject !== list.digest) {
     throw new PhtError(
@@ -110,12 +108,13 @@ export function openNextRoot(
   return root;
 }
 
-function openMembers(
+/** @throws PhtError as `openNetwork` */
+export function openMembers(
   envelope: Envelope,
   id: Digest,
   root: Verified<RootPredicate>,
-  { keys, threshold }: RoleKeys,
 ): Verified<MembersPredicate> {
+  const { keys, threshold } = root.predicate.roles.members;
   const list = verifyStatement('members', MembersPredicate, envelope, keys, threshold);
   const { networkId, networkVersion, rootVersion, members, witnessing } = list.predicate;
   if (networkId !== id || list.subject !== id)
@@ -131,12 +130,13 @@ function openMembers(
   return list;
 }
 
-function openFreshness(
+/** @throws PhtError as `openNetwork` */
+export function openFreshness(
   envelope: Envelope,
   id: Digest,
   root: Verified<RootPredicate>,
-  { keys, threshold }: RoleKeys,
 ): Verified<FreshnessPredicate> {
+  const { keys, threshold } = root.predicate.roles.freshness;
   const fresh = verifyStatement('freshness', FreshnessPredicate, envelope, keys, threshold);
   const { networkId, rootVersion, issuedAtMs, expiresMs } = fresh.predicate;
   if (networkId !== id)
@@ -219,8 +219,8 @@ export function assertWitnessing(witnessing: Witnessing, members: readonly Membe
 }
 
 /**
- * A newer list may end entries and add some; it may not tell another past than the one that was seen. Only when a key got
- * into other hands may be learnt later.
+ * A newer list may end entries and add some; it may not tell another past than the one that was seen. Only that a key got
+ * into other hands may be learnt later, or that it did so earlier.
  *
  * @throws PhtError `network.forked`
  */
@@ -248,9 +248,9 @@ export function assertSamePast(known: Network, next: Network): void {
 }
 
 function sameEnd({ ended: then }: Span, { ended: now }: Span): boolean {
-  const { invalidAfterMs: _then, ...was } = then ?? {};
-  const { invalidAfterMs: _now, ...is } = now ?? {};
-  return same(was, is);
+  const { invalidAfterMs: stolenThen = Number.POSITIVE_INFINITY, ...was } = then ?? {};
+  const { invalidAfterMs: stolenNow = Number.POSITIVE_INFINITY, ...is } = now ?? {};
+  return stolenNow <= stolenThen && same(was, is);
 }
 
 const same = (one: object | undefined, other: object | undefined): boolean =>

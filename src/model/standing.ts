@@ -24,7 +24,7 @@ const setOf = <T extends z.ZodType<string>>(member: T, max: number) =>
       'must be sorted, each once',
     );
 
-/** `layers`: those of the image that was looked at, lowest first; the layers below another one's top must begin so. */
+/** `layers`: those of the image that was looked at, lowest first; the layers below another one's top must be these. */
 const Scope = z.union([
   z.strictObject({ image: Sha256Hex }),
   z.strictObject({ code: Sha256Hex, layers: z.array(Sha256Hex).min(1).max(128) }),

@@ -53,8 +53,18 @@ export type Verified<P> = {
 
 export type Sign = (message: Uint8Array) => Uint8Array;
 
-const statementSchema = <P>(name: PredicateName, predicate: z.ZodType<P>) =>
-  z.strictObject({
+type Statement<P> = {
+  subject: { name: string; digest: { sha256: string } }[];
+  predicateType: string;
+  predicate: P;
+};
+const schemas = new WeakMap<z.ZodType, z.ZodType>();
+
+/** Made once for each predicate: zod compiles a schema when it is first used, which costs more than using it. */
+function statementSchema<P>(name: PredicateName, predicate: z.ZodType<P>): z.ZodType<Statement<P>> {
+  const known = schemas.get(predicate) as z.ZodType<Statement<P>> | undefined;
+  if (known !== undefined) return known;
+  const made: z.ZodType<Statement<P>> = z.strictObject({
     _type: z.literal(STATEMENT_TYPE),
     subject: z
       .array(z.strictObject({ name: z.string().max(100), digest: z.strictObject({ sha256: Sha256Hex }) }))
@@ -62,6 +72,9 @@ const statementSchema = <P>(name: PredicateName, predicate: z.ZodType<P>) =>
     predicateType: z.literal(PREDICATE_TYPES[name]),
     predicate,
   });
+  schemas.set(predicate, made);
+  return made;
+}
 
 /** Signs a new statement. The bytes that are signed are the bytes that travel; nothing is ever re-serialised. */
 export function signStatement(

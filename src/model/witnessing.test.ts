@@ -154,6 +154,12 @@ describe('the quorum of a network', () => {
       'west',
     ]);
     expect(provenAtMs(rule, opened)).toBe(TIME_S * 1000);
+    // Two of them are more than may lie, and no quorum.
+    const few = openCheckpoint(
+      cosigned(made, head, ['south', 'east']),
+      trustIn(made.network, 'north', 'station'),
+    );
+    expect([few.cosignatures.length, provenAtMs(rule, few)]).toEqual([2, null]);
     expect(quorumRule(after, 'north')?.witnesses.map(({ member }) => member)).toEqual([
       'dispatcher',
       'south',

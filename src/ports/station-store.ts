@@ -39,6 +39,8 @@ export type HopNotes = {
   rejectedCase?: string;
   verdict?: 'permit' | 'ask' | 'deny';
   reasons?: string[];
+  /** The policy was told so, and may have gone by it. */
+  imageApprovedHere?: boolean;
   /** How many persons the policy asks for. */
   approvalsNeeded?: number;
   /** Digests of the approvals of this case that are on record while it waits for another person's. */
@@ -201,6 +203,8 @@ export interface ClearanceStore {
   withdraw(digest: string, withdrawal: Uint8Array, entries: () => NewEntry[], nowMs: number): boolean;
   /** @param but leaves this hop out */
   image(configDigest: string, but: string): ImageRecord;
+  /** Its `cleared` alone, which costs the same however often the image was here. */
+  clearedWith(configDigest: string, but: string): ImageRecord['cleared'];
 }
 
 export interface StationLog {

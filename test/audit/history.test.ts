@@ -199,6 +199,19 @@ describe('network files that members took up', () => {
     expect(codes(await found({ north: lines() }))).toEqual(['network.rolled-back']);
   });
 
+  it('go back with a newer root alone, which disowns the key that signed them, and then openly', async () => {
+    const thief = changed(900, digestOf('by a thief'));
+    const report = await found({ north: [changed(2), thief, changed(3, digest(3), 2)] });
+    expect(report.findings).toMatchObject([{ code: 'network.rolled-back', severity: 'warning', index: 12 }]);
+    expect(report.failed).toBe(false);
+    const same = await found({ north: [changed(3, digestOf('by a thief')), changed(3, digest(3), 2)] });
+    expect(same.findings).toMatchObject([{ code: 'network.rolled-back', severity: 'warning', index: 11 }]);
+    const again = await found({ north: [thief, changed(3, digest(3), 2), changed(2, digest(2), 2)] });
+    expect(again.findings.map(({ severity }) => severity).sort()).toEqual(['error', 'warning']);
+    const forth = await found({ north: [changed(2), changed(3, digest(3), 2)] });
+    expect(forth.findings).toEqual([]);
+  });
+
   it('are what is decided by from then on', async () => {
     const lines = honestLines();
     lines['north'] = [{ ...changed(2), atMs: START_MS }, ...(lines['north'] ?? [])];

@@ -218,6 +218,11 @@ describe('freshening', () => {
     expect(units['signalbox-freshen.service']).toContain('NoNewPrivileges=yes');
     expect(units['signalbox-freshen.timer']).toContain('RandomizedDelaySec=');
     expect(await codeOf(() => tellTimer(rig.frame('ana')))).toBe('usage.invalid');
+    await rig.found({}, 'a $HOME of 100%');
+    tellTimer(rig.frame('a $HOME of 100%'));
+    const { 'signalbox-freshen.service': odd } = rig.told['units'] as Record<string, string>;
+    expect(odd).toContain(`--home "${rig.at('a $$HOME of 100%%')}" network`);
+    expect(odd).toContain(`ReadWritePaths="${rig.at('a $HOME of 100%%')}"`);
   });
 });
 
@@ -301,6 +306,9 @@ describe('new keys of a member', () => {
     expect(await codeOf(() => rig.admit([signed({ issuer: 'eve' })]))).toBe('signer.unknown');
     expect(await codeOf(() => rig.admit([signed({ networkId: 'a'.repeat(64) })]))).toBe('network.mismatch');
     expect(await codeOf(() => rig.admit([signed({ extra: 1 })]))).toBe('statement.malformed');
+    const log = [...rig.network().members.values()].find(({ id }) => id !== 'ber')?.keys.statement;
+    const keys = { ...(predicate['keys'] as object), log };
+    expect(await codeOf(() => rig.admit([signed({ keys })]))).toBe('conflict');
     expect(await codeOf(() => rig.admit([signed({})]))).toBe('accepted');
   });
 

@@ -104,6 +104,27 @@ describe('two of three', () => {
     expect(await takeOver()).toBe('network.mismatch');
   });
 
+  test('stay the holders they are where only the threshold is said, and the threshold where only they are', async () => {
+    fetchDraft();
+    await sign('bea');
+    await takeOver();
+    const before = rootNow().roles.root;
+    await rig.rotate('root', { rootThreshold: '3' });
+    fetchDraft();
+    await sign('bea');
+    await sign('cem');
+    expect(await takeOver()).toBe('accepted');
+    expect(rootNow().roles.root.threshold).toBe(3);
+    expect(rootNow().roles.root.keys.slice(1)).toEqual(before.keys.slice(1));
+    const rootKey = ['bea', 'cem'].map((holder) => rig.at(holder, 'root-key.json'));
+    await rig.rotate('root', { rootKey });
+    fetchDraft();
+    await sign('bea');
+    await sign('cem');
+    expect(await takeOver()).toBe('accepted');
+    expect(rootNow().roles.root.threshold).toBe(3);
+  });
+
   test('replace the third, whose key is lost', async () => {
     fetchDraft();
     await sign('cem');

@@ -145,6 +145,8 @@ describe('a command in the home of somebody else, or of nobody', () => {
     ['lee', ['audit', 'witness'], 'usage.invalid'],
     ['dpo', ['station', 'disclose', TRAIN, '--to', 'dpo'], 'usage.invalid'],
     ['dpo', ['station', 'forget', 'lee', '--reason', 'r'], 'usage.invalid'],
+    ['adm', ['station', 'policy', 'explain', ''], 'usage.invalid'],
+    ['adm', ['station', 'policy', 'replay'], 'usage.invalid'],
     ['ams', ['station', 'approve', HOP, '--reason', 'r'], 'usage.invalid'],
     ['lee', ['station', 'approve', HOP, '--reason', 'r'], 'usage.invalid'],
     ['ams', ['station', 'withdraw', HOP, '--reason', 'r'], 'usage.invalid'],

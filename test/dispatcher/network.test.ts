@@ -289,6 +289,21 @@ describe('admission', () => {
     await submit(world, signManifest(world, manifest));
   });
 
+  it('and so does a departure', async () => {
+    const manifest = manifestFor(world, { expiresMs: NOW_MS + 9 * DAY_MS });
+    const { trainId } = await submit(world, signManifest(world, manifest));
+    await upload(world, trainId, digestOf(CONFIG), CONFIG);
+    await upload(world, trainId, digestOf(LAYER), LAYER);
+    world.clock.ms = NOW_MS + 7 * DAY_MS;
+    const departure = () => request(DepartRequestSchema, { idempotencyKey: newKey(), trainId });
+    const depart = async () => world.dispatcher.journeys.depart(departure(), world.as('rosa'));
+    await expect(depart()).rejects.toMatchObject({ code: 'network.stale' });
+    expect(stateOf(trainId)).toBe('loading');
+    imported(fake.fresh(world.clock.ms));
+    await depart();
+    expect(stateOf(trainId)).toBe('under-way');
+  });
+
   it('waits for the list that the authority says there is', async () => {
     imported(fake.fresh(NOW_MS + 1, { version: 2 }));
     await expect(submit(world, signManifest(world, manifestFor(world)))).rejects.toMatchObject({

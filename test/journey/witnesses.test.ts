@@ -58,7 +58,7 @@ describe('a network in which three witnesses must cosign', () => {
     const before = await journey.runs('north');
     const trainId = await submit();
     expect((await waits()).problem).toContain('south');
-    expect((await resultOf(trainId)).stations).toMatchObject([{ state: 'running' }]);
+    expect((await resultOf(trainId)).stations).toMatchObject([{ state: 'awaiting-witness' }]);
     await journey.servers.get('north')?.kill();
     await journey.startStation('north');
     expect((await resultOf(trainId)).stations).toMatchObject([{ state: 'running' }]);

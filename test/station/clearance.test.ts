@@ -176,6 +176,11 @@ describe('a decision that is not one', () => {
       'signature.invalid',
       (hopId) => forged(hopId, 'rosa', { issuer: 'nora' }),
     ],
+    [
+      'a word for longer than seven days',
+      'clearance.invalid',
+      (hopId) => forged(hopId, 'nora', { expiresMs: NOW + 7 * DAY_MS + 1 }),
+    ],
     ['an expired word', 'clearance.expired', (hopId) => forged(hopId, 'nora', { expiresMs: NOW })],
     ['another network', 'network.mismatch', (hopId) => forged(hopId, 'nora', { networkId: 'f'.repeat(64) })],
     [

@@ -140,6 +140,29 @@ describe('the researcher', () => {
     expect(await station.visit(hopId)).toEqual({ is: 'waiting' });
   });
 
+  test('who turns out to be the one that approved has approved nothing, before the run', async () => {
+    rig.policy(ASK);
+    const hopId = await waitingHop(rig, station);
+    await approved(rig, station, hopId);
+    rig.settings.network = asPersons(fake.network, { nora: 'rosa' });
+    expect(await station.visit(hopId)).toEqual({ is: 'waiting' });
+    expect(rig.executor.runs).toEqual([]);
+  });
+
+  test('nor during it', async () => {
+    rig.policy(ASK);
+    const hopId = await waitingHop(rig, station);
+    await approved(rig, station, hopId);
+    const answers = rig.executor.outcome;
+    rig.executor.outcome = (spec, signal) => {
+      rig.settings.network = asPersons(fake.network, { nora: 'rosa' });
+      return answers(spec, signal);
+    };
+    expect(await station.visit(hopId)).toMatchObject({ is: 'later', error: { code: 'clearance.invalid' } });
+    expect(await station.visit(hopId)).toEqual({ is: 'waiting' });
+    expect(station.entries().some(({ type }) => type === 'result.released')).toBe(false);
+  });
+
   test('may take it back as an admin', async () => {
     rig.settings.network = asPersons(fake.network, { nora: 'rosa' });
     const hopId = await waitingHop(rig, station);

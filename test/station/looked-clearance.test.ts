@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { digestOf } from '../../src/model/id.ts';
 import {
   ASK_TWO,
   approved,
@@ -152,9 +153,14 @@ describe('a dry run', () => {
     expect(text).toContain('no count below 10');
   });
 
-  test('keeps no salt of what it tried', async () => {
+  test('keeps no salt of what it tried, and no policy that has decided nothing', async () => {
     const hopId = await waitingHop(rig, station);
+    // So that there would be something to decide, and to commit to.
+    const edited = `${ASK}\n// edited`;
+    rig.policy(edited);
     await dryRunOf(station, hopId);
+    expect(station.store.archive.policy(digestOf(ASK))).toBe(ASK);
+    expect(station.store.archive.policy(digestOf(edited))).toBeNull();
     const committed = station
       .entries()
       .flatMap(({ body }) => Object.keys(body).filter((name) => name.endsWith('Commitment')));

@@ -48,6 +48,16 @@ test('after its manifest has expired', async () => {
   });
 });
 
+test('by an admin of another station says whose agent this is', async () => {
+  const hopId = await ended(PERMIT);
+  const shown = await station.admin.show({ $typeName: 'pht.v1.ShowRequest', hopId, config: false }, CONTEXT);
+  const { caseFile = new Uint8Array(), manifest = new Uint8Array() } = shown;
+  const at = { station: 'south', network: rig.settings.network, nowMs: null };
+  expect(() => openCase({ caseFile, manifest }, at)).toThrow(
+    expect.objectContaining({ code: 'clearance.invalid', message: expect.stringContaining('for north') }),
+  );
+});
+
 test('after its dataset has gone, and the policy with it', async () => {
   const hopId = await ended(PERMIT);
   rig.datasets.contents.delete('cgd');

@@ -277,6 +277,27 @@ describe('a newer file', () => {
     follower.want();
     expect(await outcome(held)).toBe('released released');
   });
+
+  test('that comes while a train is looked at is what it is verified under', async () => {
+    const { open } = rig.datasets;
+    rig.datasets.open = async (id) => {
+      rig.datasets.open = open;
+      await new Promise(setImmediate);
+      imported(fake.next({ issuedAtMs: NOW + 1 }));
+      return open(id);
+    };
+    const hopId = accepted();
+    visits.start(hopId);
+    expect(await outcome(hopId)).toBe('released released');
+    expect(versions()).toEqual([1, 2]);
+    expect(entriesOf('manifest.verified').map(({ body }) => body['networkVersion'])).toEqual([2]);
+  });
+
+  test("is asked for while the word that is here is a thief's, of the future", async () => {
+    imported(fake.fresh(NOW + 365 * DAY_MS));
+    const before = fetches;
+    await until('another question', () => fetches > before + 1);
+  });
 });
 
 function member(id: string): Member {
@@ -284,6 +305,39 @@ function member(id: string): Member {
   if (found === undefined) throw new Error(`no ${id}`);
   return found;
 }
+
+describe('a train that waits for its turn', () => {
+  beforeEach(() => begin());
+
+  test('does not begin to run once the last word is stale, and does when there is a newer one', async () => {
+    const late = { expiresMs: NOW + 20 * DAY_MS };
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const answers = rig.executor.outcome;
+    rig.executor.outcome = async (spec, signal) => {
+      await promise;
+      return answers(spec, signal);
+    };
+    const route = { pattern: 'parallel' as const, stops: ['north'], minStations: 1, deadlineMs: 20 * DAY_MS };
+    const first = accepted({ ...late, route, title: 'first' }, late);
+    visits.start(first);
+    await until('a run', () => rig.executor.runs.length === 1);
+    const second = accepted({ ...late, route, title: 'second' }, late);
+    visits.start(second);
+    await isIn(second, 'cleared');
+    rig.clock.ms = NOW + 7 * DAY_MS;
+    resolve();
+    await until('the wait', () => visits.waitsFor(second).includes('too old'));
+    expect(rig.executor.runs).toHaveLength(1);
+    expect(entriesOf('run.started')).toHaveLength(1);
+    expect(visits.waitsFor(first)).toContain('too old');
+    expect(entriesOf('result.released')).toEqual([]);
+    offered = bytesOf(fake.fresh(rig.clock.ms));
+    follower.want();
+    visits.start(first);
+    expect(await outcome(first)).toBe('released released');
+    expect(await outcome(second)).toBe('released released');
+  });
+});
 
 describe('a statement of a later version', () => {
   beforeEach(() => begin());

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createCommandNotifier } from '../../src/adapters/notify/command.ts';
 import { createNotifying, isDigestDue, type NotifyPlan } from '../../src/journey/station/notify.ts';
-import type { Notifier, NotifyEnd } from '../../src/ports/notify.ts';
+import type { HopId, TrainId } from '../../src/model/id.ts';
+import type { Notices, Notifier, NotifyEnd } from '../../src/ports/notify.ts';
 import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
 import { ASK, makeStation, PERMIT, type Process, type Rig } from '../fakes/station.ts';
 import { makeOrder, makeTrain } from '../fakes/trains.ts';
@@ -141,6 +142,9 @@ describe('at once', () => {
       rig.clock.ms += 60_000;
       const due = [1, 3, 7, 15].filter((each) => each <= minute).length + 1;
       await vi.waitFor(() => expect(runs).toHaveLength(due), { timeout: 5000, interval: 1 });
+      // Long enough for a run that is not due.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      expect(runs).toHaveLength(due);
     }
     await new Promise((resolve) => setTimeout(resolve, 30));
     stop.abort();
@@ -154,6 +158,60 @@ describe('at once', () => {
       exit: 1,
       lines: 1,
     });
+  });
+
+  test('names a train once more that has come to wait for somebody else while people were being told', async () => {
+    const { hopId, trainId } = await train();
+    const runs: string[] = [];
+    const notifier: Notifier = {
+      run: async (lines) => {
+        runs.push(lines);
+        const hop = station.store.hops.find(hopId);
+        const second = { nowMs: rig.clock.ms, entries: [], progress: 'awaiting-second-clearance' };
+        if (hop !== null && runs.length === 1) station.store.hops.move(hop, 'awaiting-clearance', second);
+        return { code: 0, why: '' };
+      },
+    };
+    const ports = { notices: station.store.notices, notifier };
+    const stop = new AbortController();
+    const running = createNotifying(station.station, ports, PLAN).run(stop.signal);
+    await vi.waitFor(() => expect(runs).toHaveLength(2));
+    stop.abort();
+    await running;
+    expect(runs).toEqual([`${trainId} ask\n`, `${trainId} ask\n`]);
+    expect(await notified()).toEqual([]);
+  });
+
+  test.each(['at-once', 'daily'] as const)('a thousand at a time, until all are told: %s', async (when) => {
+    const trainId = 'trn_0123456789abcdef01234567' as TrainId;
+    let left = Array.from({ length: 2500 }, (_, at) => ({
+      ...{ hopId: `hop_${at}` as HopId, trainId, verdict: 'ask' as const, version: 1 },
+    }));
+    let digests = 0;
+    const notices: Notices = {
+      waiting: (_on, _before, max) => left.slice(0, max),
+      told: (batch) => {
+        left = left.slice(batch.length);
+      },
+      settle: () => undefined,
+      lastDigestMs: () => (digests === 0 ? 0 : rig.clock.ms),
+      digestMade: () => void digests++,
+    };
+    const runs: number[] = [];
+    const notifier: Notifier = {
+      run: async (lines) => {
+        runs.push(lines.split('\n').length - 1);
+        return { code: 0, why: '' };
+      },
+    };
+    const stop = new AbortController();
+    const plan = { ...PLAN, when };
+    const running = createNotifying(station.station, { notices, notifier }, plan).run(stop.signal);
+    await vi.waitFor(() => expect(left).toEqual([]));
+    stop.abort();
+    await running;
+    expect(runs).toEqual([1000, 1000, 500]);
+    expect(digests).toBe(when === 'daily' ? 1 : 0);
   });
 
   test('a command that hangs or is missing holds no hop back, and never runs twice at once', async () => {

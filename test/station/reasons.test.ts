@@ -52,6 +52,15 @@ describe('a denial', () => {
     expect(reasons.join('\n')).not.toMatch(/otto|anna/);
   });
 
+  test('nor those that a rule names with spaces in between, or who is the only one', async () => {
+    rig.policy(
+      LIST.replaceAll('::', ' ::\n  ').replace('(principal,', '(principal == Researcher  ::  "otto",'),
+    );
+    const { reasons } = await told();
+    expect(reasons.join('\n')).toContain('context.train.cpuMillis <= 777');
+    expect(reasons.join('\n')).not.toMatch(/otto|anna/);
+  });
+
   test('names the rule alone, where rules are told', async () => {
     at('rules');
     const { text, reasons } = await told();

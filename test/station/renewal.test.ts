@@ -20,10 +20,10 @@ import { makeStation } from '../fakes/station.ts';
 import { clientOptions, collectingLog, openScope } from '../wire/harness.ts';
 import { trackOf } from '../wire/services.ts';
 
-/** A year of a station in seconds: certificates that live for three of them, over real TLS, renewed by fetching alone. */
+/** A year of a station in seconds: certificates that live for six of them, over real TLS, renewed by fetching alone. */
 
-const LIFE_MS = 3000;
-const LIVES = 4;
+const LIFE_MS = 6000;
+const LIVES = 3;
 const scope = openScope();
 afterEach(() => scope.close());
 
@@ -132,7 +132,7 @@ test('a track lives on across every renewal of both its ends, and no call fails'
   stop.abort();
   await following;
   expect(renewals).toBeGreaterThanOrEqual(LIVES - 1);
-  expect(calls).toBeGreaterThan(100);
+  expect(calls).toBeGreaterThan(50);
   expect(log.lines.filter(({ message }) => message.startsWith('a call'))).toEqual([]);
   expect(running.entries().filter(({ type }) => type === 'network.changed')).toHaveLength(1);
 }, 60_000);

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { standingClearances } from '../../src/journey/station/standing.ts';
 import { encodeEnvelope } from '../../src/model/dsse.ts';
 import { type Digest, digestOf } from '../../src/model/id.ts';
 import { type StandingPredicate, termsDigestOf } from '../../src/model/standing.ts';
@@ -249,6 +250,19 @@ test('the same statement twice is one, with one entry', async () => {
   expect(typesOf(station).filter((type) => type === 'clearance.standing')).toHaveLength(1);
 });
 
+test('a list of them always fits in one answer, with those that count in it', async () => {
+  await stood(5);
+  const [record] = station.store.clearances.standing('all');
+  if (record === undefined) throw new Error('no record');
+  const spent = { ...record, withdrawn: true };
+  const many = [...Array.from({ length: 5000 }, () => spent), record];
+  const listed = standingClearances(station.station, { standing: () => many });
+  expect(listed[0]?.state).toBe('in-force');
+  expect(listed.length).toBeLessThan(many.length);
+  const bytes = listed.reduce((sum, { statement }) => sum + statement.byteLength, 0);
+  expect(bytes).toBeLessThan(4 * 1024 * 1024 - 64 * listed.length);
+});
+
 describe('over the code of an image', () => {
   /** The same layers and start, another config: built again on another day. */
   function rebuilt(changes: object) {
@@ -282,6 +296,30 @@ describe('over the code of an image', () => {
     const image = rebuilt({ rootfs: { type: 'layers', diff_ids: diffIds.map((each) => `sha256:${each}`) } });
     const wide = { ...image, layers: [{ diffId, bytes: under.byteLength }, ...layers] };
     await waitingHop(rig, station, another({ image: wide }));
+  });
+
+  test('a layer below that is left out needs a person: it may have hidden what stands below it', async () => {
+    const hiding = Buffer.from('a layer that removes what the one below brought');
+    const diffId = digestOf(hiding);
+    rig.blobs.set(diffId, hiding);
+    const { layers } = rig.image.image;
+    const rootfs = (all: typeof layers) => ({
+      rootfs: { type: 'layers', diff_ids: all.map((each) => `sha256:${each.diffId}`) },
+    });
+    const [top] = layers.slice(-1);
+    if (top === undefined) throw new Error('no layer');
+    const whole = [...layers, { diffId, bytes: hiding.byteLength }, top];
+    const first = await waitingHop(
+      rig,
+      station,
+      another({ image: { ...rebuilt(rootfs(whole)), layers: whole } }),
+    );
+    await decideOn(station, first, await standingOf(rig, station, first, { runs: 5, scope: 'code' }));
+    const left = [...layers, top];
+    await waitingHop(rig, station, another({ image: { ...rebuilt(rootfs(left)), layers: left } }));
+    const again = { created: '2026-05-02T00:00:00Z', ...rootfs(whole) };
+    const same = await tookHop(rig, station, another({ image: { ...rebuilt(again), layers: whole } }));
+    expect(stateOf(station, same)).not.toBe('awaiting-clearance');
   });
 
   test('without its config a person is asked, and the person alone', async () => {
@@ -330,6 +368,7 @@ describe('a statement that is none', () => {
     ['for longer than a year', 'clearance.invalid', { expiresMs: NOW + 367 * DAY_MS }],
     ['with other words than its subject', 'clearance.invalid', { subject: 'e'.repeat(64) }],
     ['for another researcher', 'clearance.invalid', { researcher: 'rolf' }],
+    ['for another dataset', 'clearance.invalid', { dataset: 'copd' }],
     ['for less', 'clearance.invalid', { minCellCount: 3 }],
     ['for no runs', 'statement.malformed', { runsMax: 0 }],
     ['for too many runs', 'statement.malformed', { runsMax: 1001 }],

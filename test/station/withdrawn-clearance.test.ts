@@ -273,6 +273,16 @@ describe('a word that is none', () => {
     expect(await endOf(rig, station, hopId)).toBe('released released');
   });
 
+  test('under a clock that went back', async () => {
+    const hopId = await waitingHop(rig, station);
+    const digest = await approved(rig, station, hopId);
+    station.store.log.saw(NOW + 3_600_000);
+    await expect(withdrawWith(station, withdrawalOf(rig, digest))).rejects.toMatchObject({
+      code: 'clock.untrusted',
+    });
+    expect(typesOf(station)).not.toContain('clearance.withdrawn');
+  });
+
   test('of an admin who has left', async () => {
     const hopId = await waitingHop(rig, station);
     const digest = await approved(rig, station, hopId);

@@ -2,13 +2,25 @@ import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ed25519, type FakeNetwork, makeNetwork, memberIn, publicOf } from '../../../test/fakes/network.ts';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import {
+  ed25519,
+  type FakeNetwork,
+  makeNetwork,
+  memberIn,
+  publicOf,
+  signerOf,
+} from '../../../test/fakes/network.ts';
+import { nextList } from '../../journey/authority/list.ts';
+import { signFreshness, signMembers, signRoot } from '../../journey/authority/sign.ts';
 import { PhtError } from '../../model/error.ts';
 import { digestOf } from '../../model/id.ts';
+import { readCertificate } from '../../model/member-certificate.ts';
+import { assertFresh } from '../../model/network.ts';
 import type { NetworkFiles } from '../../model/network-statements.ts';
-import { openNetwork } from '../../model/open-network.ts';
+import { openNetwork, openRoots } from '../../model/open-network.ts';
 import { issueCertificate } from '../wire/certificates.ts';
+import { memberBehind } from '../wire/identity.ts';
 import { betterCertificate, ownCertificate } from './certificate.ts';
 import type { Home } from './member.ts';
 import {
@@ -24,6 +36,19 @@ import { parseRootDraft } from './root-draft.ts';
 const NOW = Date.UTC(2026, 0, 15);
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
+
+/** Which file cannot be written: the process dies before. */
+const failing = vi.hoisted(() => ({ path: '' }));
+vi.mock(import('./files.ts'), async (original) => {
+  const real = await original();
+  return {
+    ...real,
+    writeAtomic: (...parameters: Parameters<typeof real.writeAtomic>) => {
+      if (parameters[0] === failing.path) throw new Error('the power went');
+      real.writeAtomic(...parameters);
+    },
+  };
+});
 
 let home: Home;
 let fake: FakeNetwork;
@@ -195,6 +220,164 @@ test('a damaged memory of the highest version stops everything', () => {
   expect(codeOf(() => currentNetwork(restarted()))).toBe('config.invalid');
 });
 
+describe('a thief of a role', () => {
+  const FAR_MS = Date.UTC(9999, 0, 1);
+  const issue = { rootVersion: 1, issuer: 'authority' };
+  type Key = ReturnType<typeof ed25519>;
+
+  /** The authority's next root, which names other keys, and what it signs under it. */
+  function recovered(
+    keys: { members?: Key; freshness?: Key },
+    from: NetworkFiles = fake.files,
+  ): NetworkFiles {
+    const { id } = fake.network;
+    const { root } = openRoots(from.roots, id);
+    const held = openNetwork(from, id);
+    const role = (key: Key) => ({ keys: [publicOf(key)], threshold: 1 });
+    const roles = {
+      ...root.predicate.roles,
+      ...(keys.members === undefined ? {} : { members: role(keys.members) }),
+      ...(keys.freshness === undefined ? {} : { freshness: role(keys.freshness) }),
+    };
+    const version = root.predicate.version + 1;
+    const next = { ...root.predicate, networkId: id, version, previousDigest: root.digest, roles };
+    const roots = [...from.roots, signRoot(next, [signerOf(fake.roles.root)]).envelope];
+    const times = { issuedAtMs: NOW + 2 * HOUR_MS, expiresMs: NOW + DAY_MS };
+    const by = { ...issue, networkId: id, rootVersion: version, ...times };
+    const list = { ...nextList(held, {}, times.issuedAtMs) };
+    const signed =
+      keys.members === undefined
+        ? { envelope: from.members, digest: held.digest }
+        : signMembers(list, { ...by, previousDigest: held.digest }, [signerOf(keys.members)]);
+    const newest = {
+      version: keys.members === undefined ? held.version : list.version,
+      digest: signed.digest,
+    };
+    const freshness = signFreshness(newest, by, [signerOf(keys.freshness ?? fake.roles.freshness)]).envelope;
+    return { ...from, roots, members: signed.envelope, freshness };
+  }
+
+  /** What a thief of the members key signs, as far ahead as it likes. */
+  function stolenList(version: number, issuedAtMs = NOW + HOUR_MS): NetworkFiles {
+    const list = nextList(fake.network, { revoked: [{ id: 'south', reason: 'by a thief' }] }, NOW);
+    const members = list.members.map((each) =>
+      each.ended === undefined ? each : { ...each, ended: { ...each.ended, version } },
+    );
+    const by = { ...issue, networkId: fake.network.id, issuedAtMs, expiresMs: FAR_MS };
+    const signed = signMembers(
+      { ...list, members, version },
+      { ...by, previousDigest: fake.network.digest },
+      [signerOf(fake.roles.members)],
+    );
+    return { ...first, members: signed.envelope };
+  }
+
+  const wordOf = (key: Key, version: number, issuedAtMs: number): NetworkFiles => {
+    const by = { ...issue, networkId: fake.network.id, issuedAtMs, expiresMs: issuedAtMs + HOUR_MS };
+    const { digest } = fake.network;
+    return { ...first, freshness: signFreshness({ version, digest }, by, [signerOf(key)]).envelope };
+  };
+
+  test.each([2, 1_000_000])(
+    'of the members key does not outlast the root that names another: a list of version %i',
+    (version) => {
+      expect(importNetwork(home, stolenList(version)).network.version).toBe(version);
+      const file = recovered({ members: ed25519() });
+      expect(importNetwork(home, file).network).toMatchObject({ version: 2, rootVersion: 2 });
+      expect(currentNetwork(restarted()).members.has('south')).toBe(true);
+      expect(codeOf(() => importNetwork(home, stolenList(version + (version === 2 ? 1 : 0))))).toBe(
+        'signature.invalid',
+      );
+      expect(importNetwork(home, file).changed).toBe(false);
+    },
+  );
+
+  test('gets no list back in with a root that leaves the key as it is', () => {
+    importNetwork(home, later(1));
+    const old = { ...recovered({}, first), members: first.members };
+    const { network } = importNetwork(home, old);
+    expect(network).toMatchObject({ version: 2, rootVersion: 2 });
+  });
+
+  test('gets no old list back in with a root that names its key again', () => {
+    const { members } = fake.roles;
+    importNetwork(home, recovered({ members: ed25519() }));
+    const held = parseNetworkFile(readFileSync(networkPath(home)), 'it');
+    const again = recovered({ members }, held);
+    expect(codeOf(() => importNetwork(home, { ...again, members: first.members }))).toBe('signature.invalid');
+    expect(importNetwork(home, again).network).toMatchObject({ version: 3, rootVersion: 3 });
+  });
+
+  test('of the freshness key does not outlast the root that names another', () => {
+    const stolen = importNetwork(home, wordOf(fake.roles.freshness, 1_000_000, FAR_MS)).network;
+    expect(codeOf(() => assertFresh(stolen, NOW))).toBe('network.stale');
+    expect(codeOf(() => assertFresh(stolen, FAR_MS))).toBe('network.expired');
+    const { network } = importNetwork(home, recovered({ freshness: ed25519() }));
+    expect(codeOf(() => assertFresh(network, NOW + 3 * HOUR_MS))).toBe('accepted');
+    expect(codeOf(() => importNetwork(home, wordOf(fake.roles.freshness, 1, FAR_MS + 1)))).toBe(
+      'signature.invalid',
+    );
+  });
+
+  test('an older word does not come back with a root that leaves its key as it is', () => {
+    const told = importNetwork(home, wordOf(fake.roles.freshness, 7, NOW + 3 * HOUR_MS)).network;
+    expect(codeOf(() => assertFresh(told, NOW + 3 * HOUR_MS))).toBe('network.behind');
+    const { network } = importNetwork(home, recovered({}));
+    expect(network).toMatchObject({ rootVersion: 2, freshness: { version: 7 } });
+    expect(codeOf(() => assertFresh(network, NOW + 3 * HOUR_MS))).toBe('network.behind');
+  });
+
+  test('a crash while a list is taken back leaves nothing of the thief in force', () => {
+    importNetwork(home, stolenList(1_000_000));
+    const before = readFileSync(networkPath(home));
+    const file = recovered({ members: ed25519() });
+    importNetwork(home, file);
+    writeFileSync(networkPath(home), before);
+    expect(codeOf(() => currentNetwork(restarted()))).toBe('network.rollback');
+    expect(importNetwork(restarted(), file).network.version).toBe(2);
+  });
+
+  test('nor one before the file is written, which then is imported once more', () => {
+    importNetwork(home, stolenList(1_000_000));
+    const file = recovered({ members: ed25519() });
+    failing.path = networkPath(home);
+    expect(codeOf(() => importNetwork(home, file))).toContain('the power went');
+    failing.path = '';
+    expect(codeOf(() => currentNetwork(restarted()))).toBe('network.rollback');
+    expect(importNetwork(restarted(), file).network.version).toBe(2);
+  });
+});
+
+test('a list of some versions on does not tell another past', async () => {
+  importNetwork(home, later(1));
+  const other = await forkOf(4);
+  expect(codeOf(() => importNetwork(home, other))).toBe('network.forked');
+  expect(currentNetwork(home).version).toBe(2);
+});
+
+test('a list of members of any length that is read ends in no error but ours', () => {
+  const members = { ...first.members, payload: 'A'.repeat(14 * 1024 * 1024) };
+  const parsed = parseNetworkFile(Buffer.from(encodeNetworkFile({ ...first, members })), 'it');
+  expect(codeOf(() => importNetwork(home, parsed))).toBe('input.malformed');
+});
+
+test('what a stranger adds to signed parts cannot make a file that nobody reads any more', () => {
+  /** Longer than any list of members, whose own length is bounded when it is read. */
+  const padded = (files: NetworkFiles, part: 'members' | 'freshness'): NetworkFiles => {
+    const { signatures } = files[part];
+    const padding = { sig: 'A'.repeat(9 * 1024 * 1024) };
+    return { ...files, [part]: { ...files[part], signatures: [...signatures, padding] } };
+  };
+  const offer = (files: NetworkFiles): string =>
+    codeOf(() => importNetwork(home, parseNetworkFile(Buffer.from(encodeNetworkFile(files)), 'it')));
+  expect(offer(padded(fake.fresh(NOW + HOUR_MS).files, 'freshness'))).toBe('statement.malformed');
+  // As two files would that are each within their bounds.
+  const before = readFileSync(networkPath(home));
+  const both = padded(padded(later(2), 'members'), 'freshness');
+  expect(codeOf(() => importNetwork(home, both))).toBe('input.too-large');
+  expect(readFileSync(networkPath(home)).equals(before)).toBe(true);
+});
+
 describe('certificates', () => {
   const issued = (change: object = {}): Promise<string> =>
     issueCertificate({
@@ -258,6 +441,23 @@ describe('certificates', () => {
     // Others' come with the parts that are newer, and these were not.
     expect(network.certificates.get('north')).toBe(first.certificates['north']);
     expect(importNetwork(home, first).changed).toBe(false);
+  });
+
+  test('one of a key of no kind that is known here displaces nothing and stops nothing', async () => {
+    const own = fake.files.certificates['rosa'] ?? '';
+    const der = Buffer.from(await issued({ notAfterMs: NOW + 900 * DAY_MS }), 'base64');
+    // The algorithm of the subject's key (RFC 8410), before its 32 bytes.
+    const at = der.indexOf(Buffer.from('06032b6570032100', 'hex'));
+    der[at + 4] = 0x01;
+    const odd = der.toString('base64');
+    expect(readCertificate(odd)?.subjectAltName).toContain('rosa');
+    const { network } = importNetwork(home, {
+      ...later(1),
+      certificates: { ...first.certificates, rosa: odd },
+    });
+    expect(network.version).toBe(2);
+    expect(network.certificates.get('rosa')).toBe(own);
+    expect(codeOf(() => memberBehind(der, network, NOW))).toBe('forbidden');
   });
 
   test('those of strangers are not kept', async () => {

@@ -115,18 +115,24 @@ export type Imported = {
  * Takes over what is newer in a network file that came out of band or from a peer: its roots, its list of members, its
  * freshness statement, this member's certificate. Nothing of it is believed that is not signed.
  *
+ * A root that disowns the list which is here lets the authority begin again from its own last one.
+ *
  * @throws PhtError `network.mismatch`, `network.rollback` when nothing in it is as new as what is here,
- *   `network.forked`, `network.invalid`, `signature.invalid`
+ *   `network.forked`, `network.invalid`, `signature.invalid`, `input.too-large`
  */
 export function importNetwork(home: Home, files: NetworkFiles): Imported {
   const held = heldBy(home);
   if (held !== null) assertOneRoot(held.files.roots, files.roots, home.member.networkId);
-  const parts = held === null ? files : merge(held.files, files);
+  const { files: parts, takesBack } =
+    held === null ? { files, takesBack: false } : merge(held.files, files, home.member.networkId);
   const network = openNetwork(parts, home.member.networkId);
-  assertForward(readSeen(home), network);
-  if (held !== null) {
-    assertNotOlder(files, held.files);
-    assertSamePast(held.network, network);
+  const seen = readSeen(home);
+  if (!takesBack) {
+    assertForward(seen, network);
+    if (held !== null) {
+      assertNotOlder(files, held.files);
+      assertSamePast(held.network, network);
+    }
   }
   assertOwnEntry(home, network);
   const { id } = home.member;
@@ -137,11 +143,20 @@ export function importNetwork(home: Home, files: NetworkFiles): Imported {
     placeListedKeys(home, held.network);
     return { network: held.network, changed: false, membersChanged: false };
   }
+  assertReadable(text);
+  // What is no longer to be believed must not come back by a crash; importing once more repairs that.
+  if (takesBack) writeSeen(home.dir, network);
   writeAtomic(join(home.dir, FILE), text);
   writeSeen(home.dir, network);
   placeListedKeys(home, network);
   const membersChanged = held === null || held.network.digest !== network.digest;
   return { network: currentNetwork(home), changed: true, membersChanged };
+}
+
+/** Parts of two files, each within its bounds, may exceed them together. @throws PhtError `input.too-large` */
+function assertReadable(text: string): void {
+  if (Buffer.byteLength(text) <= NETWORK_BYTES_MAX) return;
+  throw new PhtError('input.too-large', `a network file has at most ${NETWORK_BYTES_MAX} bytes`);
 }
 
 /** Those of members, with this member's own as it was judged. */

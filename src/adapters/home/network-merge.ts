@@ -3,28 +3,67 @@ import { type Envelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { NETWORK_BYTES_MAX } from '../../model/network-news.ts';
 import type { NetworkFiles } from '../../model/network-statements.ts';
-import { openRoots } from '../../model/open-network.ts';
+import { openFreshness, openMembers, openRoots } from '../../model/open-network.ts';
 import { parseWith, TimestampMs } from '../../model/schema.ts';
 
 /** Which parts of two network files are the newer ones. What they say of themselves is a claim until they are opened. */
 
-/** Of each part the newer one. Certificates come with the parts that were newer. */
-export function merge(held: NetworkFiles, offered: NetworkFiles): NetworkFiles {
+export type Merged = {
+  readonly files: NetworkFiles;
+  /** The list that is held is disowned by a newer root, and the one on offer does not follow it. */
+  readonly takesBack: boolean;
+};
+
+/**
+ * Of each part the newer one. Certificates come with the parts that were newer. A new root may name other keys, and then
+ * a word of the old ones counts for nothing, however late or high it says it is: otherwise a thief's would never end.
+ *
+ * @throws PhtError as `openRoots`
+ */
+export function merge(held: NetworkFiles, offered: NetworkFiles, id: string): Merged {
   const [ours, theirs] = [claimOf(held.members), claimOf(offered.members)];
   const newerRoot = offered.roots.length > held.roots.length;
-  const newerMembers = theirs.version > ours.version;
-  // A new root may name other keys, and then a word of the old ones counts for nothing, however late it says it is.
+  const disowned = newerRoot ? disownedIn(held, offered.roots, id) : { members: false, freshness: false };
+  const [ourWord, theirWord] = [claimOf(held.freshness), claimOf(offered.freshness)];
+  // What was signed before is no answer to it: a key may come back into force.
+  const answers = ({ rootVersion }: Claim): boolean => rootVersion > held.roots.length;
+  const takesBack = disowned.members && answers(theirs) && theirs.version <= ours.version;
+  const newerMembers = takesBack || theirs.version > ours.version;
   const newerFreshness =
-    newerRoot || claimOf(offered.freshness).issuedAtMs > claimOf(held.freshness).issuedAtMs;
+    (disowned.freshness && answers(theirWord)) || theirWord.issuedAtMs > ourWord.issuedAtMs;
   // Another list of the same version is opened too, so that a fork is found; the same one may be signed anew.
   const other = offered.members.payload !== held.members.payload;
   const sameAgain = theirs.version === ours.version && (other || newerRoot);
-  return {
+  const files = {
     roots: newerRoot ? offered.roots : held.roots,
     members: newerMembers || sameAgain ? offered.members : held.members,
     freshness: newerFreshness ? offered.freshness : held.freshness,
     certificates: newerMembers || newerFreshness ? offered.certificates : held.certificates,
   };
+  return { files, takesBack };
+}
+
+/** Which parts the newest root does not stand by. */
+function disownedIn(
+  { members, freshness }: NetworkFiles,
+  roots: readonly Envelope[],
+  pinnedId: string,
+): { members: boolean; freshness: boolean } {
+  const { id, root } = openRoots(roots, pinnedId);
+  return {
+    members: !opens(() => openMembers(members, id, root)),
+    freshness: !opens(() => openFreshness(freshness, id, root)),
+  };
+}
+
+function opens(open: () => unknown): boolean {
+  try {
+    open();
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof PhtError) return false;
+    throw thrown;
+  }
 }
 
 /**
@@ -63,10 +102,14 @@ export function rollback(version: number, seen: number): PhtError {
   );
 }
 
-const Claim = z.object({ predicate: z.object({ networkVersion: z.int(), issuedAtMs: TimestampMs }) });
+const Claimed = z.object({
+  predicate: z.object({ networkVersion: z.int(), rootVersion: z.int(), issuedAtMs: TimestampMs }),
+});
+type Claim = { version: number; rootVersion: number; issuedAtMs: number };
 
-function claimOf(envelope: Envelope): { version: number; issuedAtMs: number } {
+function claimOf(envelope: Envelope): Claim {
   const limits = { bytesMax: NETWORK_BYTES_MAX, what: 'a part of the network file' };
-  const { predicate } = parseWith(Claim, payloadOf(envelope), limits, 'statement.malformed');
-  return { version: predicate.networkVersion, issuedAtMs: predicate.issuedAtMs };
+  const { predicate } = parseWith(Claimed, payloadOf(envelope), limits, 'statement.malformed');
+  const { networkVersion: version, rootVersion, issuedAtMs } = predicate;
+  return { version, rootVersion, issuedAtMs };
 }

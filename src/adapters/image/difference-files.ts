@@ -1,9 +1,11 @@
+import { posix } from 'node:path';
 import {
   CHANGES_MAX,
   type ImageChange,
   type ImageDifference,
   type ImageThing,
 } from '../../model/image-difference.ts';
+import type { ReviewedImage } from '../../ports/image-review.ts';
 import type { LayerIndex } from './layer-index.ts';
 import type { ImageEntry } from './overlay.ts';
 
@@ -80,13 +82,39 @@ export function isSource({ change, now }: PathChange): boolean {
   return (change === 'added' || change === 'changed') && now?.type === 'file' && now.text;
 }
 
+/** How far a change is from what the train itself does: what matters most to whoever decides comes first. */
+export type DepthOf = (change: PathChange) => number;
+
 /**
- * Where there are too many, text comes first and of it the shortest, since it can be read; then what else may run.
+ * A train's own code lies in the uppermost layers, above the thousands of files of what it was built from.
  *
- * @returns those that are listed, by path
+ * @returns 0 for what the command names, 1 for the uppermost layer and so on down, the most for what was removed
  */
-export function listed(changes: readonly PathChange[]): PathChange[] {
-  const ranked = [...changes].sort((one, other) => rank(one) - rank(other) || sizeOf(one) - sizeOf(other));
+export function depthIn({ image, config }: ReviewedImage): DepthOf {
+  const { entrypoint, workingDir } = config ?? { entrypoint: [], workingDir: '' };
+  const named = new Set(entrypoint.map((word) => posix.resolve('/', workingDir, word).slice(1)));
+  const depths = new Map(image.layers.map(({ diffId }, at) => [diffId, image.layers.length - at]));
+  return ({ path, now }) => {
+    if (now === null) return image.layers.length + 1;
+    return named.has(path) ? 0 : (depths.get(now.layer) ?? image.layers.length);
+  };
+}
+
+/**
+ * Where there are too many, what the command names comes first, then text, since it can be read, then what else may
+ * run; of each the uppermost layers, and in a layer the shortest.
+ *
+ * @returns those that are listed, by depth and path
+ */
+export function listed(changes: readonly PathChange[], depthOf: DepthOf): PathChange[] {
+  const named = (change: PathChange): number => Math.min(depthOf(change), 1);
+  const ranked = [...changes].sort(
+    (one, other) =>
+      named(one) - named(other) ||
+      rank(one) - rank(other) ||
+      depthOf(one) - depthOf(other) ||
+      sizeOf(one) - sizeOf(other),
+  );
   const kept: PathChange[] = [];
   let bytes = 0;
   for (const change of ranked.slice(0, CHANGES_MAX)) {
@@ -94,7 +122,7 @@ export function listed(changes: readonly PathChange[]): PathChange[] {
     if (bytes > LISTED_BYTES_MAX) break;
     kept.push(change);
   }
-  return kept.sort((one, other) => (one.path < other.path ? -1 : 1));
+  return kept.sort((one, other) => depthOf(one) - depthOf(other) || (one.path < other.path ? -1 : 1));
 }
 
 function rank(change: PathChange): number {

@@ -3,7 +3,7 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { PhtError } from '../../model/error.ts';
 import { type ImageChange, SOURCES_MAX } from '../../model/image-difference.ts';
 import type { Depot } from '../../ports/depot.ts';
-import { isSource, type PathChange, sizeOf, unshownChange } from './difference-files.ts';
+import { type DepthOf, isSource, type PathChange, sizeOf, unshownChange } from './difference-files.ts';
 import { unifiedDiff } from './difference-lines.ts';
 import { SOURCE_BYTES_MAX } from './layer-index.ts';
 import type { ImageEntry } from './overlay.ts';
@@ -14,16 +14,19 @@ import type { ImageEntry } from './overlay.ts';
 const SHOWN_BYTES_MAX = 2 * 1024 * 1024;
 
 /**
- * The shortest first, while there is room.
+ * What the command names and the uppermost layers first, in a layer the shortest, while there is room.
  *
  * @param changes each one with its source, in the same order
  */
 export async function withSources(
   changes: readonly PathChange[],
+  depthOf: DepthOf,
   depot: Depot,
   signal: AbortSignal,
 ): Promise<ImageChange[]> {
-  const candidates = changes.filter(isSource).sort((one, other) => sizeOf(one) - sizeOf(other));
+  const candidates = changes
+    .filter(isSource)
+    .sort((one, other) => depthOf(one) - depthOf(other) || sizeOf(one) - sizeOf(other));
   const sources = new Map<PathChange, Shown>();
   let room = SHOWN_BYTES_MAX;
   for (const change of candidates.slice(0, SOURCES_MAX)) {

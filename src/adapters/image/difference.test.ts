@@ -103,8 +103,8 @@ describe('the difference of two images', () => {
     const compared = await compare(await image({}, below, above), await image({}, below));
     expect(compared.counts).toEqual({ added: 2, changed: 3, removed: 1, mode: 1 });
     expect(told(compared)).toEqual([
-      ...['removed app/gone.py', 'changed app/main.py', 'added app/new.py'],
-      ...['mode bin/mode', 'changed bin/tool', 'added large.txt', 'changed link'],
+      ...['changed app/main.py', 'added app/new.py', 'mode bin/mode', 'changed bin/tool'],
+      ...['added large.txt', 'changed link', 'removed app/gone.py'],
     ]);
     const by = new Map(compared.changes.map((change) => [change.path, change]));
     expect(by.get('app/main.py')).toMatchObject({
@@ -204,6 +204,24 @@ describe('the difference of two images', () => {
     expect(compared.changes[400]).toMatchObject({ source: null, unshown: 'too-many' });
   });
 
+  it("shows the train's own code before the files of what it was built from, however many they are", async () => {
+    const texts = Array.from({ length: 2100 }, (_, at) => file(`etc/${at}`, `${at}`));
+    const code = [file('app/lib.py', 'y'.repeat(900)), file('app/data', '\0'), file('app/short.py', 'z')];
+    const run = [file('opt/run.py', 'x'.repeat(5000)), file('opt/tool', '\0')];
+    const started = { Entrypoint: ['/bin/python3', 'run.py', '/opt/tool'], WorkingDir: '/opt' };
+    const compared = await compare(
+      await image(started, run, texts, code),
+      await image({}, [file('old', 'o')]),
+    );
+    expect(told(compared).slice(0, 4)).toEqual([
+      ...['added opt/run.py', 'added opt/tool', 'added app/lib.py', 'added app/short.py'],
+    ]);
+    const shown = compared.changes.filter(({ source }) => source !== null).map(({ path }) => path);
+    expect(shown).toHaveLength(400);
+    expect(shown.slice(0, 3)).toEqual(['opt/run.py', 'app/lib.py', 'app/short.py']);
+    expect(compared.changes.find(({ path }) => path === 'opt/tool')?.unshown).toBe('binary');
+  });
+
   it('fits one message, whatever is in the files', async () => {
     const texts = Array.from({ length: 300 }, (_, at) =>
       file(`${'\u0001'.repeat(150)}${at}`, '\u0001'.repeat(60_000 - at)),
@@ -245,5 +263,17 @@ describe('the difference of two images', () => {
     await expect(async () => {
       for await (const _bytes of reading);
     }).rejects.toThrow('gone');
+  });
+});
+
+describe('layers that together are without measure', () => {
+  const three = (name: string): Entry[] => ['1', '2', '3'].map((at) => file(`${name}${at}`, at));
+
+  it('are refused before all of them are held, also when each is known from before', async () => {
+    const wide = await image({}, three('a'), three('b'));
+    const few = createImageReviews(depot, join(dir, 'layers'), 5);
+    for (const _ of ['learnt', 'known'])
+      await expect(look([wide], few())).rejects.toMatchObject({ code: 'image.unsafe' });
+    await look([wide], createImageReviews(depot, join(dir, 'layers'), 6)());
   });
 });

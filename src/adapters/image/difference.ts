@@ -4,32 +4,50 @@ import type { TrainImage } from '../../model/train.ts';
 import type { Depot } from '../../ports/depot.ts';
 import type { ComparedImages, ImageReview, ReviewedImage } from '../../ports/image-review.ts';
 import { configChanges } from './difference-config.ts';
-import { changesBetween, changesOutside, countsOf, listed } from './difference-files.ts';
+import { changesBetween, changesOutside, countsOf, depthIn, listed } from './difference-files.ts';
 import { withSources } from './difference-sources.ts';
 import { type LayerIndex, layerIndexer } from './layer-index.ts';
 import { createLayerStore, type LayerStore } from './layer-index-store.ts';
+import { unsafe } from './layer-unsafe.ts';
 import { overlay } from './overlay.ts';
+
+/** Of the image and of an earlier one, each as large as `overlay` takes: more would fill the memory before it is asked. */
+const HELD_ENTRIES_MAX = 2_000_000;
 
 /**
  * A factory, since a look holds all that it has read in memory and is let go of with it.
  *
  * @param dir of what was learnt; one process at a time
+ * @param heldEntriesMax of all layers that one look holds
  */
-export function createImageReviews(depot: Depot, dir: string): () => ImageReview {
+export function createImageReviews(
+  depot: Depot,
+  dir: string,
+  heldEntriesMax: number = HELD_ENTRIES_MAX,
+): () => ImageReview {
   const store = createLayerStore(dir);
-  return () => createReview(depot, store);
+  return () => createReview(depot, store, heldEntriesMax);
 }
 
-function createReview(depot: Depot, store: LayerStore): ImageReview {
+type Hold = (diffId: string, index: LayerIndex) => void;
+
+function createReview(depot: Depot, store: LayerStore, heldEntriesMax: number): ImageReview {
   const known = new Map<string, LayerIndex>();
+  let held = 0;
+  const hold: Hold = (diffId, index) => {
+    const entries = index.entries.size + index.removed.size + index.opaque.size;
+    if (held + entries > heldEntriesMax) throw unsafe(`its layers have more than ${heldEntriesMax} entries`);
+    held += entries;
+    known.set(diffId, index);
+  };
   return {
     knows: async (diffId) => {
       if (known.has(diffId)) return true;
       const index = await store.find(diffId);
-      if (index !== null) known.set(diffId, index);
+      if (index !== null) hold(diffId, index);
       return index !== null;
     },
-    learn: (diffId, signal) => learn(diffId, signal, { depot, store, known }),
+    learn: (diffId, signal) => learn(diffId, signal, { depot, store, hold }),
     config: (image) => configOf(image, depot, store),
     compare: async (now, base, seen, signal) => {
       const layers = layersOf(now.image, known);
@@ -38,11 +56,12 @@ function createReview(depot: Depot, store: LayerStore): ImageReview {
         base === null
           ? changesOutside(seen, layers, files)
           : changesBetween(overlay(layersOf(base.image, known)), files);
-      const shown = listed(all);
+      const depthOf = depthIn(now);
+      const shown = listed(all, depthOf);
       return {
         counts: countsOf(all),
         config: configDifference(now, base),
-        changes: await withSources(shown, depot, signal),
+        changes: await withSources(shown, depthOf, depot, signal),
         changesOmitted: all.length - shown.length,
       };
     },
@@ -53,7 +72,7 @@ function createReview(depot: Depot, store: LayerStore): ImageReview {
 async function* learn(
   diffId: string,
   signal: AbortSignal,
-  { depot, store, known }: { depot: Depot; store: LayerStore; known: Map<string, LayerIndex> },
+  { depot, store, hold }: { depot: Depot; store: LayerStore; hold: Hold },
 ): AsyncGenerator<number> {
   const indexer = layerIndexer();
   for await (const chunk of depot.read(diffId, 0)) {
@@ -63,7 +82,7 @@ async function* learn(
   }
   const index = indexer.finish();
   await store.keep(diffId, index);
-  known.set(diffId, index);
+  hold(diffId, index);
 }
 
 async function configOf(image: TrainImage, depot: Depot, store: LayerStore): Promise<ImageConfig | null> {

@@ -11,6 +11,8 @@ export type Database = {
   all(sql: string, ...values: SQLInputValue[]): Row[];
   /** Runs `work` in one immediate transaction; a throw rolls all of it back. Nested calls join the outer one. */
   transaction<T>(work: () => T): T;
+  /** Runs `work` when the transaction under way is rolled back: what was kept in memory has to be undone too. */
+  onRollback(work: () => void): void;
   close(): void;
 };
 
@@ -50,6 +52,7 @@ function opened(sqlite: DatabaseSync, migrations: readonly string[]): Database {
     return statement;
   };
   let depth = 0;
+  let undoing: (() => void)[] = [];
   const transaction = <T>(work: () => T): T => {
     if (depth > 0) return work();
     sqlite.exec('BEGIN IMMEDIATE');
@@ -61,8 +64,10 @@ function opened(sqlite: DatabaseSync, migrations: readonly string[]): Database {
     } catch (thrown) {
       // A full disk has rolled it back already, and the attempt would hide why.
       if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
+      for (const undo of undoing) undo();
       throw thrown;
     } finally {
+      undoing = [];
       depth--;
     }
   };
@@ -71,6 +76,7 @@ function opened(sqlite: DatabaseSync, migrations: readonly string[]): Database {
     get: (sql, ...values) => prepare(sql).get(...values) as Row | undefined,
     all: (sql, ...values) => prepare(sql).all(...values) as Row[],
     transaction,
+    onRollback: (work) => void undoing.push(work),
     close: () => sqlite.close(),
   };
   migrate(sqlite, database, migrations);

@@ -11,7 +11,7 @@ import type { Erased, StationArchive } from '../../ports/station-archive.ts';
 import type { HopNotes } from '../../ports/station-store.ts';
 import { blob, type Database, text, textOrNull } from './database.ts';
 import { signedClearance } from './station-clearances.ts';
-import { createSalts, eraseSalts } from './station-salts.ts';
+import { eraseSalts, type Salts } from './station-salts.ts';
 import { eraseDecisions } from './witness-store.ts';
 
 export const POLICY_TABLES = `
@@ -20,12 +20,13 @@ export const POLICY_TABLES = `
 /** @param append appends entries within the transaction under way */
 export function createArchive(
   database: Database,
+  { write, ...salts }: Salts,
   append: (entries: NewEntry[], nowMs: number) => number,
 ): StationArchive {
   // What is deleted is overwritten, so that no copy of it stays in the file's free space.
   database.get('PRAGMA secure_delete = ON');
   return {
-    ...createSalts(database),
+    ...salts,
     keepPolicy: (digest, policy) => {
       database.run(
         'INSERT INTO policies (digest, text) VALUES (?, ?) ON CONFLICT DO NOTHING',
@@ -40,11 +41,12 @@ export function createArchive(
     clearance: (clearanceDigest) => signedClearance(database, clearanceDigest),
     erase: (member, nowMs, entryOf) => {
       const erased = database.transaction((): Erased => {
-        const salts = eraseSalts(database, member);
+        write();
+        const gone = eraseSalts(database, member);
         const hops = eraseHops(database, member);
         const trust = eraseDecisions(database, (envelope) => isAbout(envelope, member, trustNames));
         const clearances = eraseClearances(database, member) + trust;
-        return { salts, clearances, ...hops, ledgerSize: append([entryOf(salts)], nowMs) };
+        return { salts: gone, clearances, ...hops, ledgerSize: append([entryOf(gone)], nowMs) };
       });
       // Until it is folded into the database the write-ahead log still holds the old pages.
       overwrite(database);

@@ -117,6 +117,7 @@ export function createClearances(database: Database, append: Append): ClearanceS
         return added > 0;
       }),
     image: (configDigest, but) => imageOf(database, configDigest, but),
+    clearedWith: (configDigest, but) => clearedWith(database, configDigest, but),
   };
 }
 
@@ -166,23 +167,28 @@ function imageOf(database: Database, configDigest: string, but: string): ImageRe
        FROM hops WHERE json_extract(notes, '$.image') = ? AND hop_id <> ?`,
       ...[configDigest, but],
     ) ?? {};
-  const cleared = database.all(
-    `SELECT notes, changed_at FROM hops WHERE json_extract(notes, '$.image') = ? AND hop_id <> ?
-       AND json_array_length(notes, '$.clearances') > 0 ORDER BY rowid DESC LIMIT ?`,
-    ...[configDigest, but, CLEARED_MAX],
-  );
   return {
     hops: integer(row, 'hops'),
     released: integer(row, 'released'),
     refused: integer(row, 'refused'),
     firstSeenMs: row['first'] === null ? null : integer(row, 'first'),
-    cleared: cleared.map((hop) => {
-      const { clearances = [], clearedAtMs = integer(hop, 'changed_at') } = JSON.parse(
-        text(hop, 'notes'),
-      ) as HopNotes;
-      return { clearances, clearedAtMs };
-    }),
+    cleared: clearedWith(database, configDigest, but),
   };
+}
+
+/** Newest first. */
+function clearedWith(database: Database, configDigest: string, but: string): ImageRecord['cleared'] {
+  const cleared = database.all(
+    `SELECT notes, changed_at FROM hops WHERE json_extract(notes, '$.image') = ? AND hop_id <> ?
+       AND json_array_length(notes, '$.clearances') > 0 ORDER BY rowid DESC LIMIT ?`,
+    ...[configDigest, but, CLEARED_MAX],
+  );
+  return cleared.map((hop) => {
+    const { clearances = [], clearedAtMs = integer(hop, 'changed_at') } = JSON.parse(
+      text(hop, 'notes'),
+    ) as HopNotes;
+    return { clearances, clearedAtMs };
+  });
 }
 
 /** Runs are consumed once per (clearance or terms, manifest, round); the same hop after a crash has its run already. */

@@ -24,7 +24,7 @@ import { createClearedImages } from './station-images.ts';
 import { createNotices, NOTICE_TABLES, recordNotice } from './station-notices.ts';
 import { createOutbox, createPost, type Post, WAIT_COLUMNS } from './station-outbox.ts';
 import { createRestorationStore } from './station-restore.ts';
-import { SALT_TABLES } from './station-salts.ts';
+import { createSalts, SALT_TABLES } from './station-salts.ts';
 import { createWitnessStore, WITNESS_TABLES } from './witness-store.ts';
 
 const MIGRATIONS = [
@@ -82,7 +82,12 @@ export type StationStore = {
  */
 export function openStationStore(path: string, actor: string, posted: () => void = () => {}): StationStore {
   const database = openDatabase(path, MIGRATIONS);
-  const append = createAppend(database, actor);
+  const salts = createSalts(database);
+  const appendBare = createAppend(database, actor);
+  const append: Append = (entries, nowMs) => {
+    salts.write();
+    return appendBare(entries, nowMs);
+  };
   const appendSeen: StationLog['append'] = (entries, nowMs) =>
     database.transaction(() => {
       seen(database, nowMs);
@@ -99,7 +104,7 @@ export function openStationStore(path: string, actor: string, posted: () => void
       saw: (nowMs) => seen(database, nowMs),
       highestMs: () => integer(database.get('SELECT highest FROM clock') ?? {}, 'highest'),
     },
-    archive: createArchive(database, appendSeen),
+    archive: createArchive(database, salts, appendSeen),
     ledgerRows: createLedgerRows(database),
     witness: createWitnessStore(database, append),
     restoration: createRestorationStore(database, append),

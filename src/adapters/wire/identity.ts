@@ -75,10 +75,12 @@ export function memberPresented(
 export function tlsKeysOf({ id, keys }: Member, network: Network, former: boolean): Ed25519PublicJwk[] {
   const own = former ? network.spans.filter((span) => span.id === id) : [];
   const revoked = own.findLastIndex(({ ended }) => ended?.why === 'revoked');
-  const before = own
-    .slice(revoked + 1)
-    .filter(({ ended }) => ended?.why === 'renewed' && ended.invalidAfterMs === undefined);
-  const all = [keys.tls, ...before.map((span) => span.keys.tls)];
+  const before = own.slice(revoked + 1).filter(({ ended }) => ended?.why === 'renewed');
+  const stolen = new Set(
+    before.filter(({ ended }) => ended?.invalidAfterMs !== undefined).map((span) => span.keys.tls?.x),
+  );
+  // An earlier entry may name the same key, and end for another reason.
+  const all = [keys.tls, ...before.map((span) => span.keys.tls).filter((key) => !stolen.has(key?.x))];
   return all.filter((key) => key !== undefined);
 }
 

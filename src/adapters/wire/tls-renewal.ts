@@ -73,7 +73,7 @@ function graceOf(shown: TlsFiles, network: Network, { nowMs, keyGraceMs }: Renew
   const [, ...former] = tlsKeysOf(member, network, true);
   const renewed = former.find((key) => key.x === x);
   if (renewed === undefined) return 0;
-  const since = network.spans.find(({ keys }) => keys.tls?.x === x)?.ended?.atMs ?? 0;
+  const since = network.spans.findLast(({ keys }) => keys.tls?.x === x)?.ended?.atMs ?? 0;
   return Math.min(since + (keyGraceMs ?? KEY_GRACE_MS), notAfterMs - MARGIN_MS) - nowMs();
 }
 

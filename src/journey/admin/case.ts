@@ -48,6 +48,7 @@ export function openCase(
     what: 'case file',
   }) as JsonObject;
   const { policyDigest, disclosureDigest, dataset, dispatcher } = claimed;
+  assertStation(claimed['station'], admin.station);
   const lists = check(CaseLists, claimed['lists'], 'the lists of the case', 'clearance.invalid');
   const derived = caseFile({
     station: admin.station,
@@ -69,6 +70,14 @@ export function openCase(
     digest: digestOf(shown.caseFile),
     manifest,
   };
+}
+
+/** An admin who reached another station's agent is told so, and not that somebody lies. */
+function assertStation(shown: unknown, station: string): void {
+  if (typeof shown !== 'string' || shown === station) return;
+  throw new PhtError('clearance.invalid', `this agent speaks for ${shown}, and this home is for ${station}`, {
+    hint: "name the agent of your own station: adminSocket.path in this home's config.yaml, or --socket PATH",
+  });
 }
 
 function textOf(value: unknown, member: string): string {

@@ -1,7 +1,7 @@
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
 import type { Network } from '../../model/network.ts';
 import { textIn } from './entry.ts';
-import { type Finding, type FindingCode, finding } from './findings.ts';
+import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
 
 /** What one log has said of the network files that its member took up. */
 export type NetworkSeen = {
@@ -55,9 +55,9 @@ export function traceNetworks(open?: ReadonlyMap<string, { network?: NetworkSeen
 
   return {
     take: (member, index, { type, body }) => {
-      const wrong = (code: FindingCode, text: string): void => {
+      const wrong: Wrong = (code, text, severity = 'error') => {
         const { found } = traceOf(member);
-        if (found.length < FINDINGS_MAX) found.push(finding('error', code, { log: member, index }, text));
+        if (found.length < FINDINGS_MAX) found.push(finding(severity, code, { log: member, index }, text));
       };
       if (type === 'network.changed') change(traceOf(member), index, body, wrong);
       else if (type === 'manifest.verified') decide(traceOf(member), body, wrong);
@@ -80,7 +80,7 @@ export function traceNetworks(open?: ReadonlyMap<string, { network?: NetworkSeen
   };
 }
 
-type Wrong = (code: FindingCode, text: string) => void;
+type Wrong = (code: FindingCode, text: string, severity?: Severity) => void;
 
 function change(trace: Trace, index: number, body: LedgerEntry['body'], wrong: Wrong): void {
   const { version, rootVersion } = body;
@@ -89,6 +89,7 @@ function change(trace: Trace, index: number, body: LedgerEntry['body'], wrong: W
     wrong('entry.contradictory', 'it does not say which version of the network file was taken up');
     return;
   }
+  takeBack(trace, { version, rootVersion, digest }, wrong);
   if (version < trace.version)
     wrong('network.rolled-back', `version ${version} was taken up after version ${trace.version}`);
   if (rootVersion < trace.rootVersion)
@@ -100,6 +101,21 @@ function change(trace: Trace, index: number, body: LedgerEntry['body'], wrong: W
   trace.version = Math.max(trace.version, version);
   trace.rootVersion = Math.max(trace.rootVersion, rootVersion);
   trace.spoken = Math.max(trace.spoken, version);
+}
+
+/** A newer root may disown lists that a thief of the members key has signed, and begin again before them. */
+function takeBack(
+  trace: Trace,
+  { version, rootVersion, digest }: { version: number; rootVersion: number; digest: string },
+  wrong: Wrong,
+): void {
+  const { digest: before = digest } = trace.digests.get(version) ?? {};
+  const isOther = version < trace.version || (version === trace.version && before !== digest);
+  if (rootVersion <= trace.rootVersion || !isOther) return;
+  const text = `root ${rootVersion} came with version ${version}, and took back what was version ${trace.version}`;
+  wrong('network.rolled-back', text, 'warning');
+  for (const known of trace.digests.keys()) if (known >= version) trace.digests.delete(known);
+  trace.version = version;
 }
 
 function decide(trace: Trace, body: LedgerEntry['body'], wrong: Wrong): void {

@@ -14,7 +14,8 @@ import { keepTrack, type TrackPorts, type TrackTold } from './track.ts';
 
 const TICK_MS = 15_000;
 
-const NO_TRACK = 'no track to the dispatcher';
+/** Noted with the `code` of why, whenever that changes. */
+export const NO_TRACK = 'no track to the dispatcher';
 const NOT_TAKEN = 'the dispatcher does not take messages';
 
 export type AgentPorts = TrackPorts & {

@@ -186,6 +186,9 @@ async function configOrNull(
   }
 }
 
+/** A hop that waits is looked at every few seconds: what does not hold is told once, and expiry is no news at all. */
+const told = new WeakMap<Station, Set<string>>();
+
 /** Whoever left, expired or cannot be verified any more has said nothing. */
 function ifHolds<T>(station: Station, digest: string, open: () => T | undefined): T[] {
   try {
@@ -193,7 +196,12 @@ function ifHolds<T>(station: Station, digest: string, open: () => T | undefined)
     return opened === undefined ? [] : [opened];
   } catch (thrown) {
     if (!(thrown instanceof PhtError)) throw thrown;
-    station.note('a clearance does not hold any more', { digest, code: thrown.code });
+    const known = told.get(station) ?? new Set();
+    told.set(station, known);
+    const news = `${digest} ${thrown.code}`;
+    if (thrown.code !== 'clearance.expired' && !known.has(news))
+      station.note('a clearance does not hold any more', { digest, code: thrown.code });
+    known.add(news);
     return [];
   }
 }

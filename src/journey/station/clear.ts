@@ -3,7 +3,14 @@ import { hopEntryHead } from '../../model/hop.ts';
 import { disclosureDigest } from '../../model/result/settings.ts';
 import type { NewEntry } from '../../ports/ledger.ts';
 import type { Consumption, HopStore } from '../../ports/station-store.ts';
-import { type ApprovalPorts, type Judgement, judgeCase, type OpenCase, type Word } from './approvals.ts';
+import {
+  type ApprovalPorts,
+  type Judgement,
+  judgeCase,
+  type OpenCase,
+  type Word,
+  wordsOn,
+} from './approvals.ts';
 import { type Cleared, type Decided, type Station, stage } from './stages.ts';
 import { assertStands } from './stands.ts';
 
@@ -121,7 +128,7 @@ function cleared(
   decided: Decided,
   approved: (Judgement & { is: 'approved' }) | null,
   station: Station,
-  { hops }: { hops: HopStore },
+  { hops, clearances: said }: ClearPorts,
 ): Cleared {
   const { hop, caseDigest } = decided;
   const manifest = decided.inspected.manifest.predicate;
@@ -136,8 +143,18 @@ function cleared(
     entries: [{ type: 'clearance.recorded', ...hopEntryHead(hop), body }],
     progress: 'cleared',
     consume,
+    guard: () => {
+      if (approved !== null) assertNotRejected(decided, station, said);
+    },
   });
   return stage<Cleared>({ decided, hop: moved, deadlineAtMs });
+}
+
+/** Somebody may have said no while the config of the image was on its way. */
+function assertNotRejected(decided: Decided, station: Station, clearances: ClearPorts['clearances']): void {
+  const words = wordsOn(openCaseOf(decided), station, clearances);
+  if (words.some(({ verdict }) => verdict === 'reject'))
+    throw new PhtError('clearance.invalid', 'somebody rejected the train meanwhile; it is looked at again');
 }
 
 /** Who it was is for those to whom the station opens it: even a clearance's digest tells, once its words are guessed. */

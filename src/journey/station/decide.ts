@@ -21,7 +21,7 @@ export function createDecide(
     hops: HopStore;
     policy: () => Policy;
     archive: Pick<StationArchive, 'keepPolicy'>;
-    clearances: Pick<ClearanceStore, 'image' | 'statement'>;
+    clearances: Pick<ClearanceStore, 'clearedWith' | 'statement'>;
   },
 ): (inspected: Inspected) => Promise<Decided> {
   return async (inspected) => {
@@ -71,8 +71,12 @@ function record(
   { hops, archive }: { hops: HopStore; archive: Pick<StationArchive, 'keepPolicy'> },
 ): HopRecord {
   const { facts, answer, policy, caseDigest, nowMs } = decision;
+  const { imageApprovedHere: approvedHere } = facts.train;
+  // A release is held to it, so that its loss is a decision of its own.
+  const takenBack = hop.notes.imageApprovedHere === true && !approvedHere;
   if (
     hop.state !== 'inspected' &&
+    !takenBack &&
     hop.notes.caseDigest === caseDigest &&
     hop.notes.verdict === answer.verdict &&
     (hop.notes.approvalsNeeded ?? 0) === answer.approvals
@@ -92,7 +96,7 @@ function record(
   return hops.move(hop, 'decided', {
     nowMs,
     notes: {
-      ...{ caseDigest, verdict: answer.verdict, reasons: answer.reasons },
+      ...{ caseDigest, verdict: answer.verdict, reasons: answer.reasons, imageApprovedHere: approvedHere },
       ...{ approvalsNeeded: answer.approvals, approvals: [], clearances: [] },
     },
     entries: [{ type: 'policy.decided', ...hopEntryHead(hop), body }],

@@ -91,8 +91,8 @@ async function* differenceOf(
   const now = { image, config: await looking.review.config(image) };
   const candidates = basesFor(image, issuer, [...images.values()]);
   for (const { cleared: base } of candidates.slice(0, BASES_TRIED)) {
-    if (!(await isHere(base.image, looking.review, ports.depot))) continue;
     try {
+      if (!(await isHere(base.image, looking.review, ports.depot))) continue;
       yield* lookInto(base.image, looking, station, ports);
       const earlier = { image: base.image, config: await looking.review.config(base.image) };
       const compared = await looking.review.compare(now, earlier, new Set(), signal);

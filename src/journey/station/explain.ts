@@ -84,7 +84,8 @@ function rulesIn(reasons: readonly string[]): string[] {
   return [...rules, ...plain];
 }
 
-const PERSON = /\bResearcher::"((?:[^"\\]|\\.)*)"?/g;
+/** Cedar lets spaces stand in a name. */
+const PERSON = /\bResearcher\s*::\s*"((?:[^"\\]|\\.)*)"?/g;
 
 /** A rule may list people; whoever is refused learns of nobody but himself. */
 function withoutOthers(reason: string, researcher: string): string {

@@ -7,6 +7,7 @@ import { datesOf, inLastThird, readCertificate } from '../../model/member-certif
 import type { Network } from '../../model/network.ts';
 import { heldVersions, joined } from '../../model/network-news.ts';
 import { verifyOrder } from '../../model/order.ts';
+import { SKEW_MS } from '../../model/skew.ts';
 import { recipientKeys, verifyManifest } from '../../model/train.ts';
 import type { LedgerRows } from '../../ports/ledger.ts';
 import type { NetworkCopy } from '../../ports/network-copy.ts';
@@ -171,11 +172,13 @@ export function createNetworkFollower(station: Station, ports: FollowPorts): Net
   };
 }
 
-/** Half of the word on freshness is over, or two thirds of the own certificate. */
+/** Half of the word on freshness is over or it is of the future, or two thirds of the own certificate are. */
 function isDue(station: Station): boolean {
   const { freshness, certificates } = station.network();
   const nowMs = station.clock.nowMs();
   const { issuedAtMs, expiresMs } = freshness;
+  // A thief's word is never old: only a newer root ends it.
+  if (issuedAtMs > nowMs + SKEW_MS) return true;
   if (nowMs >= issuedAtMs + (expiresMs - issuedAtMs) / 2) return true;
   const own = readCertificate(certificates.get(station.id) ?? '');
   return own === null || inLastThird(datesOf(own), nowMs);

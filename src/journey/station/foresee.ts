@@ -17,7 +17,7 @@ export type ForeseePorts = {
   policy: () => Policy;
   executor: Pick<Executor, 'probe'>;
   witness: Pick<WitnessStore, 'unresolved'>;
-  clearances: Pick<ClearanceStore, 'image' | 'statement'>;
+  clearances: Pick<ClearanceStore, 'clearedWith' | 'statement'>;
   /** Whom this station's track goes to: it would issue the order. */
   dispatcher: string;
 };

@@ -1,8 +1,9 @@
 import { ClearancePredicate, verifyByAdmin } from '../../model/clearance.ts';
 import { parseEnvelope } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
+import type { Network } from '../../model/network.ts';
 import { openStanding } from '../../model/standing.ts';
-import type { ClearanceStore } from '../../ports/station-store.ts';
+import type { ClearanceStore, KnownStatement } from '../../ports/station-store.ts';
 import type { Station } from './stages.ts';
 
 type Store = Pick<ClearanceStore, 'image' | 'statement'>;
@@ -17,11 +18,11 @@ export function imageApprovedHere(
   configDigest: string,
   but: string,
   station: Station,
-  clearances: Store,
+  clearances: Pick<ClearanceStore, 'clearedWith' | 'statement'>,
 ): boolean {
   return clearances
-    .image(configDigest, but)
-    .cleared.some((hop) => hop.clearances.every((digest) => approver(digest, station, clearances) !== null));
+    .clearedWith(configDigest, but)
+    .some((hop) => hop.clearances.every((digest) => approver(digest, station, clearances) !== null));
 }
 
 /** What this station remembers of an image beside one hop with it. */
@@ -39,13 +40,33 @@ export function imageHistory(configDigest: string, but: string, station: Station
   };
 }
 
-function approver(digest: string, station: Station, clearances: Store): string | null {
+function approver(
+  digest: string,
+  station: Station,
+  clearances: Pick<ClearanceStore, 'statement'>,
+): string | null {
   const statement = clearances.statement(digest);
   if (statement === null || statement.withdrawal !== null) return null;
-  const at = { network: station.network(), station: station.id };
+  const network = station.network();
+  const judged = judgedUnder.get(network) ?? new Map<string, string | null>();
+  judgedUnder.set(network, judged);
+  const known = judged.get(digest);
+  if (known !== undefined) return known;
+  const by = issuerOf(statement, { network, station: station.id });
+  judged.set(digest, by);
+  return by;
+}
+
+/** What a digest names never changes, so one network file judges it once. */
+const judgedUnder = new WeakMap<Network, Map<string, string | null>>();
+
+function issuerOf(
+  { kind, envelope: bytes }: KnownStatement,
+  at: { network: Network; station: string },
+): string | null {
   try {
-    const envelope = parseEnvelope(statement.envelope, 'clearance');
-    if (statement.kind === 'clearance')
+    const envelope = parseEnvelope(bytes, 'clearance');
+    if (kind === 'clearance')
       return verifyByAdmin('clearance', ClearancePredicate, envelope, at).predicate.issuer;
     const { predicate } = openStanding(envelope, at);
     return 'image' in predicate.scope ? predicate.issuer : null;

@@ -19,7 +19,10 @@ export type LookedAt = OpenCase & { bytes: Uint8Array };
 /** @throws PhtError `not-found` */
 export function hopOf(hopId: string, hops: Pick<HopStore, 'find'>): HopRecord {
   const hop = hops.find(hopId);
-  if (hop === null) throw new PhtError('not-found', 'there is no such hop at this station');
+  if (hop === null)
+    throw new PhtError('not-found', 'there is no such hop at this station', {
+      hint: 'pht station inbox --all lists the trains that came here',
+    });
   return hop;
 }
 

@@ -14,7 +14,7 @@ export type ReleasePorts = {
   signer: Signer;
   policy: () => Policy;
   witnessing: Witnessing;
-  clearances: Pick<ClearanceStore, 'statement'>;
+  clearances: Pick<ClearanceStore, 'statement' | 'clearedWith'>;
   inspect: (hop: HopRecord) => Promise<Inspected>;
 };
 

@@ -1,5 +1,6 @@
 import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
+import { assertFresh } from '../../model/network.ts';
 import type { Datasets, OpenDataset } from '../../ports/datasets.ts';
 import type { Executor, RunOutcome } from '../../ports/executor.ts';
 import type { Spool } from '../../ports/spool.ts';
@@ -27,6 +28,8 @@ export function createRun(
     const nowMs = station.clock.nowMs();
     const running = ports.hops.move(loaded.hop, 'running', {
       nowMs,
+      // A turn and an image may have been long in coming.
+      guard: () => assertFresh(station.network(), nowMs),
       notes: { startedAtMs: loaded.hop.notes.startedAtMs ?? nowMs },
       entries: [{ type: 'run.started', ...hopEntryHead(loaded.hop), body: { runAs: station.runAs } }],
       progress: 'running',

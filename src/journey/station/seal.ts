@@ -24,7 +24,7 @@ export type SealPorts = {
   signer: Signer;
   sealer: Sealer;
   policy: () => Policy;
-  clearances: Pick<ClearanceStore, 'statement'>;
+  clearances: Pick<ClearanceStore, 'statement' | 'clearedWith'>;
 };
 
 /**

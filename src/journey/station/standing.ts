@@ -12,11 +12,17 @@ export type StandingState =
   | 'withdrawn'
   | 'not-valid';
 
-/** Every standing clearance that is known here with its state; whoever reads it verifies the envelope himself. */
+/** One answer over the wire has 4 MiB; what is over and done with is never deleted by itself. */
+const LISTED_BYTES_MAX = 3 * 1024 * 1024;
+
+/**
+ * The standing clearances that are known here with their state, those that may let something run first; of more than fit
+ * in an answer the oldest are left out. Whoever reads them verifies each envelope himself.
+ */
 export function standingClearances(station: Station, clearances: Pick<ClearanceStore, 'standing'>) {
   const records = clearances.standing('all');
   const judged = records.map((record) => ({ record, ...stateOf(record, station) }));
-  return judged.map(({ record, state, person }) => {
+  const listed = judged.map(({ record, state, person }) => {
     const persons = new Set(
       judged
         .filter((other) => other.record.termsDigest === record.termsDigest && other.state === 'in-force')
@@ -26,8 +32,19 @@ export function standingClearances(station: Station, clearances: Pick<ClearanceS
     return {
       statement: record.envelope,
       runsUsed: record.runsUsed,
-      state: alone ? 'waits-for-second' : state,
+      state: alone ? ('waits-for-second' as const) : state,
     };
+  });
+  const open = ({ state }: { state: StandingState }): boolean =>
+    state === 'in-force' || state === 'waits-for-second';
+  return fitting([...listed.filter(open), ...listed.filter((each) => !open(each))]);
+}
+
+function fitting<T extends { statement: Uint8Array }>(all: readonly T[]): T[] {
+  let bytes = 0;
+  return all.filter(({ statement }) => {
+    bytes += statement.byteLength;
+    return bytes <= LISTED_BYTES_MAX;
   });
 }
 

@@ -6,6 +6,7 @@ import { openStanding, StandingPredicate } from '../../model/standing.ts';
 import { readStatement } from '../../model/statement.ts';
 import { WithdrawalPredicate } from '../../model/withdrawal.ts';
 import type { ClearanceStore, HopRecord, KnownStatement } from '../../ports/station-store.ts';
+import { imageApprovedHere } from './image-history.ts';
 import type { Station } from './stages.ts';
 
 /**
@@ -20,15 +21,27 @@ export function assertStands(
   hop: HopRecord,
   researcher: string,
   station: Station,
-  clearances: Pick<ClearanceStore, 'statement'>,
+  clearances: Pick<ClearanceStore, 'statement' | 'clearedWith'>,
   expiry: boolean,
 ): void {
   const statements = assertNotWithdrawn(hop, clearances);
+  assertImageApproved(hop, station, clearances);
   if (hop.notes.verdict !== 'ask') return;
   const own = personOf(memberOf(station.network(), researcher, 'researcher'));
   const persons = new Set(statements.map((statement) => personBehind(statement, station, expiry)));
   const enough = persons.size >= Math.max(1, hop.notes.approvalsNeeded ?? 1) && !persons.has(own);
   if (!enough) throw openAgain();
+}
+
+/** What the policy said of an image that a person had approved counts no longer than that approval. */
+function assertImageApproved(
+  { notes, hopId }: HopRecord,
+  station: Station,
+  clearances: Pick<ClearanceStore, 'statement' | 'clearedWith'>,
+): void {
+  if (notes.imageApprovedHere !== true) return;
+  if (imageApprovedHere(notes.image ?? '', hopId, station, clearances)) return;
+  throw new PhtError('clearance.invalid', 'nobody stands for the image any more; the case is open again');
 }
 
 /** @throws PhtError `clearance.withdrawn` */

@@ -74,9 +74,10 @@ export function createVisits(
     // Tried again every few seconds, perhaps for a weekend: told once.
     if (ended.error !== undefined && problems.get(hopId) !== ended.problem)
       station.note(`a hop waits: ${ended.error.code}`, { hopId, error: ended.error });
-    problems.set(hopId, ended.problem);
     const hop = ports.hops.find(hopId);
-    if (hop !== null && !isSealed(hop.state)) later(hopId);
+    if (hop === null || isSealed(hop.state)) return void problems.delete(hopId);
+    problems.set(hopId, ended.problem);
+    later(hopId);
   };
 
   const tellDispatcher = (hopId: string, ended: Ended): void => {
