@@ -61,7 +61,7 @@ describe('a network in which three witnesses must cosign', () => {
     expect((await resultOf(trainId)).stations).toMatchObject([{ state: 'awaiting-witness' }]);
     await journey.servers.get('north')?.kill();
     await journey.startStation('north');
-    expect((await resultOf(trainId)).stations).toMatchObject([{ state: 'running' }]);
+    expect((await resultOf(trainId)).stations).toMatchObject([{ state: 'awaiting-witness' }]);
     await journey.startStation('south');
     await ok(journey.home('lee'), ['train', 'watch', trainId]);
     expect((await resultOf(trainId)).stations).toMatchObject([{ state: 'released' }]);
