@@ -86,7 +86,7 @@ const MEANS = {
   'network.forked':
     'One version of the list of members has two digests: the authority has shown different lists, or somebody has logged what it was never shown. Keep the files and compare.',
   'network.rolled-back':
-    'An older network file was used after a newer one: whoever was revoked meanwhile was a member again.',
+    'An older network file was used after a newer one: whoever was revoked meanwhile was a member again. A warning where a newer root came with it, which took back what a thief of the members key had signed.',
   'signer.revoked':
     'The member was revoked, or its keys were in other hands, and nothing proves that it signed this before; it does not count.',
   'revocation.unproven':
