@@ -73,7 +73,10 @@ function judged(policy: Prepared, facts: PolicyFacts): PolicyAnswer {
   const request = requestOf(facts);
   const { errors, forbids, permits } = evaluate(policy, request);
   if (errors.length > 0) {
-    const reasons = errors.map(({ rule, message }) => `${rule}: could not be evaluated: ${oneLine(message)}`);
+    // Cedar's own order of errors differs from call to call, and an auditor compares every byte.
+    const reasons = errors
+      .map(({ rule, message }) => `${rule}: could not be evaluated: ${oneLine(message)}`)
+      .toSorted();
     return erred(
       errors.map(({ rule }) => rule),
       reasons,

@@ -58,6 +58,15 @@ test('any policy answers a replayed request as it answered the first time, byte 
   expect([...verdicts].sort()).toEqual(['ask', 'deny', 'permit']);
 });
 
+test('errors of several rules come in one order, always', () => {
+  const overflows = 'context.train.pidsMax * 9223372036854775807 > 0';
+  const text = ['b', 'd', 'a', 'c'].map((id) => rule(id, 'permit', 'Run', overflows)).join('\n');
+  for (let time = 0; time < 20; time += 1) {
+    const { reasons } = replayDecision(text, canonicalJson(FACTS));
+    expect(reasons.map((reason) => reason[0])).toEqual(['a', 'b', 'c', 'd']);
+  }
+});
+
 test('a policy keeps the text that its digest is of', () => {
   const text = `// für ein Päckchen\n${rule('a', 'permit', 'Run', 'true')}\r\n`;
   expect(openPolicy(Buffer.from(text)).text).toBe(text);

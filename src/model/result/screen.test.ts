@@ -379,6 +379,11 @@ describe('the whole result', () => {
     expect(bits(one)).toBeGreaterThan(27);
   });
 
+  it.each([1.7976e308, -1.7976e308])('releases %d, which rounds to more than a double holds', (extreme) => {
+    const bound = Math.sign(extreme) * Number.MAX_VALUE;
+    expect(released([mean({ mean: extreme })])[0]).toMatchObject({ groups: [{ mean: bound }] });
+  });
+
   it('answers anything that a train may write with a verdict', () => {
     const numberish = fc.oneof(fc.integer({ min: -5, max: 80 }), fc.double(), fc.constant(null));
     const group = fc.record({
