@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 /** What starts containers, and what starts whole processes besides; the rest is quick and runs side by side. */
@@ -9,9 +10,17 @@ const JOURNEY = [
   'test/package/**/*.test.ts',
 ];
 
+/** Mostly waits for a clock, a proxy's of a minute: runs beside the quick ones. */
+const PATIENT = ['test/journey/proxy.test.ts'];
+
+/** By default one core is left for the screen, which on two halves the speed. */
+const BESIDE = { maxWorkers: availableParallelism(), sequence: { groupOrder: 0 } };
 /** Two files that both load two cores would time each other out. */
 const ONE_BY_ONE = { fileParallelism: false, testTimeout: 120_000, hookTimeout: 300_000 };
 const NEEDS_ENGINE = { globalSetup: ['test/engine.setup.ts'] };
+
+/** A condition is waited for; how long is the test's own limit, never that of a busy machine. */
+const POLL = { expect: { poll: { timeout: 15_000 } } };
 
 export default defineConfig({
   test: {
@@ -20,16 +29,29 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          ...POLL,
           include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
           exclude: [...configDefaults.exclude, ...ENGINE, ...JOURNEY],
           testTimeout: 20_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 0 },
+          ...BESIDE,
+        },
+      },
+      {
+        test: {
+          name: 'patient',
+          ...POLL,
+          include: PATIENT,
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          ...BESIDE,
+          ...NEEDS_ENGINE,
         },
       },
       {
         test: {
           name: 'engine',
+          ...POLL,
           include: ENGINE,
           ...ONE_BY_ONE,
           ...NEEDS_ENGINE,
@@ -39,7 +61,9 @@ export default defineConfig({
       {
         test: {
           name: 'journey',
+          ...POLL,
           include: JOURNEY,
+          exclude: [...configDefaults.exclude, ...PATIENT],
           ...ONE_BY_ONE,
           ...NEEDS_ENGINE,
           sequence: { groupOrder: 2 },

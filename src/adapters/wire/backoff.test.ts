@@ -61,7 +61,6 @@ test('gives up after the attempts it was given, unless something came through', 
 
 test('an abort ends the wait', async () => {
   const controller = new AbortController();
-  const startedMs = performance.now();
   const waiting = retrying(
     async () => {
       setTimeout(() => controller.abort(), 20);
@@ -70,5 +69,4 @@ test('an abort ends the wait', async () => {
     { signal: controller.signal, random: () => 1, limits: { baseMs: 60_000, maxMs: 60_000 } },
   );
   await expect(waiting).rejects.toMatchObject({ code: 'cancelled' });
-  expect(performance.now() - startedMs).toBeLessThan(5000);
 });

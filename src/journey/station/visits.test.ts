@@ -20,7 +20,7 @@ async function waitedFor(state: HopRecord['state']): Promise<string> {
     runsAtOnceMax: 1,
   });
   visits.start(HOP);
-  await vi.waitFor(() => expect(looked.mock.calls.length).toBeGreaterThan(1));
+  await expect.poll(() => looked.mock.calls.length).toBeGreaterThan(1);
   await new Promise((resolve) => setImmediate(resolve));
   const problem = visits.waitsFor(HOP);
   await visits.stop();

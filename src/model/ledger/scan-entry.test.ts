@@ -264,8 +264,7 @@ describe('the quick way to read an entry', () => {
     const head =
       '{"v":1,"ts":1,"type":"log.started","trainId":null,"hopId":null,"attempt":null,"epoch":null,';
     const list = `"manifestDigest":null,"actor":"n","prev":null,"body":{"a":[${'"",'.repeat(1200)}`;
-    const startedMs = performance.now();
-    for (let at = 0; at < 50; at++) expect(scan(Buffer.from(head + list))).toBeNull();
-    expect(performance.now() - startedMs).toBeLessThan(1000);
+    // Backtracking over each would outlast the test.
+    for (let at = 0; at < 500; at++) expect(scan(Buffer.from(head + list))).toBeNull();
   });
 });
