@@ -32,7 +32,7 @@ export default defineConfig({
           ...POLL,
           include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
           exclude: [...configDefaults.exclude, ...ENGINE, ...JOURNEY],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
           hookTimeout: 60_000,
           ...BESIDE,
         },

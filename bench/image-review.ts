@@ -8,6 +8,7 @@ import { createImageReviews } from '../src/adapters/image/difference.ts';
 import { createDifference } from '../src/journey/station/difference.ts';
 import { type Digest, hopIdOf, trainIdOf } from '../src/model/id.ts';
 import { ImageDifference } from '../src/model/image-difference.ts';
+import { NO_LISTS } from '../src/model/lists.ts';
 import type { TrainImage } from '../src/model/train.ts';
 import type { Depot } from '../src/ports/depot.ts';
 import type { HopRecord } from '../src/ports/station-store.ts';
@@ -83,7 +84,7 @@ async function lookingAt(
   const look = async (): Promise<ImageDifference> => {
     const depot = createDepot(join(at, 'depot'));
     const difference = createDifference(
-      { blobCacheBytesMax: DISK_BYTES_MAX },
+      { lists: () => NO_LISTS, blobCacheBytesMax: DISK_BYTES_MAX },
       {
         depot,
         clearances: { statement: () => null },

@@ -4,6 +4,8 @@ import { readBounded, writeAtomic } from '../adapters/home/files.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
 import type { AuditReport } from '../journey/auditor/audit.ts';
 import { keeperOf, watchTrain } from '../journey/auditor/audit.ts';
+import { earlyProof } from '../journey/auditor/early.ts';
+import { type ClaimedHead, claimedHead, claimedHeads, mergedHeads } from '../journey/auditor/past-heads.ts';
 import { checkProof, type Placed, proofOf } from '../journey/auditor/prove.ts';
 import { lifeOf } from '../journey/auditor/show.ts';
 import { timeText } from '../journey/auditor/words.ts';
@@ -14,6 +16,7 @@ import { check } from '../model/schema.ts';
 import type { LogSource } from '../ports/log-source.ts';
 import { runAudit } from './audit-run.ts';
 import { type Audited, withLogs } from './audit-source.ts';
+import type { Memory } from './audit-state.ts';
 import { EXIT } from './exit.ts';
 import type { Frame } from './frame.ts';
 import { table, wrap } from './text.ts';
@@ -57,7 +60,7 @@ export async function proveTrain(
   });
 }
 
-/** `early`: the same under the first head that this auditor saw it in. */
+/** `early`: the same under the first head that witnesses are known to have seen it in. */
 export type Proof = Placed & { bytes: Uint8Array; early: Uint8Array | null };
 type Proven = {
   proofs: Proof[];
@@ -79,15 +82,16 @@ export async function provenEntries(frame: Frame, audited: Audited, trainId: Tra
   );
   const proofs: Proof[] = [];
   const { network } = audited;
+  const past = new Map<string, ClaimedHead[]>();
   for (const { member, index, entry } of [...watched.entries, ...watched.ofLogs()]) {
     const signed = heads.get(member.id);
     const log = report.logs.find((each) => each.member === member.id);
     if (signed === undefined || log?.head == null) continue;
     const { size } = log.head.checkpoint;
     const placed = { member: member.id, index, entry };
-    const first = memory.seen.get(member.id)?.find((head) => head.size > index && head.size <= size);
-    const early =
-      first === undefined ? null : await proofOf(placed, first.signed, { source: kept, network, size });
+    const earlier = past.get(member.id) ?? (await earlierHeads(member.id, kept, memory));
+    past.set(member.id, earlier);
+    const early = await earlyProof(placed, earlier, { source: kept, network, size });
     proofs.push({ ...placed, early, bytes: await proofOf(placed, signed, { source: kept, network }) });
   }
   if (proofs.length === 0) {
@@ -96,6 +100,16 @@ export async function provenEntries(frame: Frame, audited: Audited, trainId: Tra
     });
   }
   return { proofs, report, kept, heads };
+}
+
+/** Those that this auditor saw, and those that were served with the log; what is wrong with them the audit has said. */
+async function earlierHeads(member: string, kept: LogSource, memory: Memory): Promise<ClaimedHead[]> {
+  const said = (): void => undefined;
+  const seen = memory.seen.get(member) ?? [];
+  return mergedHeads(
+    seen.flatMap(({ signed }) => claimedHead(member, signed, said) ?? []),
+    await claimedHeads(member, () => kept.pastHeads(member), said),
+  );
 }
 
 function checkFile(frame: Frame, file: string): void {

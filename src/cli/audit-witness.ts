@@ -19,7 +19,8 @@ import type { LedgerConflict, WitnessStore } from '../ports/witness.ts';
 import { auditDir } from './audit-state.ts';
 import { dialDispatcher } from './dial.ts';
 import { fetchNetwork, isFetchDue } from './fetch-network.ts';
-import { type Frame, signerOf } from './frame.ts';
+import type { Frame } from './frame.ts';
+import { type LedgerKeys, openLedgerKeys } from './ledger-keys.ts';
 
 /** A connection that lasted this long was no failure. */
 const STEADY_MS = 60_000;
@@ -37,7 +38,9 @@ export async function witnessLogs(frame: Frame): Promise<void> {
   try {
     // An auditor keeps no ledger of his own: what he finds is kept as a file that anybody can verify.
     const store = createWitnessStore(database, null);
-    await keepWitnessing(await composeWitness(home, store, frame), home, frame);
+    const tell = (text: string): void => frame.output.progress(text);
+    const keys = await openLedgerKeys(home, 'witness', () => currentNetwork(home), tell);
+    await keepWitnessing(composeWitness(home, store, keys, frame), home, keys, frame);
   } finally {
     database.close();
     unlock();
@@ -61,13 +64,13 @@ function assertNamed(home: Home, frame: Frame): void {
   }
 }
 
-async function composeWitness(home: Home, store: WitnessStore, frame: Frame): Promise<Witness> {
+function composeWitness(home: Home, store: WitnessStore, { signer }: LedgerKeys, frame: Frame): Witness {
   const told = new Set<string>();
   return createWitness({
     id: home.member.id,
     network: () => currentNetwork(home),
     store,
-    signer: await signerOf(home, 'witness'),
+    signer,
     nowMs: frame.nowMs,
     conflict: (conflict) => {
       const digest = conflictDigest(conflict);
@@ -89,14 +92,14 @@ function keepEvidence(home: Home, conflict: LedgerConflict): string {
   return file;
 }
 
-async function keepWitnessing(witness: Witness, home: Home, frame: Frame): Promise<void> {
+async function keepWitnessing(witness: Witness, home: Home, keys: LedgerKeys, frame: Frame): Promise<void> {
   const { signal } = frame;
   const { channel, dispatcher } = await dialDispatcher(home, readVisitorConfig(home.dir));
   frame.output.event(
     { ready: true, witness: home.member.id, dispatcher: dispatcher.id },
     `${home.member.id} is a witness now, asked through ${dispatcher.id}`,
   );
-  const current = keepCurrent(home, channel, frame);
+  const current = keepCurrent(home, channel, keys, frame);
   try {
     for (let failures = 0; !signal.aborted; ) {
       const startedAtMs = frame.nowMs();
@@ -124,11 +127,13 @@ async function keepWitnessing(witness: Witness, home: Home, frame: Frame): Promi
 function keepCurrent(
   home: Home,
   channel: Channel,
+  keys: LedgerKeys,
   { signal, nowMs, output }: Frame,
 ): { replaced(): AbortSignal; close(): void } {
   let connection = new AbortController();
   const asking = { signal, nowMs, tell: (line: string) => output.progress(line) };
   const look = async (): Promise<void> => {
+    await keys.look();
     try {
       if (!isFetchDue(home, currentNetwork(home), nowMs())) return;
       if (!(await fetchNetwork(home, channel, asking))) return;
@@ -136,6 +141,7 @@ function keepCurrent(
       // The next look, or what listens beside it, meets the same.
       return output.progress(asPhtError(thrown).message);
     }
+    await keys.look();
     channel.renew();
     const before = connection;
     connection = new AbortController();

@@ -10,13 +10,14 @@ import { createWitness, type Witness } from '../journey/witness/witness.ts';
 import { ledgerOrigin } from '../model/ledger/origin.ts';
 import type { DispatcherStore } from '../ports/dispatcher-store.ts';
 import type { Ledger } from '../ports/ledger.ts';
-import { signerOf } from './frame.ts';
-import { logSignersOf } from './log-signers.ts';
+import { openLedgerKeys } from './ledger-keys.ts';
 
 export type LedgerParts = {
   ledger: Ledger;
   witnesses: Witnesses;
   gather: (signal: AbortSignal) => Promise<void>;
+  /** Looks for keys that the network file lists since. */
+  takeUpKeys: () => Promise<void>;
 };
 
 /** A dispatcher's own ledger, its witnesses, and itself as the witness of the others. */
@@ -31,8 +32,8 @@ export async function composeDispatcherLedger(
   const { store, note, signal } = parts;
   const { id } = home.member;
   const network = () => currentNetwork(home);
-  const { signer: logSigner, former } = await logSignersOf(home, network());
-  const own = await ownWitness(home, store, note);
+  const logKeys = await openLedgerKeys(home, 'log', network, note);
+  const { own, look } = await ownWitness(home, store, note);
   const vouched = createVouched({
     // Without a quorum there is nobody to ask: a dispatcher has no mirror.
     check: (tree) => startCheck(tree),
@@ -42,21 +43,29 @@ export async function composeDispatcherLedger(
   const witnesses = createWitnesses({ id, network, own: own === null ? null : onceVouched(own, vouched) });
   const relay = witnesses.relayFor(id);
   const startCheck = createStartCheck({
-    ...{ member: id, network, relay, publicJwk: logSigner.publicJwk, signal, note },
+    ...{ member: id, network, relay, signal, note },
+    get publicJwk() {
+      return logKeys.signer.publicJwk;
+    },
   });
   const ledger = createLedger({
     rows: store.ledgerRows,
     dir: join(home.dir, 'ledger'),
     origin: ledgerOrigin(network().id, id),
-    signer: logSigner,
-    rotation: { former, append: (entry) => void store.atomically(() => store.append([entry], Date.now())) },
+    signer: {
+      signers: logKeys.look,
+      append: (entry) => void store.atomically(() => store.append([entry], Date.now())),
+    },
     publishAtOnce: () => network().witnessing.quorum === 'none',
     beforeSigning: vouched.beforeSigning,
     isVouchedFor: vouched.is,
     warn: (line) => note(line, {}),
   });
   const gatherer = createGatherer({ member: id, network, ledger, relay, note, contradicted: vouched.doubt });
-  return { ledger, witnesses, gather: gatherer.round };
+  const takeUpKeys = async (): Promise<void> => {
+    await Promise.all([logKeys.look(), look()]);
+  };
+  return { ledger, witnesses, gather: gatherer.round, takeUpKeys };
 }
 
 /** Null while the network file names no witness key of this dispatcher. */
@@ -64,17 +73,20 @@ async function ownWitness(
   home: Home,
   store: DispatcherStore,
   note: (text: string, details: Readonly<Record<string, unknown>>) => void,
-): Promise<Witness | null> {
+): Promise<{ own: Witness | null; look: () => Promise<unknown> }> {
   const { id } = home.member;
   const network = () => currentNetwork(home);
-  if (network().members.get(id)?.keys.witness === undefined) return null;
-  return createWitness({
+  if (network().members.get(id)?.keys.witness === undefined)
+    return { own: null, look: async () => undefined };
+  const keys = await openLedgerKeys(home, 'witness', network, note);
+  const own = createWitness({
     id,
     network,
     store: store.witness,
-    signer: await signerOf(home, 'witness'),
+    signer: keys.signer,
     nowMs: () => Date.now(),
     conflict: ({ member, size }) =>
       note('a member signed two ledgers that cannot both be true', { member, size }),
   });
+  return { own, look: keys.look };
 }

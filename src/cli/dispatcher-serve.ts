@@ -76,7 +76,11 @@ async function compose(home: Home, config: DispatcherConfig): Promise<Running> {
     store.close();
   };
   try {
-    const parts = await composeDispatcherLedger(home, { store, note, signal: closing.signal });
+    const { takeUpKeys, ...parts } = await composeDispatcherLedger(home, {
+      store,
+      note,
+      signal: closing.signal,
+    });
     dispatcher = await openDispatcher({
       ...{ id, network, store, signer, note, ...parts },
       networkCopy: createNetworkCopy(home),
@@ -100,7 +104,9 @@ async function compose(home: Home, config: DispatcherConfig): Promise<Running> {
     const { sweep, followNetwork } = dispatcher;
     /** With new keys at hand before anything is signed under a list that names them. */
     const following = async (): Promise<void> => {
-      await signer.prepare().catch((err: unknown) => log.error({ err }, 'new keys cannot be used'));
+      await Promise.all([signer.prepare(), takeUpKeys()]).catch((err: unknown) =>
+        log.error({ err }, 'new keys cannot be used'),
+      );
       followNetwork();
     };
     await following();

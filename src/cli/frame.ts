@@ -1,6 +1,5 @@
-import { type AskPassphrase, loadKey, readPlainKey } from '../adapters/home/keys.ts';
+import { type AskPassphrase, loadKey } from '../adapters/home/keys.ts';
 import { type Home, openHome } from '../adapters/home/member.ts';
-import { currentNetwork } from '../adapters/home/network-file.ts';
 import { PhtError } from '../model/error.ts';
 import type { Role } from '../model/network.ts';
 import type { Signer } from '../ports/signer.ts';
@@ -55,28 +54,11 @@ export function passphrase(): Promise<string> {
 }
 
 /**
- * The statement key of a station or dispatcher is the one that the network file of the moment names, so that a process
- * goes on through a rotation.
+ * For a command that signs and ends; a process that goes on through a rotation takes `listedSigner`.
  *
  * @throws PhtError `config.missing`, `passphrase.required`, `passphrase.wrong`
  */
-export async function signerOf(home: Home, use: 'statement' | 'log' | 'witness'): Promise<Signer> {
+export async function signerOf(home: Home, use: 'statement' | 'log'): Promise<Signer> {
   const { createSigner } = await import('../adapters/signer/ed25519.ts');
-  const signer = createSigner(await loadKey(home.dir, use, passphrase));
-  const unattended = home.member.role === 'station' || home.member.role === 'dispatcher';
-  if (use !== 'statement' || !unattended) return signer;
-  let current = signer;
-  const now = (): Signer => {
-    const listed = currentNetwork(home).members.get(home.member.id)?.keys.statement.x;
-    if (listed === undefined || listed === current.publicJwk.x) return current;
-    const placed = readPlainKey(home.dir, use);
-    if (placed?.x === listed) current = createSigner(placed);
-    return current;
-  };
-  return {
-    get publicJwk() {
-      return now().publicJwk;
-    },
-    sign: (message) => now().sign(message),
-  };
+  return createSigner(await loadKey(home.dir, use, passphrase));
 }

@@ -18,7 +18,7 @@ export type ListedSigner = Signer & {
  */
 export async function listedSigner(
   home: Home,
-  use: 'statement' | 'witness',
+  use: 'statement',
   network: () => Network,
 ): Promise<ListedSigner> {
   const known = new Map<string, Signer>();

@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { readBounded } from '../adapters/home/files.ts';
 import { KEY_USES } from '../adapters/home/keys.ts';
-import { networkPath } from '../adapters/home/network-file.ts';
 import { assertRequest } from '../adapters/wire/certificates.ts';
 import { type Asked, assertStations, readAsked } from '../journey/authority/admission.ts';
 import { parseEnvelope } from '../model/dsse.ts';
@@ -10,8 +9,9 @@ import { assertNoLookAlike } from '../model/look-alike.ts';
 import { type Member, MemberKeys, type Network, type Role, type Witnessing } from '../model/network.ts';
 import { defaultWitnessing } from '../model/witnessing.ts';
 import type { Frame } from './frame.ts';
-import { DAY_MS, issueList, listExpiryMs, nextMs, openAuthority, parseDays } from './network-desk.ts';
-import { givenOutLines, giveOut } from './network-give-out.ts';
+import { DAY_MS, listExpiryMs, nextMs, openAuthority, parseDays } from './network-desk.ts';
+import { concluded, issueList } from './network-issue.ts';
+import type { Outcome } from './network-take-over.ts';
 import { keyIds, memberView } from './network-view.ts';
 
 /** `pht network admit`: from self-signed enrolments and renewals to the next version of the network file. */
@@ -19,7 +19,11 @@ import { keyIds, memberView } from './network-view.ts';
 const ENROLMENT_BYTES_MAX = 64 * 1024;
 
 export type ListOptions = { expiresDays: string; certificateDays: string; giveOut?: true };
-export type AdmitOptions = ListOptions & { compromisedSince?: string; acceptLookAlike?: true };
+export type AdmitOptions = ListOptions & {
+  compromisedSince?: string;
+  acceptLookAlike?: true;
+  renew?: true;
+};
 
 /**
  * Checks every enrolment before a key is touched; one that does not hold admits nobody. With nobody new the file is renewed
@@ -29,8 +33,12 @@ export type AdmitOptions = ListOptions & { compromisedSince?: string; acceptLook
  */
 export async function admit(frame: Frame, paths: readonly string[], options: AdmitOptions): Promise<void> {
   const authority = openAuthority(frame);
-  const { home, files, network } = authority;
+  const { files, network } = authority;
   const days = daysOf(options);
+  if (paths.length === 0 && options.renew !== true)
+    throw new PhtError('usage.invalid', 'nobody was named: give the enrolment.json of each member', {
+      hint: 'to sign the list of members anew as it is: pht network admit --renew',
+    });
   const asked = await readAll(paths, network);
   const added = asked.filter(({ kind }) => kind === 'enrolment').map(({ member }) => member);
   const changed = asked.filter(({ kind }) => kind === 'renewal').map(({ member }) => member);
@@ -41,14 +49,15 @@ export async function admit(frame: Frame, paths: readonly string[], options: Adm
   if (options.acceptLookAlike !== true)
     for (const member of added) assertNoLookAlike({ ...member, member: member.id }, members);
   assertStations(members);
-  const isDue = listExpiryMs(files) <= nextMs(frame, network) + (days.expires * DAY_MS) / 2;
+  const isDue =
+    options.renew === true || listExpiryMs(files) <= nextMs(frame, network) + (days.expires * DAY_MS) / 2;
   if (asked.length === 0 && !isDue) {
     frame.output.result({ networkId: network.id, version: network.version, admitted: [], renewed: [] }, [
       `all of them are members already; the network file stays at version ${network.version}`,
     ]);
     return;
   }
-  const next = await issueList(
+  const outcome = await issueList(
     frame,
     authority,
     {
@@ -61,20 +70,21 @@ export async function admit(frame: Frame, paths: readonly string[], options: Adm
     },
     days,
   );
-  const path = networkPath(home);
-  const givenOut = options.giveOut === true ? await giveOut(authority) : [];
-  frame.output.result(
-    {
-      ...{ networkId: network.id, version: next.version, networkFile: path, givenOut },
-      ...{ admitted: added.map(memberView), renewed: changed.map(memberView) },
-    },
-    [
-      ...linesOf('admitted', added),
-      ...linesOf('new keys of', changed),
-      ...closing(next, asked.length, path),
-      ...givenOutLines(givenOut),
-    ],
-  );
+  const { json, lines } = await concluded(authority, outcome, options);
+  const done = 'network' in outcome;
+  frame.output.result({ ...json, admitted: added.map(memberView), renewed: changed.map(memberView) }, [
+    ...linesOf(done ? 'admitted' : 'drafted: admits', added),
+    ...linesOf(done ? 'new keys of' : 'drafted: new keys of', changed),
+    ...(asked.length > 0 ? ['', 'Compare each fingerprint with what the member reads out to you.'] : []),
+    ...(asked.length === 0 ? [renewedLine(outcome, days.expires)] : []),
+    ...lines,
+  ]);
+}
+
+function renewedLine(outcome: Outcome, days: number): string {
+  if ('draft' in outcome) return `drafted: nobody is new, and the list is good for ${days} days`;
+  const until = new Date(outcome.network.expiresMs).toISOString().slice(0, 10);
+  return `nobody is new; the network file is renewed until ${until}`;
 }
 
 export function daysOf({ expiresDays, certificateDays }: ListOptions): {
@@ -135,14 +145,4 @@ function linesOf(word: string, members: readonly Member[]): string[] {
     ...(person === undefined || person === id ? [] : [`  person     ${person}`]),
     ...Object.entries(keyIds(keys)).map(([use, keyId]) => `  ${use.padEnd(10)} ${keyId}`),
   ]);
-}
-
-function closing({ version, expiresMs }: Network, asked: number, path: string): string[] {
-  const until = new Date(expiresMs).toISOString().slice(0, 10);
-  return [
-    ...(asked === 0
-      ? [`nobody is new; the network file is renewed until ${until}`]
-      : ['', 'Compare each fingerprint with what the member reads out to you.']),
-    `Next: give ${path} (version ${version}) to every member: pht network import FILE`,
-  ];
 }

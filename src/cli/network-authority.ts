@@ -13,7 +13,8 @@ const collect = (one: string, before: string[] = []): string[] => [...before, on
 
 export function addAuthority(network: Command, frame: Frame): void {
   addInit(network, frame);
-  addRootKey(network, frame);
+  addRoleKey(network, frame, 'root', 'new root');
+  addRoleKey(network, frame, 'members', 'new list of members');
   addSign(network, frame);
   addAdmit(network, frame);
   addRevoke(network, frame);
@@ -44,19 +45,24 @@ function withRootOptions(command: Command): Command {
       '--root-threshold <k>',
       'how many root keys must sign the next root (default: as it is, at first 1)',
     )
+    .option('--members-key <file>', "another holder's members-key.json; again for each", collect)
+    .option(
+      '--members-threshold <k>',
+      'how many members keys must sign each list of members (default: as it is, at first 1)',
+    )
     .option('--root-expires-days <days>', 'how long the root is good for', '1825');
 }
 
-function addRootKey(network: Command, frame: Frame): void {
+function addRoleKey(network: Command, frame: Frame, role: 'root' | 'members', agreesTo: string): void {
   network
-    .command('root-key')
-    .summary('make the root key of one further holder')
-    .description('Makes a folder with one root key, for a person who has to agree to each new root.')
+    .command(`${role}-key`)
+    .summary(`make the ${role} key of one further holder`)
+    .description(`Makes a folder with one ${role} key, for a person who has to agree to each ${agreesTo}.`)
     .requiredOption('--out <dir>', 'where to make it')
     .option('--no-passphrase', 'store the private key in clear')
-    .addHelpText('after', '\nExample:\n  $ pht network root-key --out bea')
+    .addHelpText('after', `\nExample:\n  $ pht network ${role}-key --out bea`)
     .action(async (options: { out: string; passphrase: boolean }) =>
-      (await import('./network-root-key.ts')).makeRootKey(frame, options),
+      (await import('./network-role-key.ts')).makeRoleKey(frame, role, options),
     );
 }
 
@@ -66,11 +72,12 @@ function addAdmit(network: Command, frame: Frame): void {
       'Admits members, or lists the new keys of one: checks each file, issues TLS certificates, signs the next ' +
         'network file.',
     )
-    .argument('<enrolment...>', 'the enrolment.json or renewal.json files that members sent')
+    .argument('[enrolment...]', 'the enrolment.json or renewal.json files that members sent')
     .option(
       '--compromised-since <date>',
       "with one renewal.json: since when the old keys may be in others' hands",
     )
+    .option('--renew', 'sign the list anew for --expires-days more, though nobody may be new')
     .option('--accept-look-alike', "admit one whose name passes for another's")
     .addHelpText(
       'after',
@@ -98,16 +105,16 @@ const CERTIFICATE_DAYS = [
 function addSign(network: Command, frame: Frame): void {
   network
     .command('sign')
-    .summary("sign a root's draft as a holder of a root key")
+    .summary('sign a draft as a holder of a root or members key')
     .description(
-      'Shows what a drafted root says and how it differs from the one before it, and signs it in place with the ' +
-        'root key of this folder.',
+      'Shows what a drafted root or list of members says and how it differs from the one before it, and signs it in ' +
+        'place with the key of this folder.',
     )
-    .argument('<file>', 'the root-draft.json that the authority sent')
+    .argument('<file>', 'the root-draft.json or members-draft.json that the authority sent')
     .option('--yes', 'sign without asking')
     .addHelpText('after', '\nExample:\n  $ pht --home bea network sign root-draft.json')
     .action(async (file: string, options: { yes?: true }) =>
-      (await import('./network-root.ts')).signDraft(frame, file, options),
+      (await import('./network-draft.ts')).signDraft(frame, file, options),
     );
 }
 
@@ -166,10 +173,7 @@ function addRotate(network: Command, frame: Frame): void {
         'home: signs a root that names a new key.',
     )
     .addArgument(new Argument('<what>', 'which keys').choices(ROTATED))
-    .option(
-      '--use <uses>',
-      'with keys: which ones, such as statement,log (default: all but log and witness)',
-    );
+    .option('--use <uses>', 'with keys: which ones, such as statement,tls (default: all)');
   withRootOptions(command)
     .option('--lost', "with root: this home's old root key is lost; the other holders sign")
     .option('--retire', 'with tls-authority: drop the old one')

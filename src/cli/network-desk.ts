@@ -2,16 +2,10 @@ import { existsSync } from 'node:fs';
 import { loadNextKey, nextKeys, placeKeys } from '../adapters/home/key-rotation.ts';
 import { loadKey } from '../adapters/home/keys.ts';
 import type { Home } from '../adapters/home/member.ts';
-import {
-  currentNetwork,
-  importNetwork,
-  networkPath,
-  readNetworkFile,
-} from '../adapters/home/network-file.ts';
-import { draftPath } from '../adapters/home/root-draft.ts';
+import { rootDraftPath } from '../adapters/home/network-draft.ts';
+import { currentNetwork, networkPath, readNetworkFile } from '../adapters/home/network-file.ts';
 import { createSigner } from '../adapters/signer/ed25519.ts';
-import { type ListChange, nextList } from '../journey/authority/list.ts';
-import { signFreshness, signMembers } from '../journey/authority/sign.ts';
+import { signFreshness } from '../journey/authority/sign.ts';
 import { payloadOf } from '../model/dsse.ts';
 import { PhtError } from '../model/error.ts';
 import type { Digest } from '../model/id.ts';
@@ -21,7 +15,7 @@ import { openRoots } from '../model/open-network.ts';
 import { readStatement } from '../model/statement.ts';
 import type { Signer } from '../ports/signer.ts';
 import { type Frame, passphrase } from './frame.ts';
-import { certify, type Issuing, keyOf } from './network-certify.ts';
+import { type Issuing, keyOf } from './network-certify.ts';
 
 /** The authority at its desk: what it has given out, and how the next network file comes about. */
 
@@ -35,12 +29,12 @@ export type Authority = Issuing;
 /** @throws PhtError as `currentNetwork`, `openRoots` */
 export function openAuthority(frame: Frame): Authority {
   const home = frame.openHome(['authority']);
-  if (!existsSync(networkPath(home)) && existsSync(draftPath(home)))
+  if (!existsSync(networkPath(home)) && existsSync(rootDraftPath(home)))
     throw new PhtError(
       'config.missing',
-      'this network has not begun: too few root keys have signed its root',
+      'this network has not begun: too few keys have signed its first root and list',
       {
-        hint: `let the other holders sign ${draftPath(home)} with pht network sign, then: pht network import FILE`,
+        hint: `let the other holders sign ${rootDraftPath(home)} with pht network sign, then: pht network import FILE`,
       },
     );
   return authorityIn(home);
@@ -123,33 +117,4 @@ export async function freshnessFor(
   const signer = await roleSigner(home, 'freshness', root.predicate);
   const times = { issuedAtMs, expiresMs: issuedAtMs + freshnessMsMax };
   return signFreshness(newest, { ...issue, ...times }, [signer]).envelope;
-}
-
-/** The next list of members, the word that it is the newest, and certificates for whoever needs one. */
-export async function issueList(
-  frame: Frame,
-  authority: Authority,
-  change: ListChange,
-  days: { expires: number; certificate: number },
-): Promise<Network> {
-  const { home, files, network, root } = authority;
-  const issuedAtMs = nextMs(frame, network);
-  const list = nextList(network, change, issuedAtMs);
-  const issue = { networkId: network.id, rootVersion: root.predicate.version, issuer: home.member.id };
-  const expiresMs = issuedAtMs + days.expires * DAY_MS;
-  const members = await roleSigner(home, 'members', root.predicate);
-  const signed = signMembers(list, { ...issue, issuedAtMs, expiresMs, previousDigest: network.digest }, [
-    members,
-  ]);
-  const newest = { version: list.version, digest: signed.digest };
-  const freshness = await freshnessFor(authority, newest, issuedAtMs);
-  const current = list.members.filter(({ ended }) => ended === undefined);
-  const { certificates } = await certify(
-    { ...authority, members: current },
-    { notBeforeMs: issuedAtMs - BACKDATE_MS, notAfterMs: issuedAtMs + days.certificate * DAY_MS },
-    issuedAtMs,
-  );
-  // The authority takes its own file over like everybody else: what it could not import it does not give out.
-  return importNetwork(home, { roots: files.roots, members: signed.envelope, freshness, certificates })
-    .network;
 }

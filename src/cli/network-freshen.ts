@@ -73,15 +73,17 @@ async function freshened(
 }
 
 /** What a timer cannot renew, since it takes a passphrase or the offline root. */
-function warnOfEnds(frame: Frame, { files, root }: Authority): void {
+function warnOfEnds(frame: Frame, { home, files, root }: Authority): void {
   const soonMs = frame.nowMs() + WARN_DAYS * DAY_MS;
-  const { expiresMs } = root.predicate;
-  if (listExpiryMs(files) < soonMs)
-    frame.output.warn(
-      `the list of members ends on ${dayOf(listExpiryMs(files))}: admit any enrolment again to renew it`,
-    );
-  if (expiresMs < soonMs)
-    frame.output.warn(`the root ends on ${dayOf(expiresMs)}: renew it with pht network rotate root`);
+  const ends = [
+    ['the list of members', listExpiryMs(files), 'admit --renew'],
+    ['the root', root.predicate.expiresMs, 'rotate root'],
+  ] as const;
+  for (const [what, endMs, command] of ends)
+    if (endMs < soonMs)
+      frame.output.warn(
+        `${what} ends on ${dayOf(endMs)}: renew it with pht --home ${home.dir} network ${command}`,
+      );
 }
 
 const dayOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);

@@ -11,22 +11,24 @@ import {
   storeKey,
 } from '../adapters/home/keys.ts';
 import type { MemberFile } from '../adapters/home/member.ts';
+import { rootDraftPath, writeDraft } from '../adapters/home/network-draft.ts';
 import { storeNetwork } from '../adapters/home/network-file.ts';
-import { writeRootDraft } from '../adapters/home/root-draft.ts';
 import { createSigner } from '../adapters/signer/ed25519.ts';
 import { createAuthority } from '../adapters/wire/certificates.ts';
 import { signRoot } from '../journey/authority/sign.ts';
 import type { Envelope } from '../model/dsse.ts';
 import { keyIdOf } from '../model/dsse.ts';
 import type { Digest } from '../model/id.ts';
+import { type NetworkDraft, openDraft, signaturesOf } from '../model/network-draft.ts';
 import type { RoleKeys } from '../model/network-statements.ts';
 import { openNetwork } from '../model/open-network.ts';
 import { check, ShortText } from '../model/schema.ts';
 import type { Frame } from './frame.ts';
 import { warnUnencrypted } from './init.ts';
 import { BACKDATE_MS, DAY_MS, parseDays } from './network-desk.ts';
-import { type FoundingKeys, foundingFiles } from './network-found.ts';
-import { rootKeysFrom } from './network-root-key.ts';
+import { foundingFiles, foundingList } from './network-found.ts';
+import { type RoleOptions, roleKeysFrom } from './network-role-key.ts';
+import { waitingLines } from './network-take-over.ts';
 import { newPassphrase } from './passphrase.ts';
 
 /** `pht network init`: the authority's home, with the root that everything else is pinned to. */
@@ -36,16 +38,15 @@ const AUTHORITY_ID = 'authority';
 const TLS_AUTHORITY_DAYS = 20 * 365;
 const USES = ['root', 'members', 'freshness', 'tls-authority', 'statement', 'tls'] as const;
 
-export type NetworkInitOptions = {
+export type NetworkInitOptions = RoleOptions & {
   title: string;
   organisation?: string;
-  rootKey?: string[];
-  rootThreshold?: string;
   rootExpiresDays: string;
   freshnessDays: string;
   passphrase: boolean;
 };
-type Keys = FoundingKeys & { root: Ed25519PrivateJwk };
+type Keys = Record<(typeof USES)[number], Ed25519PrivateJwk>;
+type Holders = Record<'root' | 'members', RoleKeys>;
 
 export async function initNetwork(frame: Frame, options: NetworkInitOptions): Promise<void> {
   const dir = frame.homeDir();
@@ -63,10 +64,13 @@ export async function initNetwork(frame: Frame, options: NetworkInitOptions): Pr
     statement: generateKey('statement'),
     tls: generateKey('tls'),
   };
-  const rootRole = rootKeysFrom(publicOf(keys.root), options);
+  const holders: Holders = {
+    root: roleKeysFrom('root', publicOf(keys.root), options),
+    members: roleKeysFrom('members', publicOf(keys.members), options),
+  };
   if (!options.passphrase) warnUnencrypted(frame, dir);
   const passphrase = options.passphrase ? await newPassphrase(process) : null;
-  const root = await firstRoot(title, keys, rootRole, {
+  const root = await firstRoot(title, keys, holders, {
     nowMs,
     expiresMs: nowMs + rootDays * DAY_MS,
     freshnessMsMax: freshnessDays * DAY_MS,
@@ -75,33 +79,38 @@ export async function initNetwork(frame: Frame, options: NetworkInitOptions): Pr
     ...{ v: 1, id: AUTHORITY_ID, role: 'authority', title, organisation },
     networkId: root.digest,
   };
-  const complete = rootRole.threshold === 1;
+  const first: NetworkDraft = {
+    roots: [],
+    root: root.envelope,
+    list: { next: foundingList(root, member, keys, nowMs) },
+  };
+  const complete = openDraft(first).parts.every((part) => signaturesOf(part).isEnough);
   await createHome(dir, async (draft) => {
     mkdirSync(join(draft, 'keys'), { mode: 0o700 });
     for (const use of USES)
       await storeKey(draft, use, keys[use], encryptedByDefault('authority', use) ? passphrase : null);
     writeAtomic(join(draft, 'member.json'), `${JSON.stringify(member, null, 2)}\n`);
     writeAtomic(join(draft, 'config.yaml'), templateOf('authority', 'localhost:7443') ?? '');
-    if (!complete) return writeRootDraft(join(draft, 'root-draft.json'), { roots: [], root: root.envelope });
+    if (!complete) return writeDraft(rootDraftPath({ dir: draft }), first);
     // Everybody may read it, but the home is closed: handing it out is a deliberate copy.
-    const files = await foundingFiles(root.envelope, member, keys, nowMs);
+    const files = await foundingFiles(first, member.id, keys, nowMs);
     storeNetwork(draft, files, openNetwork(files, root.digest));
   });
-  tell(frame, { dir, title, id: root.digest, keys, sealed: passphrase !== null, rootRole });
+  tell(frame, { dir, title, id: root.digest, keys, sealed: passphrase !== null, complete });
 }
 
 async function firstRoot(
   title: string,
   keys: Keys,
-  root: RoleKeys,
+  holders: Holders,
   times: { nowMs: number; expiresMs: number; freshnessMsMax: number },
 ): Promise<{ envelope: Envelope; digest: Digest }> {
   const { nowMs, expiresMs, freshnessMsMax } = times;
-  const only = (use: 'members' | 'freshness'): RoleKeys => ({ keys: [publicOf(keys[use])], threshold: 1 });
   const tlsAuthority = await newTlsAuthority(title, keys['tls-authority'], nowMs);
   const predicate = {
     ...{ networkId: null, version: 1, previousDigest: null, title, freshnessMsMax },
-    roles: { root, members: only('members'), freshness: only('freshness') },
+    // One key alone: a timer signs with it.
+    roles: { ...holders, freshness: { keys: [publicOf(keys.freshness)], threshold: 1 } },
     tlsAuthorities: [tlsAuthority],
     issuedAtMs: nowMs,
     expiresMs,
@@ -120,13 +129,12 @@ export function newTlsAuthority(title: string, keys: Ed25519PrivateJwk, nowMs: n
 
 function tell(
   frame: Frame,
-  told: { dir: string; title: string; id: string; keys: Keys; sealed: boolean; rootRole: RoleKeys },
+  told: { dir: string; title: string; id: string; keys: Keys; sealed: boolean; complete: boolean },
 ): void {
-  const { dir, title, id, keys, sealed, rootRole } = told;
+  const { dir, title, id, keys, sealed, complete } = told;
   const rootFile = join(dir, 'keys', sealed ? 'root.jwe' : 'root.jwk');
-  const complete = rootRole.threshold === 1;
   const networkFile = join(dir, 'network.json');
-  const draft = join(dir, 'root-draft.json');
+  const draft = rootDraftPath({ dir });
   frame.output.result(
     {
       ...{ home: dir, networkId: id, version: complete ? 1 : 0, rootKeyId: keyIdOf(keys.root) },
@@ -142,11 +150,7 @@ function tell(
       'It is needed only for pht network rotate; whoever has it can replace every other key.',
       ...(complete
         ? [`Next: give out ${networkFile}; members make their homes with pht init.`]
-        : [
-            `Next: ${rootRole.threshold} of ${rootRole.keys.length} root keys have to sign ${draft}:`,
-            '  each holder runs pht --home HIS network sign root-draft.json and sends it on;',
-            `  then here: pht --home ${dir} network import root-draft.json`,
-          ]),
+        : waitingLines({ dir }, draft)),
     ],
   );
 }

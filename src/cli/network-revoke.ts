@@ -1,13 +1,12 @@
-import { networkPath } from '../adapters/home/network-file.ts';
 import { PhtError } from '../model/error.ts';
+import { assertWitnessing } from '../model/list-rules.ts';
 import type { Member, Network, Witnessing } from '../model/network.ts';
-import { assertWitnessing } from '../model/open-network.ts';
 import { check, ShortText } from '../model/schema.ts';
 import { defaultWitnessing } from '../model/witnessing.ts';
 import type { Frame } from './frame.ts';
 import { after, daysOf, type ListOptions, nextWitnessing, since } from './network-admit.ts';
-import { issueList, openAuthority } from './network-desk.ts';
-import { givenOutLines, giveOut } from './network-give-out.ts';
+import { openAuthority } from './network-desk.ts';
+import { concluded, issueList } from './network-issue.ts';
 
 /** `pht network revoke`: a member's keys count no more, and what it signed before counts when it is proved to be older. */
 
@@ -35,7 +34,7 @@ export async function revoke(frame: Frame, id: string, options: RevokeOptions): 
   const compromised = invalidAfterMs === undefined ? {} : { invalidAfterMs };
   const { witnessing, warning } = witnessingWithout(network, members, gone);
   if (warning !== null) frame.output.warn(warning);
-  const next = await issueList(
+  const outcome = await issueList(
     frame,
     authority,
     {
@@ -46,18 +45,18 @@ export async function revoke(frame: Frame, id: string, options: RevokeOptions): 
     },
     days,
   );
-  const path = networkPath(home);
-  const givenOut = options.giveOut === true ? await giveOut(authority) : [];
-  frame.output.result(
-    { networkId: network.id, version: next.version, revoked: [...gone], networkFile: path, givenOut },
-    [
-      `revoked ${[...gone].join(', ')} in version ${next.version}`,
-      'Wherever this file has arrived, their connections end, and nothing new of',
-      'theirs counts.',
-      `Next: give ${path} to every member at once: pht network import FILE`,
-      ...givenOutLines(givenOut),
-    ],
-  );
+  const { json, lines } = await concluded(authority, outcome, options);
+  const names = [...gone].join(', ');
+  frame.output.result({ ...json, revoked: [...gone] }, [
+    ...('network' in outcome
+      ? [
+          `revoked ${names} in version ${outcome.network.version}`,
+          'Wherever this file has arrived, their connections end, and nothing new of',
+          'theirs counts.',
+        ]
+      : [`drafted: revokes ${names}; they stay members until enough holders have signed`]),
+    ...lines,
+  ]);
 }
 
 /** A witness that is revoked must not hold up its own revocation. */

@@ -1,6 +1,12 @@
 import { join } from 'node:path';
 import { writeAtomic } from '../adapters/home/files.ts';
-import { loadNextKey, nextKeys, rotatedKeys, storeNextKeys } from '../adapters/home/key-rotation.ts';
+import {
+  loadNextKey,
+  nextKeys,
+  placeListedKeys,
+  rotatedKeys,
+  storeNextKeys,
+} from '../adapters/home/key-rotation.ts';
 import { type Ed25519PrivateJwk, generateKey, type KeyUse } from '../adapters/home/keys.ts';
 import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
@@ -26,6 +32,8 @@ export async function rotateKeys(frame: Frame, { use }: { use?: string }): Promi
     throw new PhtError('signer.unknown', `${home.member.id} is no member of this network`, {
       hint: 'only a member has keys to replace; send enrolment.json to the authority first',
     });
+  // Those that are listed already wait no more, and must not be replaced where they lie.
+  placeListedKeys(home, network);
   const uses = use === undefined ? rotatedKeys(home) : usesIn(use, member);
   // Before the renewal: keys that nobody has must not be listed.
   await storeNextKeys(home, Object.fromEntries(uses.map((each) => [each, generateKey(each)])), passphrase);
@@ -41,9 +49,6 @@ export async function rotateKeys(frame: Frame, { use }: { use?: string }): Promi
     'The keys of now stay in use until the network file names the new ones.',
     `Next: send ${file} to the authority and read out the fingerprints;`,
     'the authority then runs: pht network admit renewal.json',
-    ...(uses.includes('witness') || uses.includes('log')
-      ? ['Once the new network file is here, start the process of this home again.']
-      : []),
   ]);
 }
 

@@ -1,21 +1,22 @@
 import { nextKeys } from '../adapters/home/key-rotation.ts';
 import { type Ed25519PrivateJwk, generateKey, publicOf } from '../adapters/home/keys.ts';
+import type { Home } from '../adapters/home/member.ts';
 import { PhtError } from '../model/error.ts';
 import { datesOf, faultOf, readCertificate } from '../model/member-certificate.ts';
-import type { RoleKeys } from '../model/network-statements.ts';
+import type { RoleKeys, RootPredicate } from '../model/network-statements.ts';
+import type { Signer } from '../ports/signer.ts';
 import type { Frame } from './frame.ts';
 import { issuingAuthority } from './network-certify.ts';
-import { type Authority, BACKDATE_MS, openAuthority, parseDays } from './network-desk.ts';
+import { type Authority, BACKDATE_MS, openAuthority, parseDays, roleSigner } from './network-desk.ts';
 import { newTlsAuthority } from './network-init.ts';
-import { type NewRoot, ownRootSigner, proposeRoot, rootTold } from './network-root.ts';
-import { rootKeysFrom } from './network-root-key.ts';
+import { type HeldRole, type RoleOptions, roleKeysFrom, saysHolders } from './network-role-key.ts';
+import { type NewRoot, ownRootSigner, proposeRoot } from './network-root.ts';
+import { outcomeLines } from './network-take-over.ts';
 
 /** `pht network rotate` in the authority's home: each a new root, as it is the root that names keys. */
 
-export type RotateOptions = {
+export type RotateOptions = RoleOptions & {
   lost?: true;
-  rootKey?: string[];
-  rootThreshold?: string;
   rootExpiresDays: string;
   retire?: true;
   atOnce?: true;
@@ -26,8 +27,9 @@ export type RotatedRole = 'root' | 'members' | 'freshness' | 'tls-authority';
 export async function rotateRole(frame: Frame, what: RotatedRole, options: RotateOptions): Promise<void> {
   const authority = openAuthority(frame);
   const expiresDays = parseDays('--root-expires-days', options.rootExpiresDays);
-  if (what !== 'root' && (options.rootKey !== undefined || options.rootThreshold !== undefined))
-    throw new PhtError('usage.invalid', '--root-key and --root-threshold go with rotate root');
+  for (const role of ['root', 'members'] as const)
+    if (what !== role && saysHolders(role, options))
+      throw new PhtError('usage.invalid', `--${role}-key and --${role}-threshold go with rotate ${role}`);
   if (what !== 'tls-authority' && (options.retire === true || options.atOnce === true))
     throw new PhtError('usage.invalid', '--retire and --at-once go with rotate tls-authority');
   if (options.lost === true && (what !== 'root' || options.rootKey === undefined))
@@ -41,7 +43,7 @@ export async function rotateRole(frame: Frame, what: RotatedRole, options: Rotat
       ...{ networkId: network.id, rotated: what, inForce: done },
       ...(done ? { rootVersion: outcome.network.rootVersion, version: outcome.network.version } : outcome),
     },
-    [...rootTold(home, outcome), ...LATER[what](options, done)],
+    [...outcomeLines(home, outcome), ...LATER[what](options, done)],
   );
 }
 
@@ -75,31 +77,51 @@ async function changeOf(
   authority: Authority,
   options: RotateOptions,
 ): Promise<Change> {
-  const { predicate } = authority.root;
   if (what === 'tls-authority') return tlsChange(frame, authority, options);
   const key = generateKey(what);
-  if (what !== 'root')
-    return { change: { [what]: { keys: [publicOf(key)], threshold: 1 } }, keys: { [what]: key } };
+  // One key alone: a timer signs with it.
+  if (what === 'freshness')
+    return { change: { freshness: { keys: [publicOf(key)], threshold: 1 } }, keys: { freshness: key } };
   return {
-    change: { root: await nextRootKeys(authority, key, options, predicate.roles.root) },
-    keys: { root: key },
+    change: { [what]: await nextHolders(what, authority, key, options) },
+    keys: { [what]: key },
     ...(options.lost === true ? { withoutOld: true } : {}),
   };
 }
 
 /** The authority's own key is replaced; those of the other holders stay, or are given anew. */
-async function nextRootKeys(
+async function nextHolders(
+  role: HeldRole,
   { home, root }: Authority,
   key: Ed25519PrivateJwk,
   options: RotateOptions,
-  before: RoleKeys,
 ): Promise<RoleKeys> {
   const own = publicOf(key);
+  const before = root.predicate.roles[role];
   // Without a key that is given anew, holders and threshold stay: nobody is dropped by a word that was left out.
-  if (options.rootKey !== undefined) return rootKeysFrom(own, options, before);
-  const { publicJwk } = await ownRootSigner(home, root.predicate);
+  const given = role === 'root' ? options.rootKey : options.membersKey;
+  if (given !== undefined) return roleKeysFrom(role, own, options, before);
+  if (before.keys.length === 1) return roleKeysFrom(role, own, options, { ...before, keys: [own] });
+  const { publicJwk } = await ownSigner(role, home, root.predicate);
   const keys = before.keys.map((each) => (each.x === publicJwk.x ? own : each));
-  return rootKeysFrom(own, options, { ...before, keys });
+  return roleKeysFrom(role, own, options, { ...before, keys });
+}
+
+async function ownSigner(role: HeldRole, home: Home, root: RootPredicate): Promise<Signer> {
+  if (role === 'root') return ownRootSigner(home, root);
+  try {
+    return await roleSigner(home, 'members', root);
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError) || thrown.code !== 'config.missing') throw thrown;
+    throw new PhtError(
+      'config.missing',
+      'the members key of this home is lost: which one is to be replaced?',
+      {
+        cause: thrown,
+        hint: 'name those that stay, with --members-key FILE for each other holder',
+      },
+    );
+  }
 }
 
 async function tlsChange(

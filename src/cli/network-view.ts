@@ -28,9 +28,14 @@ export function memberView({ id, role, title, organisation, person, station, key
 }
 
 /** The two halves of a network: what follows from its files, and the root itself. */
-export type Shown = { readonly network: Network; readonly root: RootPredicate };
+export type Shown = {
+  readonly network: Network;
+  readonly root: RootPredicate;
+  /** Of the list of members by itself. */
+  readonly listExpiresMs: number;
+};
 
-export function networkView({ network, root }: Shown): object {
+export function networkView({ network, root, listExpiresMs }: Shown): object {
   const { id, version, digest, title, expiresMs, rootVersion, freshness, witnessing } = network;
   const members = [...network.members.values()].map((member) => ({
     ...memberView(member),
@@ -39,6 +44,7 @@ export function networkView({ network, root }: Shown): object {
   const revoked = revokedIn(network).map(({ id: who, role, ended }) => ({ id: who, role, ended }));
   return {
     ...{ networkId: id, version, digest, title, expiresMs, rootVersion, freshness, witnessing },
+    list: { expiresMs: listExpiresMs },
     root: {
       expiresMs: root.expiresMs,
       freshnessMsMax: root.freshnessMsMax,
@@ -71,7 +77,7 @@ const isRenewed = (spans: readonly Span[], { id, since }: Span): boolean =>
     (before) => before.id === id && before.ended?.why === 'renewed' && before.ended.version === since,
   );
 
-export function networkLines({ network, root }: Shown, nowMs: number): string[] {
+export function networkLines({ network, root, listExpiresMs }: Shown, nowMs: number): string[] {
   const rows = [...network.members.values()].map(({ id, role, organisation, keys }) => [
     id,
     role,
@@ -87,7 +93,7 @@ export function networkLines({ network, root }: Shown, nowMs: number): string[] 
   return [
     `${network.title}, version ${network.version}, good until ${dayOf(network.expiresMs)}`,
     `id ${network.id}`,
-    ...rootLines({ network, root }, nowMs),
+    ...roleLines({ network, root, listExpiresMs }, nowMs),
     '',
     ...table(['MEMBER', 'ROLE', 'ORGANISATION', 'SINCE', 'STATEMENT KEY'], rows),
     ...(gone.length === 0 ? [] : ['', ...gone]),
@@ -95,16 +101,25 @@ export function networkLines({ network, root }: Shown, nowMs: number): string[] 
   ];
 }
 
-function rootLines({ network, root }: Shown, nowMs: number): string[] {
+/** Each role: who signs for it, and when its word ends. */
+function roleLines({ network, root, listExpiresMs }: Shown, nowMs: number): string[] {
   const { issuedAtMs, expiresMs } = network.freshness;
-  const { root: roots } = root.roles;
+  const { root: roots, members } = root.roles;
   const hours = Math.max(0, Math.round((nowMs - issuedAtMs) / 3_600_000));
-  const still = nowMs < expiresMs ? `good until ${dayOf(expiresMs)}` : `too old since ${dayOf(expiresMs)}`;
+  const until = (
+    endMs: number,
+    [good, ended]: readonly [string, string] = ['good until', 'ended on'],
+  ): string => `${nowMs < endMs ? good : ended} ${dayOf(endMs)}`;
+  const ids = ({ keys }: RoleKeys): string[] => keys.map((key) => `  ${keyIdOf(key)}`);
   return [
-    `root ${network.rootVersion}, good until ${dayOf(root.expiresMs)}, signed by ${roots.threshold} of its ${roots.keys.length} keys:`,
-    ...roots.keys.map((key) => `  ${keyIdOf(key)}`),
-    `freshness: the authority's word is ${hours} h old, ${still}`,
+    `root ${network.rootVersion}, ${until(root.expiresMs)}, signed by ${ofKeys(roots)}:`,
+    ...ids(roots),
+    `members: the list ${until(listExpiresMs, ['is good until', 'ended on'])}, signed by ${ofKeys(members)}:`,
+    ...ids(members),
+    `freshness: the authority's word is ${hours} h old, ${until(expiresMs, ['good until', 'too old since'])}`,
   ];
 }
+
+const ofKeys = ({ keys, threshold }: RoleKeys): string => `${threshold} of its ${keys.length} keys`;
 
 const dayOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);

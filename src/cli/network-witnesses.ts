@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { currentNetwork, networkPath } from '../adapters/home/network-file.ts';
+import { currentNetwork } from '../adapters/home/network-file.ts';
 import { PhtError } from '../model/error.ts';
 import type { Network, Witnessing } from '../model/network.ts';
 import { defaultWitnessing, formatTlogPolicy } from '../model/witnessing.ts';
 import type { Frame } from './frame.ts';
-import { type Authority, DAY_MS, issueList, openAuthority } from './network-desk.ts';
+import { type Authority, DAY_MS, openAuthority } from './network-desk.ts';
 import { CERTIFICATE_DAYS } from './network-found.ts';
+import type { Outcome } from './network-take-over.ts';
 import { table, wrap } from './text.ts';
 
 /** `pht network witnesses`: who has to have seen a ledger before anything leaves on the strength of it. */
@@ -65,19 +66,27 @@ async function witnesses(frame: Frame, options: Options): Promise<void> {
       return frame.output.result({ policy: formatTlogPolicy(network) }, policyLines(network));
     return tell(frame, network, []);
   }
+  const { concluded, issueList } = await import('./network-issue.ts');
   const authority = openAuthority(frame);
-  const { version } = await issued(frame, authority, wanted(authority.network, options));
-  const path = networkPath(authority.home);
-  const next = `Next: give ${path} (version ${version}) to every member: pht network import FILE`;
-  tell(frame, currentNetwork(authority.home), ['', next]);
+  const witnessing = wanted(authority.network, options);
+  const outcome = await inputChecked(() =>
+    issueList(frame, authority, { witnessing }, daysLeft(frame, authority)),
+  );
+  const { json, lines } = await concluded(authority, outcome, {});
+  if ('network' in outcome) return tell(frame, outcome.network, ['', ...lines], json);
+  frame.output.result({ ...json, witnessing }, ['drafted: other witnesses', '', ...lines]);
+}
+
+/** The list ends when it would have. */
+function daysLeft(frame: Frame, { network }: Authority): { expires: number; certificate: number } {
+  const left = Math.ceil((network.expiresMs - frame.nowMs()) / DAY_MS);
+  return { expires: Math.max(1, left), certificate: CERTIFICATE_DAYS };
 }
 
 /** A quorum that does not hold is the authority's own wrong input, and nothing was signed with it. */
-async function issued(frame: Frame, authority: Authority, witnessing: Witnessing): Promise<Network> {
-  const left = Math.ceil((authority.network.expiresMs - frame.nowMs()) / DAY_MS);
-  const days = { expires: Math.max(1, left), certificate: CERTIFICATE_DAYS };
+async function inputChecked(issued: () => Promise<Outcome>): Promise<Outcome> {
   try {
-    return await issueList(frame, authority, { witnessing }, days);
+    return await issued();
   } catch (thrown) {
     if (!(thrown instanceof PhtError) || thrown.code !== 'network.invalid') throw thrown;
     throw new PhtError('usage.invalid', thrown.message, {
@@ -108,9 +117,9 @@ function policyLines(network: Network): string[] {
   return formatTlogPolicy(network).trimEnd().split('\n');
 }
 
-function tell(frame: Frame, network: Network, next: readonly string[]): void {
+function tell(frame: Frame, network: Network, next: readonly string[], more: object = {}): void {
   const { witnessing } = network;
-  const head = { networkId: network.id, version: network.version, witnessing };
+  const head = { ...more, networkId: network.id, version: network.version, witnessing };
   if (witnessing.quorum === 'none') {
     frame.output.warn(
       'this network has no quorum of witnesses: nobody but a station says what its ledger was',

@@ -82,7 +82,12 @@ test('shows the root, the age of freshness and who was revoked; and two files th
   expect(shown).toMatch(/revoked: auditor one in version 3, \d{4}-\d\d-\d\d: moved away/);
   expect(shown).toMatch(/root 1, good until \d{4}-\d\d-\d\d, signed by 1 of its 1 keys:\n {2}[0-9a-f]{64}\n/);
   expect(shown).toContain("the authority's word is 0 h old, good until");
+  expect(shown).toMatch(
+    /members: the list is good until \d{4}-\d\d-\d\d, signed by 1 of its 1 keys:\n {2}[0-9a-f]{64}\n/,
+  );
   const view = JSON.parse(pht(['--home', 'fork', 'network', 'show', '--json']).stdout) as object;
+  const dated = { expiresMs: expect.any(Number) as number };
+  expect(view).toMatchObject({ root: dated, list: dated, freshness: dated });
   expect(view).toMatchObject({ rootVersion: 1, revoked: [{ id: 'one', ended: { why: 'revoked' } }] });
 });
 
@@ -123,11 +128,9 @@ test('a home is never overwritten', () => {
 
 describe('passphrases', () => {
   test('without a terminal and a file: exit 2 at once, and nothing half-written', () => {
-    const started = performance.now();
     const args = ['--id', 'bob', '--title', 'Bob', '--organisation', 'Org', '--network', 'net/network.json'];
     const run = pht(['--home', 'bob', 'init', '--role', 'researcher', ...args, '--json']);
     expect([run.status, errorCode(run)]).toStrictEqual([2, 'passphrase.required']);
-    expect(performance.now() - started).toBeLessThan(5000);
     expect(readdirSync(dir).filter((name) => name.includes('bob'))).toStrictEqual([]);
   });
 

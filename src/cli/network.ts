@@ -1,15 +1,17 @@
 import type { Command } from 'commander';
 import type { Home } from '../adapters/home/member.ts';
+import { isDraft } from '../adapters/home/network-draft.ts';
 import {
   currentNetwork,
   importNetwork,
   networkPath,
   readNetworkFile,
 } from '../adapters/home/network-file.ts';
-import { isRootDraft } from '../adapters/home/root-draft.ts';
 import { PhtError } from '../model/error.ts';
 import { assertFresh, type Network } from '../model/network.ts';
-import { assertSamePast, openNetwork, openRoots } from '../model/open-network.ts';
+import type { NetworkFiles } from '../model/network-statements.ts';
+import { openMembers, openNetwork, openRoots } from '../model/open-network.ts';
+import { assertSamePast } from '../model/same-past.ts';
 import { check, Sha256Hex } from '../model/schema.ts';
 import type { Frame } from './frame.ts';
 import { addAuthority } from './network-authority.ts';
@@ -28,7 +30,7 @@ export function register(program: Command, frame: Frame): void {
     .command('import')
     .summary('take over a newer network file')
     .description('Verifies a network file against the pinned network and takes it over if it is newer.')
-    .argument('<file>', 'the network file; for the authority, a root-draft.json that was signed')
+    .argument('<file>', 'the network file; for the authority, a draft that was signed')
     .addHelpText('after', '\nExample:\n  $ pht --home ana network import network.json')
     .action((file: string) => importFile(frame, file));
 
@@ -76,40 +78,54 @@ function verify(frame: Frame, file: string, { id: text, against }: VerifyOptions
 
 function openFile(file: string, id: string | null): Shown {
   const files = readNetworkFile(file);
-  return { network: openNetwork(files, id), root: openRoots(files.roots, id).root.predicate };
+  return shownOf(files, openNetwork(files, id));
+}
+
+function shownOf(files: NetworkFiles, network: Network): Shown {
+  const { root } = openRoots(files.roots, network.id);
+  const listExpiresMs = openMembers(files.members, network.id, root).predicate.expiresMs;
+  return { network, root: root.predicate, listExpiresMs };
 }
 
 async function importFile(frame: Frame, file: string): Promise<void> {
   const home = frame.openHome();
-  if (home.member.role === 'authority' && isRootDraft(file)) return importDraft(frame, home, file);
-  const { network, changed } = importNetwork(home, readNetworkFile(file));
+  if (home.member.role === 'authority' && isDraft(file)) return importSigned(frame, home, file);
+  const { network, changed, disowned } = importNetwork(home, readNetworkFile(file));
   const listed = network.members.has(home.member.id);
   const lines = [
     changed
       ? `imported version ${network.version} of ${network.title}: ${network.members.size} members`
       : `version ${network.version} of ${network.title} is here already; nothing was changed`,
   ];
+  if (disowned !== null)
+    frame.output.warn(
+      `the newest root disowns version ${disowned.version} as it was here: whoever signed that had no right to; ` +
+        "the authority's own list is in force again",
+    );
   if (!listed)
     lines.push(`${home.member.id} is not a member of it (yet): the authority admits with pht network admit`);
   warnOfAge(frame, network);
-  frame.output.result({ ...summary(network), changed, listed, file: networkPath(home) }, lines);
+  frame.output.result({ ...summary(network), changed, disowned, listed, file: networkPath(home) }, lines);
 }
 
-async function importDraft(frame: Frame, home: Home, file: string): Promise<void> {
-  const { importRoot, rootTold } = await import('./network-root.ts');
-  const network = await importRoot(frame, file);
+async function importSigned(frame: Frame, home: Home, file: string): Promise<void> {
+  const [{ importDraft }, { outcomeLines }] = await Promise.all([
+    import('./network-draft.ts'),
+    import('./network-take-over.ts'),
+  ]);
+  const network = await importDraft(frame, file);
   const { rootVersion } = network;
   frame.output.result(
     { ...summary(network), rootVersion, changed: true, listed: true, file: networkPath(home) },
-    rootTold(home, { network }),
+    outcomeLines(home, { network }),
   );
 }
 
 function show(frame: Frame): void {
   const home = frame.openHome();
   const network = currentNetwork(home);
-  const { root } = openRoots(readNetworkFile(networkPath(home)).roots, network.id);
-  tell(frame, { network, root: root.predicate }, `${home.member.id} (${home.member.role}) has pinned:`);
+  const shown = shownOf(readNetworkFile(networkPath(home)), network);
+  tell(frame, shown, `${home.member.id} (${home.member.role}) has pinned:`);
 }
 
 function tell(frame: Frame, shown: Shown, headline: string): void {

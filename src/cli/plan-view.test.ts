@@ -8,6 +8,7 @@ const OUTLOOK: Outlook = {
   verdict: 'permit',
   code: null,
   approvals: 0,
+  standing: 'none',
   text: '',
   reasons: ['any: any train of this network'],
   engineReady: true,
@@ -70,6 +71,24 @@ test('a person sees who would run it, who asks whom, who lacks what, and who sai
   expect(text).toContain('gone: offline, last seen 1970-01-01T00:00:00.000Z, says the dispatcher');
   expect(text).toContain('1 of 6 stops have what it needs and would take it; 2 needed.');
   expect(lines.at(-1)).toBe('Next: pht train submit trn_0123456789abcdef01234567');
+});
+
+test('a standing clearance is told apart from the policy, and one that may be from one that is', () => {
+  const asks = { verdict: 'ask', approvals: 2 } as const;
+  const lines = planLines(
+    planOf(
+      stop('north', outlook({ ...asks, standing: 'covers' })),
+      stop(LONG, outlook({ ...asks, standing: 'may-cover' })),
+      stop('south', outlook(asks)),
+    ),
+  );
+  for (const line of lines) expect([...line].length).toBeLessThanOrEqual(80);
+  const text = lines.join(' ').replace(/\s+/g, ' ');
+  expect(text).toContain('north online offered all would run nobody');
+  expect(text).toContain('offered all may ask 2 persons');
+  expect(text).toContain('south online offered all asks first 2 persons');
+  expect(text).toContain('north: it would run now by a standing clearance, which has a run left for it');
+  expect(text).toContain('2 persons may have to approve it: a standing clearance over its code may cover it');
 });
 
 test('whatever a station says stays within 80 columns and moves no terminal', () => {

@@ -46,16 +46,22 @@ const VERDICTS: Readonly<Record<Outlook['verdict'], string>> = {
   error: 'cannot say',
 };
 
-function cellsOf({ dataset, verdict, approvals }: Outlook, asked: number): string[] {
+function cellsOf({ dataset, verdict, approvals, standing }: Outlook, asked: number): string[] {
   const missing = dataset?.missingColumns.length ?? 0;
   const columns = asked === 0 || dataset?.offered !== true ? '-' : missing === 0 ? 'all' : `lacks ${missing}`;
   return [
     dataset === null ? 'unknown' : dataset.offered ? 'offered' : 'not there',
     columns,
-    VERDICTS[verdict],
-    verdict === 'permit' ? 'nobody' : verdict === 'ask' ? personsOf(approvals) : '-',
+    ASKS[standing] ?? VERDICTS[verdict],
+    verdict === 'permit' || standing === 'covers' ? 'nobody' : verdict === 'ask' ? personsOf(approvals) : '-',
   ];
 }
+
+/** A train that a standing clearance covers is like one that the policy permits. */
+const ASKS: Readonly<Partial<Record<Outlook['standing'], string>>> = {
+  covers: VERDICTS.permit,
+  'may-cover': 'may ask',
+};
 
 const personsOf = (approvals: number): string => (approvals === 1 ? '1 person' : `${approvals} persons`);
 
@@ -73,9 +79,17 @@ function whyLines(stop: PlannedStop, { dataset }: Plan): string[] {
   ];
 }
 
-function wordsOf({ verdict, approvals, code, text }: Outlook): string {
+function wordsOf({ verdict, approvals, standing, code, text }: Outlook): string {
   if (verdict === 'permit') return 'it would run now; decided again when it comes';
-  if (verdict === 'ask') return `${personsOf(approvals)} must approve it; decided again when it comes`;
+  const persons = personsOf(approvals);
+  if (standing === 'covers')
+    return 'it would run now by a standing clearance, which has a run left for it; decided again when it comes';
+  if (standing === 'may-cover')
+    return (
+      `${persons} may have to approve it: a standing clearance over its code may cover it, which shows only when ` +
+      'its image is there'
+    );
+  if (verdict === 'ask') return `${persons} must approve it; decided again when it comes`;
   const what = verdict === 'deny' ? 'it would be refused now' : 'it cannot say';
   const why = text === '' && code !== null ? refusalOf(code).text : text;
   return `${what}: ${why} (${code})`;

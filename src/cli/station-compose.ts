@@ -143,13 +143,16 @@ export async function composeStation(home: Home, config: StationConfig): Promise
   const replies = createReplies(station, {
     ...{ track, rejects, log: store.log, ledger, archive, signer, sealer },
     ...{ datasets, policy, executor, witness, clearances, dispatcher: dispatcher.id },
+    inquiries: store.inquiries,
     accepts: config.inquiries === 'allowed',
   });
   const follower = createNetworkFollower(station, {
     ...{ hops, visits, rejects, log: store.log, ledgerRows: store.ledgerRows },
     client: channel.client(NetworkService),
     copy: createNetworkCopy(home),
-    prepare: signer.prepare,
+    prepare: async () => {
+      await Promise.all([signer.prepare(), ownLedger.takeUpKeys()]);
+    },
     looked: createPolicyFollower(station, { policy, log: store.log, ledgerRows: store.ledgerRows }),
     renewed: () => {
       channel.renew();

@@ -85,18 +85,18 @@ describe('what differs, for a person', () => {
   });
 
   test('says that nothing does, and since when', () => {
-    const text = printed({ compared: 'same-image', base: { ...BASE, by: 'policy' } });
+    const text = printed({ compared: 'same-image', base: { ...BASE, by: 'list' } });
     expect(text).toContain(
-      'Nothing: this very image was cleared here on 2026-05-03 10:30 UTC by the\n  policy',
+      "Nothing: this very image was cleared here on 2026-05-03 10:30 UTC as an image\n  on this station's lists",
     );
   });
 
   test('says that there is nothing to compare with, and why', () => {
     const none = { compared: 'new-layers', base: null } as const;
-    expect(printed({ ...none, clearedImages: 0 })).toContain('No image was cleared here before');
-    expect(printed({ ...none, clearedImages: 2 })).toContain('Of 2 images that came through here before');
+    expect(printed({ ...none, clearedImages: 0 })).toContain('No image was approved here before');
+    expect(printed({ ...none, clearedImages: 2 })).toContain('Of 2 images that were approved here');
     expect(printed({ ...none, clearedImages: 2 })).toContain(
-      'Each layer was in an image that was cleared here',
+      'Each layer was in an image that was approved here',
     );
     const removed = { ...added('etc/x'), change: 'removed' as const, now: null };
     expect(

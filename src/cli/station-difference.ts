@@ -136,9 +136,9 @@ function comparedLines({ compared, base, clearedImages, layers, counts }: ImageD
   if (base === null) {
     const why =
       clearedImages === 0
-        ? 'No image was cleared here before, so there is nothing to compare with: all of it is new.'
-        : `Of ${clearedImages === 1 ? 'the one image' : `${clearedImages} images`} that came through here before, none can be compared with: its files are not known any more, or it is for other machines. All that is in layers which no such image had:`;
-    const together = 'Each layer was in an image that was cleared here, and none had just these together.';
+        ? 'No image was approved here before, so there is nothing to compare with: all of it is new.'
+        : `Of ${clearedImages === 1 ? 'the one image' : `${clearedImages} images`} that were approved here before, none can be compared with: its files are not known any more, or it is for other machines. All that is in layers which no such image had:`;
+    const together = 'Each layer was in an image that was approved here, and none had just these together.';
     return [
       ...wrap(why, 2),
       ...files,
@@ -156,7 +156,7 @@ function comparedLines({ compared, base, clearedImages, layers, counts }: ImageD
 }
 
 function clearedText({ clearedAtMs, by, researcher, title, hopId }: ClearedAs): string {
-  const who = by === 'person' ? 'by a person' : 'by the policy';
+  const who = by === 'person' ? 'by a person' : "as an image on this station's lists";
   return `${minuteOf(clearedAtMs)} ${who} for "${visible(title)}" of ${researcher} (${hopId})`;
 }
 

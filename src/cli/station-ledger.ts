@@ -18,14 +18,15 @@ import { ledgerOrigin } from '../model/ledger/origin.ts';
 import { witnessedCheck } from '../model/witnessing.ts';
 import type { Ledger } from '../ports/ledger.ts';
 import type { Witnessing } from '../ports/witnessing.ts';
-import { signerOf } from './frame.ts';
-import { logSignersOf } from './log-signers.ts';
+import { openLedgerKeys } from './ledger-keys.ts';
 
 /** A station's ledger before its witnesses, and the station as a witness of others'. */
 export type StationLedger = {
   ledger: Ledger;
   witnessing: Witnessing;
   listenAsWitness(signal: AbortSignal): Promise<void>;
+  /** Looks for keys that the network file lists since. */
+  takeUpKeys(): Promise<void>;
   close(): void;
 };
 
@@ -40,7 +41,8 @@ export async function composeStationLedger(
   const { id } = home.member;
   const network = (): ReturnType<typeof currentNetwork> => currentNetwork(home);
   const closed = new AbortController();
-  const { signer: logSigner, former } = await logSignersOf(home, network());
+  const logKeys = await openLedgerKeys(home, 'log', network, note);
+  const witnessKeys = await openLedgerKeys(home, 'witness', network, note);
   const ledgers = channel.client(LedgerService);
   const witnesses = channel.client(WitnessService);
   const relay = remoteRelay(witnesses);
@@ -60,7 +62,9 @@ export async function composeStationLedger(
       member: id,
       network,
       relay,
-      publicJwk: logSigner.publicJwk,
+      get publicJwk() {
+        return logKeys.signer.publicJwk;
+      },
       mirror: mirrored,
       signal: closed.signal,
       note,
@@ -72,8 +76,7 @@ export async function composeStationLedger(
     rows: store.ledgerRows,
     dir: join(home.dir, 'ledger'),
     origin: ledgerOrigin(network().id, id),
-    signer: logSigner,
-    rotation: { former, append: (entry) => void store.log.append([entry], Date.now()) },
+    signer: { signers: logKeys.look, append: (entry) => void store.log.append([entry], Date.now()) },
     publishAtOnce: () => network().witnessing.quorum === 'none',
     beforeSigning: vouched.beforeSigning,
     isVouchedFor: vouched.is,
@@ -84,7 +87,7 @@ export async function composeStationLedger(
     id,
     network,
     store: store.witness,
-    signer: await signerOf(home, 'witness'),
+    signer: witnessKeys.signer,
     nowMs: () => Date.now(),
     conflict: ({ member, size }) => note('a ledger has two roots for one size', { member, size }),
   });
@@ -105,6 +108,9 @@ export async function composeStationLedger(
     listenAsWitness: (signal) => {
       vouched.look();
       return listenAsWitness(witnesses, onceVouched(witness, vouched), signal);
+    },
+    takeUpKeys: async () => {
+      await Promise.all([logKeys.look(), witnessKeys.look()]);
     },
     close: () => closed.abort(),
   };

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createDepot } from '../adapters/depot/files.ts';
 import { createOpener } from '../adapters/envelope/jwe.ts';
 import { readVisitorConfig } from '../adapters/home/config.ts';
+import { createHeardJourneys } from '../adapters/home/heard.ts';
 import { lockHome } from '../adapters/home/lock.ts';
 import type { Home } from '../adapters/home/member.ts';
 import { currentNetwork } from '../adapters/home/network-file.ts';
@@ -21,7 +22,7 @@ import { type TrainId, TrainIdText } from '../model/id.ts';
 import type { Role } from '../model/network.ts';
 import { check } from '../model/schema.ts';
 import type { Depot } from '../ports/depot.ts';
-import type { PackedTrains } from '../ports/researcher-trains.ts';
+import type { Arrivals, HeardJourneys, PackedTrains } from '../ports/researcher-trains.ts';
 import { dialDispatcher } from './dial.ts';
 import { type FetchFrame, fetchNetwork, isFetchDue } from './fetch-network.ts';
 import type { Frame } from './frame.ts';
@@ -34,6 +35,8 @@ export type Traveller = {
   readonly home: Home;
   readonly researcher: Researcher;
   readonly trains: PackedTrains;
+  readonly arrivals: Arrivals;
+  readonly heard: HeardJourneys;
   readonly depot: Depot;
   readonly retry: Retry;
   readonly signal: AbortSignal;
@@ -107,6 +110,7 @@ type Line = { dial(): Dialled; hangUp(): Promise<void> };
 
 function compose(frame: Frame, home: Home, { dial, hangUp }: Line, signal: AbortSignal): Traveller {
   const trains = createPackedTrains(home.dir);
+  const arrivals = createArrivals(home.dir);
   let opened: Depot | undefined;
   // Made when it is needed: what only asks works in a home that cannot be written, too.
   const depotOf = (): Depot => {
@@ -117,6 +121,8 @@ function compose(frame: Frame, home: Home, { dial, hangUp }: Line, signal: Abort
   return {
     home,
     trains,
+    arrivals,
+    heard: createHeardJourneys(home.dir),
     get depot() {
       return depotOf();
     },
@@ -140,7 +146,11 @@ function compose(frame: Frame, home: Home, { dial, hangUp }: Line, signal: Abort
       const upload: SubmitPorts['upload'] = ({ trainId, digest, bytes }, stop) =>
         uploadBlob(blobs, trainId, digest, bytes, depot, { signal: stop });
       const journeys = channel.client(JourneyService);
-      return { client: journeys, dispatcher: dispatcher.id, trains, depot, retry: retrying, upload };
+      const renew = async (): Promise<void> => {
+        if (await fetchNetwork(home, channel, fetching(frame))) channel.renew();
+      };
+      const ports = { client: journeys, dispatcher: dispatcher.id, trains, depot, retry: retrying, upload };
+      return { ...ports, fetchNetwork: renew };
     },
     arrivePorts: () => ({
       client: async () => {
@@ -150,7 +160,7 @@ function compose(frame: Frame, home: Home, { dial, hangUp }: Line, signal: Abort
         return client();
       },
       trains,
-      arrivals: createArrivals(home.dir),
+      arrivals,
       retry: retrying,
       openerOf: createOpener,
     }),

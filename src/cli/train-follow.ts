@@ -1,68 +1,20 @@
 import { z } from 'zod';
 import { follow } from '../journey/researcher/follow.ts';
-import { cancel, type JourneyView, listJourneys, type StopView } from '../journey/researcher/journeys.ts';
+import { cancel } from '../journey/researcher/journeys.ts';
 import { hasEnded } from '../model/account.ts';
-import { parseEnvelope, payloadOf } from '../model/dsse.ts';
-import { isErrorCode, PhtError } from '../model/error.ts';
+import { isErrorCode } from '../model/error.ts';
 import type { TrainId } from '../model/id.ts';
+import type { JourneyView, StopView } from '../model/journey-view.ts';
 import { refusalOf } from '../model/refusal.ts';
 import { check } from '../model/schema.ts';
-import { readStatement } from '../model/statement.ts';
-import { Manifest } from '../model/train.ts';
 import { type Frame, signerOf } from './frame.ts';
-import { table, truncate } from './text.ts';
 import { parseTrainId, type Traveller, travel } from './train-compose.ts';
-import { hanging, waitingLines, waitKey, waitWords } from './train-waits.ts';
+import { keepHeard } from './train-list.ts';
+import { hanging, waitKey, waitWords } from './train-waits.ts';
 
-/** `pht train list`, `watch` and `cancel`: what the dispatcher claims of journeys. */
+/** `pht train watch` and `cancel`: what the dispatcher claims of journeys. */
 
-type Listed = {
-  trainId: string;
-  title: string;
-  state: string;
-  submittedAtMs: number | null;
-  stops: JourneyView['stops'];
-};
-
-const TITLE_COLUMNS = 16;
 const SAYS = 'What the dispatcher says (a station speaks for itself in its receipt alone):';
-
-export async function listTrains(frame: Frame): Promise<void> {
-  await travel(frame, {}, async (traveller) => {
-    const journeys = await listJourneys(await traveller.client(), traveller.retry, traveller.signal);
-    const known = new Set<string>(journeys.map(({ trainId }) => trainId));
-    const packed = traveller.trains.list().filter((trainId) => !known.has(trainId));
-    const trains: Listed[] = [...packed.map((trainId) => packedOnly(traveller, trainId)), ...journeys];
-    const rows = trains.map(({ trainId, title, state, submittedAtMs, stops }) => [
-      trainId,
-      state,
-      submittedAtMs === null ? '-' : new Date(submittedAtMs).toISOString().slice(0, 10),
-      stops.length === 0
-        ? '-'
-        : `${stops.filter((stop) => stop.state === 'released').length} of ${stops.length}`,
-      // What can be copied must stay whole, so the title gives way alone.
-      truncate(title, TITLE_COLUMNS),
-    ]);
-    const lines =
-      rows.length === 0
-        ? ['no trains yet']
-        : table(['TRAIN', 'STATE', 'SUBMITTED', 'RELEASED', 'TITLE'], rows);
-    lines.push(...waitingLines(journeys, frame.nowMs()));
-    frame.output.result({ trains }, lines);
-  });
-}
-
-/** A damaged one is listed too: hiding it would hide what has to be mended. */
-function packedOnly({ trains }: Traveller, trainId: TrainId): Listed {
-  const base = { trainId, submittedAtMs: null, stops: [] };
-  try {
-    const payload = payloadOf(parseEnvelope(trains.find(trainId).manifest, 'the manifest'));
-    return { ...base, title: readStatement('manifest', Manifest, payload).predicate.title, state: 'packed' };
-  } catch (thrown) {
-    if (!(thrown instanceof PhtError)) throw thrown;
-    return { ...base, title: thrown.message, state: 'damaged' };
-  }
-}
 
 export async function watchTrain(frame: Frame, id: string, options: { timeout?: number }): Promise<void> {
   const trainId = parseTrainId(id);
@@ -91,7 +43,10 @@ async function followWith(
 ): Promise<void> {
   const { researcher, retry, signal } = traveller;
   const shown = new Map<string, string>();
-  const seen = (journey: JourneyView): void => print(journey, newsLines(journey, shown, frame.nowMs()));
+  const seen = (journey: JourneyView): void => {
+    keepHeard(traveller, () => traveller.heard.keep(journey, frame.nowMs()));
+    print(journey, newsLines(journey, shown, frame.nowMs()));
+  };
   const client = (again: boolean) => (again ? traveller.clientAgain() : traveller.client());
   await follow(trainId, researcher, { client, retry }, seen, signal);
 }
@@ -139,6 +94,7 @@ export async function cancelTrain(frame: Frame, id: string, reason: string): Pro
     const signer = await signerOf(traveller.home, 'statement');
     const ports = { client: await traveller.client(), trains, signer, retry };
     const journey = await cancel(trainId, why, researcher, ports, signal);
+    keepHeard(traveller, () => traveller.heard.keep(journey, frame.nowMs()));
     const open = journey.state === 'under-way';
     frame.output.result({ trainId, journey }, [
       `cancelled ${trainId}: ${journey.title}`,

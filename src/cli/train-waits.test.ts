@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { JourneyView, StopView } from '../journey/researcher/journeys.ts';
 import { STOP_STATES, WAITED_FOR } from '../model/account.ts';
 import type { TrainId } from '../model/id.ts';
+import type { JourneyView, StopView } from '../model/journey-view.ts';
 import { newsLines } from './train-follow.ts';
 import { durationWords, momentWords, waitingLines, waitWords } from './train-waits.ts';
 

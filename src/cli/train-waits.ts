@@ -1,4 +1,5 @@
-import type { JourneyView, StopView } from '../journey/researcher/journeys.ts';
+import type { JourneyView, StopView } from '../model/journey-view.ts';
+import type { Heard } from '../ports/researcher-trains.ts';
 import { wrap } from './text.ts';
 
 /** On whom each stop waits and since when, in words. All of it is what the dispatcher claims. */
@@ -84,6 +85,16 @@ export function waitingLines(journeys: readonly JourneyView[], nowMs: number): s
     return waits.length === 0 ? [] : [trainId, ...waits];
   });
   return lines.length === 0 ? [] : ['', 'What they wait for, says the dispatcher:', ...lines];
+}
+
+/** The same of what was heard before, each as of its own time. */
+export function waitingThenLines(heard: readonly Heard[]): string[] {
+  const lines = heard.flatMap(({ journey, heardAtMs }) => {
+    const [, , train, ...waits] = waitingLines([journey], heardAtMs);
+    const at = `${new Date(heardAtMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+    return train === undefined ? [] : [`${train}, as of ${at}`, ...waits];
+  });
+  return lines.length === 0 ? [] : ['', 'What they waited for then, said the dispatcher:', ...lines];
 }
 
 /** Words behind a head, and wrapped under it. */

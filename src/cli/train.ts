@@ -114,9 +114,11 @@ function addFollowing(train: Command, frame: Frame): void {
   train
     .command('list')
     .summary('list your trains')
-    .description('Lists the trains of this home and their journeys.')
+    .description(
+      'Lists the trains of this home and their journeys; while the dispatcher cannot be reached, as it told of them last.',
+    )
     .addHelpText('after', '\nExample:\n  $ pht --home ana train list')
-    .action(async () => (await import('./train-follow.ts')).listTrains(frame));
+    .action(async () => (await import('./train-list.ts')).listTrains(frame));
 
   train
     .command('watch')

@@ -75,20 +75,25 @@ export function verifyEnvelope(
   if (envelope.payloadType !== PAYLOAD_TYPE) {
     throw new PhtError('statement.type', 'the envelope does not carry an in-toto statement');
   }
-  const payload = payloadOf(envelope);
-  const message = preAuthEncoding(envelope.payloadType, payload);
+  const signed = signersIn(envelope, trusted).size;
+  if (threshold < 1 || signed < threshold) {
+    const found = threshold > 1 ? ` (${signed} of ${threshold} needed)` : '';
+    const why = 'it was changed after it was signed, or somebody else signed it';
+    throw new PhtError('signature.invalid', `the signature does not fit${found}: ${why}`);
+  }
+  return payloadOf(envelope);
+}
+
+/** Which of these keys have signed, each once, by their `x`. */
+export function signersIn(envelope: Envelope, keys: readonly Ed25519PublicJwk[]): ReadonlySet<string> {
+  const message = preAuthEncoding(envelope.payloadType, payloadOf(envelope));
   const signed = new Set<string>();
-  for (const jwk of trusted) {
+  for (const jwk of keys) {
     const key = publicKey(jwk);
     if (envelope.signatures.some(({ sig }) => verify(null, message, key, Buffer.from(sig, 'base64'))))
       signed.add(jwk.x);
   }
-  if (threshold < 1 || signed.size < threshold) {
-    const found = threshold > 1 ? ` (${signed.size} of ${threshold} needed)` : '';
-    const why = 'it was changed after it was signed, or somebody else signed it';
-    throw new PhtError('signature.invalid', `the signature does not fit${found}: ${why}`);
-  }
-  return payload;
+  return signed;
 }
 
 const PUBLIC_KEYS_MAX = 4096;

@@ -4,7 +4,7 @@ import { Sha256Hex, ShortText, Slug, TimestampMs } from './schema.ts';
 import type { TrainImage } from './train.ts';
 
 /**
- * What is in an image and was not in the last one that was cleared at this station: `pht-image-difference/v1`, as the
+ * What is in an image and was not in the last one that was approved at this station: `pht-image-difference/v1`, as the
  * agent makes it for a person who has to decide. Every text in it but `base` comes from images, that is from strangers.
  */
 
@@ -53,6 +53,7 @@ export const ConfigChange = z.strictObject({
 });
 export type ConfigChange = z.infer<typeof ConfigChange>;
 
+/** `by`: `list` where the policy let it in and an admin has its digest on a list of images. */
 export const ClearedAs = z.strictObject({
   image: Sha256Hex,
   hopId: HopIdText,
@@ -60,15 +61,15 @@ export const ClearedAs = z.strictObject({
   researcher: Slug,
   title: ShortText,
   clearedAtMs: TimestampMs,
-  by: z.enum(['person', 'policy']),
+  by: z.enum(['person', 'list']),
   layersShared: z.int().min(0).max(128),
 });
 export type ClearedAs = z.infer<typeof ClearedAs>;
 
 /**
- * `compared`: `same-image` when this very image was cleared before: then nothing differs. `with-base`: with the image
- * in `base`. `new-layers`: no cleared image can be compared with, so what shows is all that is in layers which no
- * cleared image had; `base` is null then. `config` is null where the earlier one is not known any more, and the whole
+ * `compared`: `same-image` when this very image was approved before: then nothing differs. `with-base`: with the image
+ * in `base`. `new-layers`: no approved image can be compared with, so what shows is all that is in layers which no
+ * approved image had; `base` is null then. `config` is null where the earlier one is not known any more, and the whole
  * of it where there is no base.
  */
 export const ImageDifference = z.strictObject({
@@ -76,7 +77,7 @@ export const ImageDifference = z.strictObject({
   image: Sha256Hex,
   compared: z.enum(['same-image', 'with-base', 'new-layers']),
   base: ClearedAs.nullable(),
-  /** Images that were cleared here, this one aside. */
+  /** Images that were approved here, this one aside. */
   clearedImages: Size,
   layers: z.int().min(1).max(128),
   counts: z.strictObject({ added: Size, changed: Size, removed: Size, mode: Size }),
@@ -87,7 +88,7 @@ export const ImageDifference = z.strictObject({
 });
 export type ImageDifference = z.infer<typeof ImageDifference>;
 
-/** An image of a train that was cleared at this station, newest first in a list of them. */
+/** An image that was approved at this station, as a train brought it; newest first in a list of them. */
 export type ClearedImage = Omit<ClearedAs, 'image' | 'layersShared'> & { image: TrainImage };
 
 /**

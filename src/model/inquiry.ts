@@ -51,6 +51,9 @@ export const Inquiry = z.strictObject({
 export type Inquiry = z.infer<typeof Inquiry>;
 export type VerifiedInquiry = Verified<Inquiry>;
 
+/** What a standing clearance, by its terms as they are now, would do for a train that a person must approve otherwise. */
+export const STANDING_OUTLOOKS = ['none', 'may-cover', 'covers'] as const;
+
 export const REPLY_VERDICTS = ['permit', 'ask', 'deny', 'error'] as const;
 
 /**
@@ -66,8 +69,10 @@ export const Reply = z.strictObject({
   verdict: z.enum(REPLY_VERDICTS),
   /** Why it denies or cannot say; null with the two other verdicts. */
   code: z.enum(ERROR_CODES).nullable(),
-  /** How many persons must approve. */
+  /** How many persons must approve, as the policy says. */
   approvals: z.union([z.literal(0), z.literal(1), z.literal(2)]),
+  /** `may-cover`: it is over the train's code, which is not known before the image is here. */
+  standing: z.enum(STANDING_OUTLOOKS),
   /** As in an explanation: what the code means here, then each rule; as far as the station tells. */
   text: z.string().max(2000),
   reasons: z.array(z.string().max(500)).max(50),
@@ -135,8 +140,8 @@ export function verifyReply(
   if (!missing.every((name) => about.columns.includes(name)))
     throw invalid('misses a column that nobody named');
   const settled = reply.verdict === 'permit' || reply.verdict === 'ask';
-  if (settled !== (reply.code === null) || (reply.verdict === 'ask') !== reply.approvals > 0) {
-    throw invalid('contradicts itself');
-  }
+  const asks = reply.verdict === 'ask';
+  if (settled !== (reply.code === null) || asks !== reply.approvals > 0) throw invalid('contradicts itself');
+  if (!asks && reply.standing !== 'none') throw invalid('has a clearance for what asks for none');
   return verified;
 }

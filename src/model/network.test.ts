@@ -3,7 +3,6 @@ import { ed25519, makeNetwork, memberIn, publicOf } from '../../test/fakes/netwo
 import { PhtError } from './error.ts';
 import { digestOf } from './id.ts';
 import {
-  asOf,
   assertCurrent,
   assertFresh,
   LOOKING_BACK,
@@ -15,6 +14,7 @@ import {
   type Role,
   signerOf,
 } from './network.ts';
+import { asOf } from './network-as-of.ts';
 
 const NOW = Date.UTC(2026, 0, 15);
 const DAY_MS = 86_400_000;

@@ -111,5 +111,14 @@ function assertEntry({ type, actor }: LedgerEntry, expected: LedgerEntry['type']
   if (type !== expected || actor !== member) throw invalid(`it is of an entry ${type} of ${actor}`);
 }
 
+/**
+ * Whether a proof holds for nobody here because no key that is listed has signed its head: the ledger may have one by now
+ * that a later network file lists.
+ */
+export function isOfUnknownKey(thrown: unknown): boolean {
+  for (let at = thrown; at instanceof PhtError; at = at.cause) if (at.code === 'signer.unknown') return true;
+  return false;
+}
+
 const invalid = (why: string): PhtError =>
   new PhtError('proof.invalid', `a ledger proof does not fit: ${why}`);

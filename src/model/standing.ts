@@ -13,6 +13,8 @@ import { Limits, type Manifest, RESULT_KINDS } from './train.ts';
 
 export const STANDING_LIFETIME_MS_MAX: number = 366 * 86_400_000;
 export const STANDING_RUNS_MAX = 1000;
+/** At one train, by one run: a dispatcher cannot have it begin over and over. */
+export const STANDING_ATTEMPTS_MAX = 3;
 
 /** Sorted and distinct, so that two persons who mean the same sign the same. */
 const setOf = <T extends z.ZodType<string>>(member: T, max: number) =>
@@ -100,7 +102,12 @@ export function verifyStanding(
   return verified;
 }
 
-export type StandingCase = { manifest: Manifest; policyDigest: string; disclosureDigest: string };
+/** `manifest`: as it is signed, or as an inquiry about it says. */
+export type StandingCase = {
+  manifest: Pick<Manifest, 'issuer' | 'dataset' | 'image' | 'recipients' | 'outputs' | 'limits' | 'purpose'>;
+  policyDigest: string;
+  disclosureDigest: string;
+};
 
 /**
  * What of a case a standing clearance takes over, as it is now.
@@ -127,7 +134,11 @@ export function termsOf({ manifest, policyDigest, disclosureDigest }: StandingCa
  *   with `coversImage`
  */
 export function misfitOf(standing: StandingPredicate, about: StandingCase): string | null {
-  const now = termsOf(about, standing.scope);
+  return misfitOfTerms(standing, termsOf(about, standing.scope));
+}
+
+/** The same for terms that are known by themselves. */
+export function misfitOfTerms(standing: StandingPredicate, now: ReturnType<typeof termsOf>): string | null {
   const same = (a: readonly string[], b: readonly string[]): boolean => a.join() === b.join();
   if (now.researcher !== standing.researcher) return 'another researcher';
   if (now.dataset !== standing.dataset) return 'another dataset';
@@ -145,12 +156,21 @@ export function misfitOf(standing: StandingPredicate, about: StandingCase): stri
 
 /** @param config the image's own config, verified; it is asked for where the scope is its code */
 export function coversImage(
-  { scope }: Pick<StandingPredicate, 'scope'>,
-  { image }: Manifest,
+  standing: Pick<StandingPredicate, 'scope'>,
+  about: Pick<Manifest, 'image'>,
   config: ImageConfig | null,
 ): boolean {
+  const { scope } = standing;
+  if (!mayCoverImage(standing, about)) return false;
+  return 'image' in scope || (config !== null && codeDigestOf(config, about.image) === scope.code);
+}
+
+/** As far as it can be told without the image's config: for certain only where the scope is that image. */
+export function mayCoverImage(
+  { scope }: Pick<StandingPredicate, 'scope'>,
+  { image }: Pick<Manifest, 'image'>,
+): boolean {
   if ('image' in scope) return scope.image === image.configDigest;
-  if (config === null || codeDigestOf(config, image) !== scope.code) return false;
   const approved = { ...image, layers: scope.layers.map((diffId) => ({ diffId, bytes: 1 })) };
   return standsOnOneOf(image, [approved]);
 }

@@ -5,7 +5,8 @@ import { ledgerOrigin, witnessKey } from './ledger/origin.ts';
 import { sameBytes } from './ledger/strict.ts';
 import { formatVkey, type NoteKey } from './ledger/vkey.ts';
 import { existedByMs } from './ledger/witnessed-time.ts';
-import { asOf, type Member, membersOf, type Network, type Witnessing } from './network.ts';
+import { type Member, membersOf, type Network, type Witnessing } from './network.ts';
+import { asOf } from './network-as-of.ts';
 import { countsAt, isKey, logKeysOf, type PastKey, witnessKeysOf } from './past-keys.ts';
 
 /** Whose cosignatures one ledger needs (protocol, section 7): at least `quorum` of `witnesses`, its operator excluded. */

@@ -126,6 +126,26 @@ export interface Mirrors {
   save(head: MirrorHead): void;
 }
 
+/** A head with the cosignatures that prove it to be on record at `atMs`, by the rule of one version of the network. */
+export type PastHead = {
+  readonly member: string;
+  readonly version: number;
+  readonly size: number;
+  readonly atMs: number;
+  readonly text: Uint8Array;
+};
+
+/** Earlier heads of all ledgers that are shown; which are kept is decided elsewhere. */
+export interface PastHeads {
+  /** Without their texts, of which there may be megabytes. */
+  list(member: string): (Omit<PastHead, 'text'> & { bytes: number })[];
+  /** Signed notes of at most `sizeMax` entries, oldest first. */
+  texts(member: string, sizeMax: number): Uint8Array[];
+  /** Nothing where there is one of that version and size: the older cosignatures prove more. @returns whether it is new */
+  add(head: PastHead): boolean;
+  remove(head: Pick<PastHead, 'member' | 'version' | 'size'>): void;
+}
+
 /** What opens the salted commitments of the ledger, in a table of its own so that it can be erased. */
 export interface Salts {
   keep(commitment: string, salt: Uint8Array, value: string): void;
@@ -147,6 +167,7 @@ export interface DispatcherStore {
   readonly replies: Replies;
   readonly stations: Stations;
   readonly mirrors: Mirrors;
+  readonly pastHeads: PastHeads;
   readonly salts: Salts;
   /** What the dispatcher has seen and cosigned of other ledgers. */
   readonly witness: WitnessStore;

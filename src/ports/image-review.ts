@@ -9,7 +9,7 @@ export type ComparedImages = Pick<ImageDifference, 'counts' | 'config' | 'change
 
 /**
  * One look at the files of images, by their layers. What a look has learnt of a layer stays on disk and outlives the
- * blob. Every tar is a stranger's: nothing is unpacked.
+ * blob. Every tar is a stranger's: nothing is unpacked, and however many files it has, nothing else has to wait for that.
  */
 export interface ImageReview {
   /** Whether the layer was looked into before. */
@@ -41,13 +41,23 @@ export interface ImageReview {
     seen: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<ComparedImages>;
+
+  /** Frees what it holds. Whatever is asked after that, or was under way, fails. */
+  close(): Promise<void>;
 }
 
 /** `clearances`: digests of the statements of persons that it was cleared by. */
 export type ClearedHop = ClearedImage & { readonly clearances: readonly string[] };
 
-/** Images of trains that were cleared at this station, by its policy or by persons. */
+/**
+ * Images that somebody stands for: of trains that persons cleared, and those that an admin has listed by their digest.
+ * What the policy let in unlisted, nobody has looked at: to compare with it would hide it from whoever has to.
+ */
 export interface ClearedImages {
-  /** Of the `hopsMax` hops that were cleared last and were not refused by policy or person after all; newest first. */
-  list(hopsMax: number): ClearedHop[];
+  /**
+   * Of the `hopsMax` hops that were cleared last and were not refused by policy or person after all; newest first.
+   *
+   * @param listed config digests
+   */
+  list(hopsMax: number, listed: readonly string[]): ClearedHop[];
 }

@@ -1,5 +1,6 @@
 import type { LedgerEntry } from '../model/ledger/entry.ts';
 import type { NoteSignature } from '../model/ledger/note.ts';
+import type { Signer } from './signer.ts';
 
 /**
  * A new entry without what the ledger itself adds. Entries are appended in the same transaction as the fact they
@@ -9,6 +10,9 @@ export type NewEntry = Omit<LedgerEntry, 'v' | 'ts' | 'actor'>;
 
 /** A head: the tree's size and the signed checkpoint over it. */
 export type SignedHead = { size: number; text: Uint8Array };
+
+/** The log key of now, and those that it took the place of, newest first. */
+export type LogSigners = { readonly signer: Signer; readonly former: readonly Signer[] };
 
 /** The entries of one member's ledger as its store holds them: durable before anything is signed over them. */
 export interface LedgerRows {
@@ -40,7 +44,9 @@ export interface Ledger {
   readonly origin: string;
   /**
    * Repairs what a crash left and checks store against files, without signing a checkpoint. Where the log key has been
-   * replaced, it appends the entry that both keys sign. @throws PhtError `ledger.inconsistent`
+   * replaced, it appends the entry that both keys sign, as `covered` does before the first head with the new one.
+   *
+   * @throws PhtError `ledger.inconsistent`, `signer.unknown` where the key that it had is not at hand
    */
   open(): Promise<void>;
   /**

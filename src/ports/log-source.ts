@@ -9,6 +9,8 @@ export interface LogSource {
   members(): Promise<string[]>;
   /** The signed checkpoint as it was given; null where there is none. */
   checkpoint(member: string): Promise<Uint8Array | null>;
+  /** Earlier heads, as `formatPastHeads` writes them; null where there are none. */
+  pastHeads(member: string): Promise<Uint8Array | null>;
   /**
    * Entries `first` to `end - 1`, in order, in batches of any size. Too few or too many are for the reader to notice.
    *
@@ -32,7 +34,11 @@ export interface LogCopy {
   last(): Promise<Uint8Array | null>;
   /** The first `width` hashes of a tile in the last copy, as they stand there; null where it holds fewer. */
   lastHashes(tile: Tile): Promise<Uint8Array | null>;
+  /** Earlier heads that the last copy holds, as `formatPastHeads` writes them; null where it holds none. */
+  lastPastHeads(): Promise<Uint8Array | null>;
   write(files: readonly TileFile[]): Promise<void>;
+  /** Those that belong to this copy; without a call, with `extend`, they stay those of the last one. */
+  keepPastHeads(heads: Uint8Array): Promise<void>;
   /**
    * Puts what was written in the place of the last copy or, with `extend`, adds it to that: it is then all that a tree
    * of the new size has and that of the last copy had not. Either is there after a crash, and verifies.

@@ -30,6 +30,8 @@ export interface ShownLogs {
   members(): string[];
   /** Null where there is no such ledger. */
   checkpoint(member: string): Uint8Array | null;
+  /** Earlier heads, as `formatPastHeads` writes them. Null where there is no such ledger. */
+  pastHeads(member: string): Uint8Array | null;
   /** Null for a tile that the tree of the published checkpoint does not have. */
   tile(member: string, tile: Tile): Promise<Uint8Array | null>;
 }

@@ -5,22 +5,21 @@ import type { HopId, TrainId } from '../model/id.ts';
 export const NOTICE_VERDICTS = ['ask', 'permit', 'deny'] as const;
 export type NoticeVerdict = (typeof NOTICE_VERDICTS)[number];
 
-/** `version` tells whether the hop was decided anew since. */
 export type Notice = {
   readonly hopId: HopId;
   readonly trainId: TrainId;
   readonly verdict: NoticeVerdict;
-  readonly version: number;
 };
 
 /**
- * Notices are written in the transaction of the move that they tell of, one for each hop: the latest. An `ask` counts
- * only while a person has to decide; once told it counts again when it still waits at `remindBeforeMs`.
+ * Notices are written in the transaction of the move that they tell of, one for each hop and verdict, whatever is decided
+ * again. An `ask` counts only while a person has to decide; once told it counts again when it still waits at
+ * `remindBeforeMs`.
  */
 export interface Notices {
   /** Oldest first. */
   waiting(on: readonly NoticeVerdict[], remindBeforeMs: number, max: number): Notice[];
-  /** Not told again unless the hop is decided anew, or reminded of. */
+  /** Not told again, but reminded of. */
   told(notices: readonly Notice[], nowMs: number): void;
   /** Verdicts that nobody wants to be told of are settled, so that a later configuration does not bring them up. */
   settle(but: readonly NoticeVerdict[], nowMs: number): void;

@@ -1,5 +1,6 @@
 import type { Arrival, HopProof } from '../model/account.ts';
 import type { TrainId } from '../model/id.ts';
+import type { JourneyView } from '../model/journey-view.ts';
 import type { X25519PublicJwk } from '../model/schema.ts';
 
 /** One train's own key, both halves: what comes back is sealed to it alone. */
@@ -31,6 +32,19 @@ export interface PackedTrains {
   mark(trainId: TrainId, departure: Departure): void;
   /** The dispatcher's proof that it has put this train on record, as `admissionFileOf` names it. */
   keepAdmission(trainId: TrainId, proof: Uint8Array): void;
+}
+
+/** What the dispatcher claimed of a journey, and when this home heard it. */
+export type Heard = { readonly heardAtMs: number; readonly journey: JourneyView };
+
+/** The last claim on each journey, to look at while the dispatcher cannot be asked; nothing is decided by it. */
+export interface HeardJourneys {
+  /** @throws PhtError `config.invalid`, `input.*` */
+  list(): Heard[];
+  /** In place of all that was kept. */
+  replace(journeys: readonly JourneyView[], nowMs: number): void;
+  /** In place of what was kept of this journey. */
+  keep(journey: JourneyView, nowMs: number): void;
 }
 
 /** Verified results at rest, readable by their owner alone. */

@@ -43,6 +43,8 @@ export type Restoration = {
   runs: readonly SpentRun[];
   /** Somebody took a clearance back, and it cannot be told which: none that is known here allows anything more. */
   voided: boolean;
+  /** When the last of those entries was made by which a person's word was used or taken back; null without any. */
+  wordsLostMs: number | null;
   /** The highest time in the restored entries. */
   highestMs: number;
   nowMs: number;
@@ -50,7 +52,7 @@ export type Restoration = {
 
 export interface RestorationStore {
   /**
-   * One transaction: rows, heads, releases, runs, clock and hops.
+   * One transaction: rows, heads, releases, runs, words of persons, clock and hops.
    *
    * @returns the size of the ledger after it
    * @throws PhtError `conflict` when the store has changed since the restoration was made

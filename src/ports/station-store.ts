@@ -27,6 +27,12 @@ export type HopRecord = {
   readonly sealed: SealedHop | null;
 };
 
+/** What a look over all open hops needs: neither what came with them nor what goes out. */
+export type OpenHop = Pick<
+  HopRecord,
+  'hopId' | 'trainId' | 'manifestDigest' | 'epoch' | 'dispatcher' | 'state' | 'notes'
+>;
+
 /** What steps decided along the way and a person may want to see. Nothing here comes from a patient's data. */
 export type HopNotes = {
   title?: string;
@@ -85,8 +91,10 @@ export interface HopStore {
   /** Takes an order on; `prev` quotes the dispatcher's entry about it. The same order again changes nothing, but posts the receipt again when there is one. */
   accept(order: VerifiedOrder, manifest: Uint8Array, prev: EntryQuote | null, nowMs: number): HopRecord;
   find(hopId: string): HopRecord | null;
-  /** All hops that are not delivered, or simply the newest `all` of them. */
-  list(which: 'open' | { newest: number }): HopRecord[];
+  /** All hops that are not delivered, the oldest first. */
+  open(): OpenHop[];
+  /** Whatever their state. */
+  list(which: { newest: number }): HopRecord[];
   /**
    * Compare-and-set on state and epoch. The move to `awaiting-witness` claims the release as `seal` does; the one from
    * there gives it back and forgets what was held.
@@ -115,9 +123,12 @@ export interface HopStore {
   rival(hop: HopRecord): HopRecord | null;
 }
 
+/** `hopId`: of this attempt; one that is not known yet comes after all others. */
+export type Visit = Pick<HopRecord, 'manifestDigest' | 'round'> & { readonly hopId: string };
+
 /**
  * Persons' statements, by digest, whose run a move uses up: the one run of each clearance, or one of those that the
- * terms of standing ones allow together.
+ * terms of standing ones allow together, which is one visit's, for at most `STANDING_ATTEMPTS_MAX` attempts.
  */
 export type Consumption = {
   readonly clearances: readonly string[];
@@ -194,17 +205,30 @@ export interface ClearanceStore {
   recordStanding(standing: NewStanding, entries: () => NewEntry[], nowMs: number): boolean;
   /** The newest first. */
   standing(about: 'all' | { researcher: string; dataset: string }): StandingRecord[];
-  /** Which hop used the run of these terms for this visit; null when none did. */
-  runOf(termsDigest: string, visit: { manifestDigest: string; round: number }): HopId | null;
-  /** By all trains, whatever has become of the statements. */
-  runsUsed(termsDigest: string): number;
+  /** Whether this visit may go on under these terms: an attempt at it has used a run of them, or one is left. */
+  hasRun(terms: NonNullable<Consumption['terms']>, visit: Visit): boolean;
   statement(digest: string): KnownStatement | null;
   /** For good. @returns false when it was withdrawn before, and nothing was changed */
   withdraw(digest: string, withdrawal: Uint8Array, entries: () => NewEntry[], nowMs: number): boolean;
+  /** When a restored backup last lost which clearance was used or taken back; null where it lost none. */
+  wordsLostMs(): number | null;
   /** @param but leaves this hop out */
   image(configDigest: string, but: string): ImageRecord;
   /** Its `cleared` alone, which costs the same however often the image was here. */
   clearedWith(configDigest: string, but: string): ImageRecord['cleared'];
+}
+
+/** At most so many within `windowMs`, of one researcher and of all together. */
+export type InquiryRates = { windowMs: number; perResearcherMax: number; overallMax: number };
+
+/** Inquiries that were taken lately, so that neither the rates nor what was asked before is forgotten by a restart. */
+export interface InquiryStore {
+  /** Durable when it returns; what is not `taken` counts against nobody. */
+  take(
+    inquiry: { digest: string; researcher: string; expiresMs: number },
+    rates: InquiryRates,
+    nowMs: number,
+  ): 'taken' | 'replayed' | 'too-many';
 }
 
 export interface StationLog {

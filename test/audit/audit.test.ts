@@ -475,6 +475,8 @@ it('every code is shown to be found by some test', () => {
     // in bundle.test.ts
     ...['bundle.incomplete', 'proof.invalid', 'disclosure.invalid'],
     ...['statement.invalid', 'statement.unrecorded', 'statement.contradicted'],
+    // in late.test.ts
+    'head.unusable',
     // in history.test.ts
     ...['log.rotation', 'network.forked', 'network.rolled-back', 'signer.revoked', 'revocation.unproven'],
   ];

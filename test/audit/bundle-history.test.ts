@@ -8,7 +8,9 @@ import { createLogArchive } from '../../src/adapters/ledger/archive.ts';
 import { openLogFolder } from '../../src/adapters/ledger/reader.ts';
 import { audit, watchTrain } from '../../src/journey/auditor/audit.ts';
 import { type Bundle, bundleIn, filesOf, newLog } from '../../src/journey/auditor/bundle.ts';
+import { earlyProof } from '../../src/journey/auditor/early.ts';
 import type { FindingCode, Severity } from '../../src/journey/auditor/findings.ts';
+import { claimedHeads, mergedHeads } from '../../src/journey/auditor/past-heads.ts';
 import { proofOf } from '../../src/journey/auditor/prove.ts';
 import { verifyBundle } from '../../src/journey/auditor/verify-bundle.ts';
 import { nextList } from '../../src/journey/authority/list.ts';
@@ -16,6 +18,7 @@ import { signFreshness, signMembers } from '../../src/journey/authority/sign.ts'
 import { parseEnvelope, payloadOf } from '../../src/model/dsse.ts';
 import { digestOf } from '../../src/model/id.ts';
 import { ledgerOrigin, logKey } from '../../src/model/ledger/origin.ts';
+import { formatPastHeads } from '../../src/model/ledger/past-heads.ts';
 import { rotationBody } from '../../src/model/ledger/rotation.ts';
 import type { Network, Witnessing } from '../../src/model/network.ts';
 import { ed25519, type FakeNetwork, makeNetwork, memberIn, publicOf, signerOf } from '../fakes/network.ts';
@@ -67,11 +70,15 @@ function served(lines = story.lines, cosignedAtMs = SEEN_MS, change: Record<stri
 }
 
 let made = 0;
-/** What `pht audit bundle` puts together; with an auditor who saw `before` under the network file before. */
+/**
+ * What `pht audit bundle` puts together; with an auditor who saw `before` under the network file before, or with the
+ * earlier heads that are served.
+ */
 async function bundled(
   logs: Served,
   by: Network = fake.network,
   before: Served = new Map(),
+  isLate = false,
 ): Promise<Bundle> {
   const dir = join(home, `logs-${made++}`);
   const watched = watchTrain(story.trainId);
@@ -89,8 +96,12 @@ async function bundled(
     const placed = { member: member.id, index, entry };
     const of = { source, network: by, size: head.checkpoint.size };
     log.proofs.set(index, await proofOf(placed, head.signed, of));
-    const early = before.get(member.id)?.checkpoint ?? null;
-    if (early !== null) log.early.set(index, await proofOf(placed, early, of));
+    const seen = before.get(member.id)?.checkpoint ?? null;
+    const early = seen === null ? null : await proofOf(placed, seen, of);
+    const heads = (): Promise<Uint8Array | null> => source.pastHeads(member.id);
+    const claimed = isLate ? mergedHeads(await claimedHeads(member.id, heads, () => undefined)) : [];
+    const first = early ?? (await earlyProof(placed, claimed, of));
+    if (first !== null) log.early.set(index, first);
   }
   const statements = [story.manifest, ...story.orders, ...story.receipts];
   return { network: Buffer.from(encodeNetworkFile(fake.files)), logs: all, statements, disclosures: [] };
@@ -162,6 +173,35 @@ describe('of a member that was revoked since', () => {
     expect(read.logs.get('dispatcher')?.early.size).toBe(5);
     expect(codes(read, after(), 1)).toEqual([]);
   });
+
+  it.each(['rosa', 'north', 'dispatcher'])(
+    'is believed of %s by earlier heads that are served, to an auditor who comes too late',
+    async (id) => {
+      const late = served(story.lines, AFTER_MS);
+      for (const [member, log] of late) {
+        const whole = served().get(member)?.checkpoint;
+        const entries = encodedLogs(fake, story.lines).get(member) ?? [];
+        const cosignedAtMs = START_MS + MINUTE_MS;
+        const some = signedLog(fake, member, entries.slice(0, 2), { cosignedAtMs }).checkpoint;
+        const alone = signedLog(fake, member, entries.slice(0, 3), {
+          cosignedAtMs,
+          witnesses: [],
+        }).checkpoint;
+        if (whole == null || some == null || alone == null) throw new Error('no head');
+        log.pastHeads = formatPastHeads([some, alone, whole]);
+      }
+      const after = revoked(id, AFTER_MS - MINUTE_MS);
+      const bundle = await bundled(late, after, new Map(), true);
+      const sizes = [...(bundle.logs.get('dispatcher')?.early.values() ?? [])].map(
+        (proof) => /\/dispatcher\n(\d+)\n/.exec(Buffer.from(proof).toString())?.[1],
+      );
+      expect(sizes).toEqual(['2', '2', '5', '5', '5']);
+      expect(codes(bundle, after, 1).filter((code) => code !== 'quorum.none')).toEqual([]);
+      for (const log of late.values()) delete log.pastHeads;
+      const hidden = await bundled(late, after, new Map(), true);
+      expect(codes(hidden, after, 1)).toContain('signer.revoked');
+    },
+  );
 
   it.each<[string, (bundle: Bundle) => void]>([
     [

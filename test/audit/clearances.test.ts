@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { replayDecision } from '../../src/adapters/policy/replay.ts';
-import { type DisclosedLog, judgeDisclosure } from '../../src/journey/auditor/disclosed.ts';
+import { type DisclosedLog, judgeDisclosure, type Opened } from '../../src/journey/auditor/disclosed.ts';
+import { overspentTerms } from '../../src/journey/auditor/disclosed-terms.ts';
 import { traceStation } from '../../src/journey/auditor/trace-station.ts';
+import { commitmentOf } from '../../src/model/commitment.ts';
 import { verifyDisclosure } from '../../src/model/disclosure.ts';
 import { leafHash } from '../../src/model/ledger/merkle.ts';
 import type { Network } from '../../src/model/network.ts';
@@ -43,7 +45,7 @@ beforeEach(async () => {
 });
 afterEach(() => rig.close());
 
-async function judged(hopId: string, network: Network = rig.settings.network, change = unchanged) {
+async function shownOf(hopId: string, change = unchanged, network: Network = rig.settings.network) {
   const hop = station.store.hops.find(hopId);
   if (hop === null) throw new Error('no hop');
   const { trainId } = hop;
@@ -53,12 +55,19 @@ async function judged(hopId: string, network: Network = rig.settings.network, ch
     rig.settings.network,
   );
   const entries = new Map(
-    [...station.entries().entries()].filter(([index, entry]) => entry.trainId === trainId && index < size),
+    [...station.entries().entries()].filter(
+      ([index, { trainId: of, type }]) => (of === trainId || type === 'clearance.withdrawn') && index < size,
+    ),
   );
   const dated = new Map();
   const log: DisclosedLog = {
     ...{ entries: change(entries), size, whole: true, network, replay: replayDecision, dated },
   };
+  return { disclosure, log };
+}
+
+async function judged(hopId: string, network: Network = rig.settings.network, change = unchanged) {
+  const { disclosure, log } = await shownOf(hopId, change, network);
   const { findings, checked, persons } = judgeDisclosure(disclosure, log);
   return {
     codes: findings.map(({ code }) => code),
@@ -146,6 +155,123 @@ describe('a standing clearance', () => {
       );
     const { codes } = await judged(first, rig.settings.network, silent);
     expect(codes).toEqual(['clearance.contradicted']);
+  });
+});
+
+describe('the terms of a standing clearance', () => {
+  async function standing(runs = 2): Promise<{ hopId: string; digest: string }> {
+    const hopId = await waitingHop(rig, station);
+    const signed = await standingOf(rig, station, hopId, { runs });
+    await decideOn(station, hopId, signed);
+    expect(await endOf(rig, station, hopId)).toBe('released released');
+    return { hopId, digest: digestIn(signed) };
+  }
+
+  /** The log and the word of a station that had asked its policy about something else. */
+  async function askedOtherwise(hopId: string, from: string, to: string) {
+    const { disclosure, log } = await shownOf(hopId);
+    const { predicate } = structuredClone({ predicate: disclosure.predicate });
+    const entries = new Map(log.entries);
+    for (const { decisions, openings } of predicate.hops) {
+      for (const opening of openings) {
+        if (opening.name !== 'requestCommitment' || 'erased' in opening) continue;
+        expect(opening.value).toContain(from);
+        opening.value = opening.value.replace(from, to);
+        opening.commitment = commitmentOf(Buffer.from(opening.salt, 'hex'), opening.value);
+        const entry = entries.get(opening.index);
+        if (entry === undefined) throw new Error('no entry');
+        entries.set(opening.index, {
+          ...entry,
+          body: { ...entry.body, requestCommitment: opening.commitment },
+        });
+        for (const decision of decisions)
+          if (decision.index === opening.index) decision.requestCommitment = opening.commitment;
+      }
+    }
+    return judgeDisclosure({ ...disclosure, predicate }, { ...log, entries }).findings;
+  }
+
+  test.each([
+    ['image', (image: string) => [image, 'f'.repeat(64)], 'another image'],
+    ['dataset', () => ['"dataset":"cgd"', '"dataset":"other"'], 'another dataset'],
+    ['researcher', () => ['"id":"rosa"', '"id":"lee"'], 'another researcher'],
+    ['recipients', () => ['"recipients":["rosa"]', '"recipients":["lee"]'], 'other recipients'],
+    ['limits', () => ['"pidsMax":', '"pidsMax":4'], 'pidsMax'],
+  ] as const)('that were not kept are found out: %s', async (_, swap, words) => {
+    const { hopId } = await standing();
+    const [from = '', to = ''] = swap(rig.image.image.configDigest);
+    const found = (await askedOtherwise(hopId, from, to)).filter(
+      ({ code }) => code === 'clearance.contradicted',
+    );
+    expect(found).toMatchObject([{ severity: 'misconduct', text: expect.stringContaining(words) }]);
+  });
+
+  test('of which nothing can be told convict nobody', async () => {
+    const { hopId } = await standing();
+    const found = await askedOtherwise(hopId, '"dataset":', '"data":');
+    expect(found.map(({ code }) => code)).not.toContain('clearance.contradicted');
+  });
+
+  test('that allowed fewer runs than the disclosed trains used are found out', async () => {
+    const { hopId } = await standing();
+    const opened = async (each: string): Promise<Opened> => {
+      const { disclosure, log } = await shownOf(each);
+      return judgeDisclosure(disclosure, log);
+    };
+    const one = await opened(hopId);
+    expect(one.standing).toMatchObject([{ runsMax: 2 }]);
+    rig.clock.ms += 60_000;
+    const two = await opened(await tookHop(rig, station, { nonce: 'f'.repeat(32) }));
+    expect(overspentTerms([one, two, two])).toEqual([]);
+    const three = { ...one, trainId: 'trn_333333333333333333333333' };
+    expect(overspentTerms([one, two, three])).toMatchObject([
+      {
+        severity: 'misconduct',
+        code: 'clearance.overspent',
+        text: expect.stringContaining('3 of the disclosed'),
+      },
+    ]);
+    expect(overspentTerms([one, two, { ...three, station: 'south' }])).toEqual([]);
+  });
+
+  test('of one that was taken back later are shown with it, and nothing is wrong', async () => {
+    const { hopId, digest } = await standing();
+    await withdrawWith(station, withdrawalOf(rig, digest, 'nils'));
+    const { disclosure, log } = await shownOf(hopId);
+    const openings = disclosure.predicate.hops.flatMap((hop) => hop.openings);
+    expect(openings).toContainEqual(expect.objectContaining({ name: 'withdrawnCommitment', value: digest }));
+    expect(await judged(hopId)).toMatchObject({ codes: [], checked: 1 });
+    // A bundle holds this train's entries alone.
+    const own = new Map([...log.entries].filter(([, { trainId }]) => trainId !== null));
+    expect(judgeDisclosure(disclosure, { ...log, entries: own, whole: false }).findings).toEqual([]);
+    expect(judgeDisclosure(disclosure, { ...log, entries: own }).findings).toMatchObject([
+      { code: 'disclosure.contradicted' },
+    ]);
+  });
+
+  test('of one that had been taken back before it was used, or what ran by it left, are found out', async () => {
+    const { hopId, digest } = await standing();
+    await withdrawWith(station, withdrawalOf(rig, digest, 'nils'));
+    const { disclosure, log } = await shownOf(hopId);
+    const at = [...log.entries].findIndex(([, { type }]) => type === 'result.released');
+    const found = (before: number) => {
+      const order = [...log.entries];
+      const [, gone] =
+        order.splice(
+          order.findIndex(([, { type }]) => type === 'clearance.withdrawn'),
+          1,
+        )[0] ?? [];
+      if (gone === undefined) throw new Error('nothing was taken back');
+      const index = (order[before]?.[0] ?? 0) - 0.5;
+      const entries = new Map([...order, [index, gone] as const]);
+      const { predicate } = structuredClone({ predicate: disclosure.predicate });
+      for (const { openings } of predicate.hops)
+        for (const opening of openings) if (opening.name === 'withdrawnCommitment') opening.index = index;
+      return judgeDisclosure({ ...disclosure, predicate }, { ...log, entries }).findings;
+    };
+    const wrong = { severity: 'misconduct', code: 'clearance.contradicted' };
+    expect(found(at)).toMatchObject([{ ...wrong, text: expect.stringContaining('released by it after') }]);
+    expect(found(0)).toMatchObject([{ ...wrong, text: expect.stringContaining('was used after') }, wrong]);
   });
 });
 

@@ -2,6 +2,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { readBundle } from '../../src/adapters/bundle/tar.ts';
 import { createSealer } from '../../src/adapters/envelope/jwe.ts';
 import { storeKey } from '../../src/adapters/home/keys.ts';
 import { lockHome } from '../../src/adapters/home/lock.ts';
@@ -15,17 +16,20 @@ import { verifyLogs } from '../../src/cli/audit-verify.ts';
 import { createFrame, type Frame } from '../../src/cli/frame.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import { LedgerService } from '../../src/gen/pht/v1/ledger_pb.ts';
+import { bundleIn } from '../../src/journey/auditor/bundle.ts';
 import type { FindingCode } from '../../src/journey/auditor/findings.ts';
 import { encodeEnvelope } from '../../src/model/dsse.ts';
 import { PhtError } from '../../src/model/error.ts';
 import { formatMisconduct, misconductOf } from '../../src/model/ledger/misconduct.ts';
 import { ledgerOrigin } from '../../src/model/ledger/origin.ts';
+import { formatPastHeads } from '../../src/model/ledger/past-heads.ts';
 import { signStatement } from '../../src/model/statement.ts';
 import type { Service } from '../../src/ports/wire.ts';
 import { type FakeNetwork, makeNetwork, memberIn, publicOf } from '../fakes/network.ts';
 import { openScope } from '../wire/harness.ts';
 import { type SignedStory, signedStory } from './signed-story.ts';
 import {
+  encodedLogs,
   filler,
   headOf,
   honestLines,
@@ -34,6 +38,7 @@ import {
   type Served,
   START_MS,
   serve,
+  signedLog,
   WITNESSING,
 } from './story.ts';
 
@@ -56,6 +61,7 @@ const ledgers: Service<typeof LedgerService> = {
     if (checkpoint == null) throw new PhtError('not-found', 'no such log');
     return { checkpoint };
   },
+  pastHeads: async ({ member }) => ({ heads: served.get(member)?.pastHeads ?? new Uint8Array() }),
   entries: async function* ({ member, firstIndex, endIndex }) {
     const entries = served.get(member)?.entries ?? [];
     asked.push([member, Number(firstIndex)]);
@@ -597,6 +603,34 @@ describe('pht audit proof and bundle', () => {
     ).rejects.toMatchObject({
       code: 'usage.invalid',
     });
+  });
+
+  it('prove each entry under the first head that is served, too, and go without where none are', async () => {
+    mkdirSync(out);
+    const lines = recent(story.lines);
+    const entries = encodedLogs(fake, lines).get('dispatcher') ?? [];
+    const first = signedLog(fake, 'dispatcher', entries.slice(0, 3)).checkpoint ?? new Uint8Array();
+    const early = async (name: string): Promise<number[]> => {
+      rmSync(join(home, 'audit'), { recursive: true, force: true });
+      const bundle = join(out, name);
+      await written((frame) => bundleTrain(frame, story.trainId, { out: bundle }));
+      for (const ran of [await verify(), await run((frame) => verifyLogs(frame, { bundle }))])
+        expect([ran.status, codes(ran)]).toEqual([0, []]);
+      const { logs } = bundleIn(await readBundle(readFileSync(bundle)));
+      return [...(logs.get('dispatcher')?.early.keys() ?? [])];
+    };
+    served = serve(fake, lines);
+    const log = served.get('dispatcher');
+    if (log === undefined) throw new Error('no log');
+    log.pastHeads = formatPastHeads([first]);
+    expect(await early('with.tar')).toEqual([0, 1, 2]);
+    // As a dispatcher answers that knows of none.
+    Object.defineProperty(log, 'pastHeads', {
+      get: () => {
+        throw new PhtError('internal', 'the peer does not know this call');
+      },
+    });
+    expect(await early('without.tar')).toEqual([]);
   });
 
   const noHome = (): never => {

@@ -7,6 +7,8 @@ import { type Disclosure, type Opening, verifyDisclosure } from '../../src/model
 import { encodeEnvelope } from '../../src/model/dsse.ts';
 import { PhtError } from '../../src/model/error.ts';
 import { digestOf } from '../../src/model/id.ts';
+import { formatPastHeads } from '../../src/model/ledger/past-heads.ts';
+import type { Network } from '../../src/model/network.ts';
 import { signStatement } from '../../src/model/statement.ts';
 import type { ReplayDecision } from '../../src/ports/replay.ts';
 import { type FakeNetwork, makeNetwork, memberIn } from '../fakes/network.ts';
@@ -21,9 +23,11 @@ import {
   releasedHop,
   requestOf,
   SALT,
+  type Served,
   START_MS,
   serve,
   servedSource,
+  signedLog,
   WITNESSING,
 } from './story.ts';
 
@@ -105,7 +109,15 @@ const saysAsk: ReplayDecision = () => ({
   ...{ verdict: 'ask', rules: ['r1'], reasons: [], approvals: 1, error: false },
 });
 
-type Case = { lines?: Line[]; change?: (disclosure: Disclosure) => Disclosure; replay?: ReplayDecision };
+type Case = {
+  lines?: Line[];
+  change?: (disclosure: Disclosure) => Disclosure;
+  replay?: ReplayDecision;
+  /** As the logs are served. */
+  served?: (lines: Lines) => Served;
+  /** That judges, where it is newer than the one of the story. */
+  network?: Network;
+};
 
 async function audited({
   signed,
@@ -124,9 +136,13 @@ async function audited({
     dispatcher: dispatched('t', ['north', 'south']),
   };
   return audit(
-    { source: servedSource(serve(fake, lines)), archive: null, progress: () => undefined },
     {
-      ...{ network: fake.network, anchors: new Map(), nowMs: AFTER_MS },
+      source: servedSource((of.served ?? ((all) => serve(fake, all)))(lines)),
+      archive: null,
+      progress: () => undefined,
+    },
+    {
+      ...{ network: of.network ?? fake.network, anchors: new Map(), nowMs: AFTER_MS },
       disclosed: { disclosures: [disclosure], replay: of.replay ?? saysAsk },
     },
   );
@@ -148,6 +164,23 @@ describe('a disclosure', () => {
       researcher: 'rosa',
       people: ['Approved at south by: adam'],
     });
+  });
+
+  it('of an admin who was revoked before the first audit counts by an earlier head, and by nothing else', async () => {
+    const revoked = [{ id: 'adam', reason: 'he left' }];
+    const { network } = fake.next({ revoked, issuedAtMs: AFTER_MS - 120_000 });
+    const late =
+      (isShown: boolean) =>
+      (lines: Lines): Served =>
+        new Map(
+          [...serve(fake, lines)].map(([member, { checkpoint, entries }]) => {
+            const log = signedLog(fake, member, entries, { cosignedAtMs: AFTER_MS - 60_000 });
+            const heads = isShown && checkpoint !== null ? [checkpoint] : [];
+            return [member, { ...log, pastHeads: formatPastHeads(heads) }];
+          }),
+        );
+    expect(codes(await audited({ network, served: late(true) }))).toEqual([]);
+    expect(codes(await audited({ network, served: late(false) }))).toContain('signer.revoked');
   });
 
   it('without any, nothing is said to be fine', async () => {

@@ -23,7 +23,12 @@ import { type ed25519, type FakeNetwork, memberIn, signerOf } from '../fakes/net
 export const START_MS: number = Date.UTC(2026, 2, 1);
 export const AFTER_MS: number = START_MS + 3_600_000;
 
-export type ServedLog = { checkpoint: Uint8Array | null; entries: Uint8Array[] };
+export type ServedLog = {
+  checkpoint: Uint8Array | null;
+  entries: Uint8Array[];
+  /** As `formatPastHeads` writes them. */
+  pastHeads?: Uint8Array;
+};
 export type Served = Map<string, ServedLog>;
 
 /** Two of the three others of a network of dispatcher, north and south. */
@@ -119,6 +124,7 @@ export function servedSource(served: Served, batch = 7): LogSource {
   return {
     members: async () => [...served.keys()],
     checkpoint: async (member) => served.get(member)?.checkpoint ?? null,
+    pastHeads: async (member) => served.get(member)?.pastHeads ?? null,
     entries: async function* (member, first, end) {
       const entries = served.get(member)?.entries ?? [];
       for (let at = first; at < Math.min(end, entries.length); at += batch) {

@@ -202,11 +202,29 @@ describe('freshening', () => {
   });
 
   test('says what it cannot renew, and writes the file elsewhere too', async () => {
-    expect(rig.warnings.filter((line) => line.includes('end'))).toStrictEqual([]);
+    const ends = () => rig.warnings.filter((line) => line.includes(' ends on '));
+    expect(ends()).toStrictEqual([]);
     rig.nowMs += 320 * DAY_MS;
     await freshen(rig.frame('net'), { certificateDays: '90', to: rig.at('given.json') });
-    expect(rig.warnings.at(-1)).toContain('the list of members ends on');
+    expect(rig.warnings.slice(-1)).toStrictEqual([
+      `the list of members ends on 2027-01-15: renew it with pht --home ${rig.at('net')} network admit --renew`,
+    ]);
     expect(readFileSync(rig.at('given.json'))).toEqual(readFileSync(rig.at('net', 'network.json')));
+    // What it names does it.
+    await rig.admit([], { renew: true });
+    rig.nowMs += 280 * DAY_MS;
+    await rig.freshen();
+    expect(ends()).toHaveLength(1);
+    rig.nowMs = NOW + 1824 * DAY_MS;
+    await rig.freshen();
+    expect(rig.warnings.at(-1)).toBe(
+      `the root ends on 2031-01-14: renew it with pht --home ${rig.at('net')} network rotate root`,
+    );
+    await rig.rotate('root');
+    await rig.admit([], { renew: true });
+    const before = ends().length;
+    await rig.freshen();
+    expect(ends()).toHaveLength(before);
   });
 
   test('prints units for a timer', async () => {
@@ -327,13 +345,14 @@ describe('new keys of a member', () => {
   });
 
   test('the signer of a process at work follows the list', async () => {
-    const { signerOf: liveSigner } = await import('../../src/cli/frame.ts');
+    const { listedSigner } = await import('../../src/cli/listed-signer.ts');
     const home = openHome(rig.at('ber'));
-    const signer = await liveSigner(home, 'statement');
+    const signer = await listedSigner(home, 'statement', () => rig.network('ber'));
     const before = signer.publicJwk.x;
     await rotate();
     await rig.admit([renewal()]);
     expect(signer.publicJwk.x).toBe(before);
+    await signer.prepare();
     rig.import('ber');
     expect(signer.publicJwk.x).toBe(memberOf(rig.network(), 'ber', 'station').keys.statement.x);
     expect(signer.publicJwk.x).not.toBe(before);

@@ -23,6 +23,8 @@ export type Rig = {
   /** What was warned of, and the last answer's JSON. */
   readonly warnings: string[];
   told: Record<string, unknown>;
+  /** The same answer as a person reads it. */
+  lines: readonly string[];
   at(...names: string[]): string;
   frame(home: string): Frame;
   found(options?: Partial<NetworkInitOptions>, home?: string): Promise<void>;
@@ -45,12 +47,13 @@ export function openRig(nowMs: number): Rig {
   const at = (...names: string[]): string => join(dir, ...names);
   const warnings: string[] = [];
   const rig: Rig = {
-    ...{ dir, nowMs, warnings, told: {}, at },
+    ...{ dir, nowMs, warnings, told: {}, lines: [], at },
     frame: (home) => ({
       output: {
         json: true,
-        result: (value) => {
+        result: (value, lines) => {
           rig.told = value as Record<string, unknown>;
+          rig.lines = lines;
         },
         event: () => undefined,
         progress: () => undefined,

@@ -2,8 +2,8 @@ import { copyFileSync, existsSync, readdirSync, renameSync, rmSync, statSync, wr
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openHome } from '../../src/adapters/home/member.ts';
 import { importNetwork, readNetworkFile } from '../../src/adapters/home/network-file.ts';
-import { importRoot, signDraft } from '../../src/cli/network-root.ts';
-import { makeRootKey } from '../../src/cli/network-root-key.ts';
+import { importDraft, signDraft } from '../../src/cli/network-draft.ts';
+import { makeRoleKey } from '../../src/cli/network-role-key.ts';
 import { openNetwork, openRoots } from '../../src/model/open-network.ts';
 import { codeOf, DAY_MS, openRig, type Rig, textOf } from './rig.ts';
 
@@ -50,10 +50,10 @@ describe('two of three', () => {
     codeOf(() => signDraft(rig.frame(who), rig.at('root-draft.json'), { yes: true }));
   const fetchDraft = (): void => copyFileSync(rig.at('net', 'root-draft.json'), rig.at('root-draft.json'));
   const takeOver = (): Promise<string> =>
-    codeOf(() => importRoot(rig.frame('net'), rig.at('root-draft.json')));
+    codeOf(() => importDraft(rig.frame('net'), rig.at('root-draft.json')));
   beforeEach(async () => {
     for (const holder of ['bea', 'cem', 'eve'])
-      await makeRootKey(rig.frame(holder), { out: rig.at(holder), passphrase: false });
+      await makeRoleKey(rig.frame(holder), 'root', { out: rig.at(holder), passphrase: false });
     const rootKey = ['bea', 'cem'].map((holder) => rig.at(holder, 'root-key.json'));
     await rig.found({ rootKey, rootThreshold: '2' });
   });
@@ -64,7 +64,7 @@ describe('two of three', () => {
     expect(await codeOf(() => rig.freshen())).toBe('config.missing');
     fetchDraft();
     expect(await takeOver()).toBe('signature.invalid');
-    expect(await sign('net')).toBe('accepted');
+    expect(await sign('net')).toBe('conflict');
     expect(await takeOver()).toBe('signature.invalid');
     expect(await sign('eve')).toBe('signer.unknown');
     expect(await sign('bea')).toBe('accepted');
@@ -184,7 +184,7 @@ describe('two of three', () => {
 });
 
 test('a threshold that its keys cannot reach, and a key that is none, found nothing', async () => {
-  await makeRootKey(rig.frame('bea'), { out: rig.at('bea'), passphrase: false });
+  await makeRoleKey(rig.frame('bea'), 'root', { out: rig.at('bea'), passphrase: false });
   const rootKey = [rig.at('bea', 'root-key.json')];
   for (const options of [
     { rootKey, rootThreshold: '3' },

@@ -87,8 +87,9 @@ describe('a file that an auditor is given', () => {
     // Looked at before anything is asked of a dispatcher, whom nobody reaches here.
     ['a disclosure', ['audit', 'verify', '--disclosure', 'given']],
     ['evidence', ['audit', 'verify', '--evidence', 'given']],
-    ['a draft of a root', ['--home', 'net', 'network', 'sign', 'given', '--yes']],
-    ['a root that was signed', ['--home', 'net', 'network', 'import', 'given']],
+    ['a draft', ['--home', 'net', 'network', 'sign', 'given', '--yes']],
+    ['a draft that was signed', ['--home', 'net', 'network', 'import', 'given']],
+    ["a holder's members key", ['--home', 'n2', 'network', 'init', '--title', 'T', '--members-key', 'given']],
     ["a holder's root key", ['--home', 'n2', 'network', 'init', '--title', 'T', '--root-key', 'given']],
   ];
   const SHAPES: [Damage, string[], number][] = [
@@ -292,11 +293,9 @@ describe('a passphrase file', () => {
 
   test('none, and no terminal: at once, whatever standard input is', async () => {
     for (const shell of ['exec "$@"', 'exec "$@" <&-', 'exec "$@" < /dev/zero']) {
-      const startMs = performance.now();
       const args = ['--home', 'new', 'network', 'init', '--title', 'T', '--json'];
       const ran = await run(homes, args, { shell });
       expect(told(ran)).toMatchObject({ code: 'passphrase.required', status: 2 });
-      expect(performance.now() - startMs).toBeLessThan(5000);
     }
   });
 });

@@ -5,7 +5,9 @@ import { run } from './rig.ts';
 
 const COMMANDS = [
   'init',
-  ...['init', 'root-key', 'sign', 'admit', 'revoke', 'freshen'].map((name) => `network ${name}`),
+  ...['init', 'root-key', 'members-key', 'sign', 'admit', 'revoke', 'freshen'].map(
+    (name) => `network ${name}`,
+  ),
   ...['timer', 'rotate', 'import', 'show', 'datasets'].map((name) => `network ${name}`),
   ...['witnesses', 'verify'].map((name) => `network ${name}`),
   ...['serve', 'forget'].map((name) => `dispatcher ${name}`),

@@ -7,7 +7,7 @@ import { caseLines } from '../../src/cli/station-case.ts';
 import { table, wrap } from '../../src/cli/text.ts';
 import { newsLines } from '../../src/cli/train-follow.ts';
 import { waitingLines } from '../../src/cli/train-waits.ts';
-import type { JourneyView } from '../../src/journey/researcher/journeys.ts';
+import type { JourneyView } from '../../src/model/journey-view.ts';
 import { nameWarnings } from '../../src/model/look-alike.ts';
 import type { Network } from '../../src/model/network.ts';
 import type { PhtResult } from '../../src/model/result/schema.ts';
@@ -60,7 +60,10 @@ function networkOf(text: string): Network {
   } as unknown as Network;
 }
 
-const root = { expiresMs: 1, roles: { root: { threshold: 1, keys: [] } } };
+const root = {
+  expiresMs: 1,
+  roles: { root: { threshold: 1, keys: [] }, members: { threshold: 1, keys: [] } },
+};
 
 /** `pht station show`, with everything in it that a researcher writes. */
 function caseOf(text: string, output: Output): string[] {
@@ -103,7 +106,8 @@ const VIEWS: Readonly<Record<string, (text: string, output: Output) => string[]>
   'what a journey does': (text) => newsLines(journeyOf(text), new Map(), 1),
   'on whom it waits': (text) => waitingLines([journeyOf(text)], 1),
   'a result: column names and labels': (text) => resultLines(resultOf(text)),
-  'the members of a network': (text) => networkLines({ network: networkOf(text), root: root as never }, 1),
+  'the members of a network': (text) =>
+    networkLines({ network: networkOf(text), root: root as never, listExpiresMs: 1 }, 1),
   'a warning about a name': (text) => warningLines(nameWarnings(member(text) as never, networkOf(text))),
   'a line as it came': (text) => [text],
   'painted text': (text, output) => [output.paint('bold', text)],

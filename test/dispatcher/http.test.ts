@@ -16,6 +16,7 @@ import { createShownLogs } from '../../src/journey/dispatcher/shown.ts';
 import { openCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import { leafHash, rootOfLeaves } from '../../src/model/ledger/merkle.ts';
 import { ledgerOrigin, logKey } from '../../src/model/ledger/origin.ts';
+import { parsePastHeads } from '../../src/model/ledger/past-heads.ts';
 import { decodeBundle, TILE_WIDTH, tilePath, tilesOfTree } from '../../src/model/ledger/tile.ts';
 import type { Network } from '../../src/model/network.ts';
 import type { DispatcherStore } from '../../src/ports/dispatcher-store.ts';
@@ -67,7 +68,7 @@ beforeAll(async () => {
   const files = createMirrorFiles(join(dir, 'mirror'));
   const ownTile = (tile: Parameters<typeof readTile>[1], size: number) =>
     readTile(join(dir, 'ledger'), tile, size);
-  logs = createShownLogs('dispatcher', ledger, ownTile, store.mirrors, files);
+  logs = createShownLogs('dispatcher', ledger, ownTile, store, files);
 });
 afterEach(async () => {
   network = fake.network;
@@ -152,6 +153,25 @@ describe('a ledger over HTTPS', () => {
       else expect(body.length).toBe(tile.width * 32);
     }
     expect(Buffer.from(rootOfLeaves(entries.map(leafHash)))).toEqual(Buffer.from(checkpoint.root));
+  });
+
+  it('has its earlier heads beside it, none beyond the published checkpoint', async () => {
+    const { port } = await serve();
+    const note = (size: number): Buffer => Buffer.from(`o\n${size}\n\n— a AAAA\n`);
+    for (const size of [300, PUBLISHED, SIGNED]) {
+      const head = { member: 'dispatcher', version: 1, size, atMs: size, text: note(size) };
+      store.pastHeads.add(head);
+      closers.push(async () => store.pastHeads.remove(head));
+    }
+    const { status, headers, body } = await ask(port, at('past-heads'));
+    expect(status).toBe(200);
+    expect(headers).toMatchObject({
+      'content-type': 'text/plain; charset=utf-8',
+      'cache-control': 'no-cache',
+    });
+    expect(parsePastHeads(body).map(Buffer.from)).toEqual([note(300), note(PUBLISHED)]);
+    for (const path of [`/${fake.network.id}/nobody/past-heads`, at('past-heads/300'), at('past-heads/')])
+      expect((await ask(port, path)).status).toBe(404);
   });
 
   it('shows no tile beyond the published checkpoint, and earlier partial ones from what stands now', async () => {
@@ -245,14 +265,12 @@ describe('whoever asks', () => {
       checkServerIdentity: () => undefined,
     });
     await once(socket, 'secureConnect');
-    const startedMs = Date.now();
     const closed = once(socket.resume(), 'close');
     network = {
       ...fake.network,
       members: new Map([...fake.network.members].filter(([id]) => id !== 'north')),
     };
     await closed;
-    expect(Date.now() - startedMs).toBeLessThan(1000);
     network = fake.network;
   });
 

@@ -1,18 +1,21 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DISK, type Disk } from '../../src/adapters/ledger/disk.ts';
 import { createMirrorFiles } from '../../src/adapters/ledger/mirror-files.ts';
 import { openDispatcherStore } from '../../src/adapters/store/dispatcher-store.ts';
 import type { Desk } from '../../src/journey/dispatcher/desk.ts';
 import { createMirroring, type Mirroring, type MirrorLimits } from '../../src/journey/dispatcher/mirror.ts';
+import { createPastHeads } from '../../src/journey/dispatcher/past-heads.ts';
+import { createShownLogs } from '../../src/journey/dispatcher/shown.ts';
 import { mirror } from '../../src/journey/station/mirror.ts';
 import { cosignCheckpoint, signCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import { encodeEntry } from '../../src/model/ledger/entry.ts';
 import { leafHash, rootOfLeaves } from '../../src/model/ledger/merkle.ts';
 import { addSignatures, formatNote, parseNote } from '../../src/model/ledger/note.ts';
 import { ledgerOrigin, logKey, witnessKey } from '../../src/model/ledger/origin.ts';
+import { parsePastHeads } from '../../src/model/ledger/past-heads.ts';
 import { decodeBundle, tilePath, tilesOfTree } from '../../src/model/ledger/tile.ts';
 import type { DispatcherStore } from '../../src/ports/dispatcher-store.ts';
 import { Crash, createFragile } from '../fakes/crash.ts';
@@ -21,6 +24,7 @@ import { ed25519, type FakeNetwork, makeNetwork, memberIn, publicOf, signerOf } 
 /** What a station published becomes a folder of C2SP tlog-tiles, whatever happens on the way. */
 
 let fake: FakeNetwork;
+let nowMs = 1000;
 const closers: (() => void)[] = [];
 beforeAll(async () => {
   fake = await makeNetwork();
@@ -52,12 +56,17 @@ function openPlace({
   const store = openDispatcherStore(join(at, 'state.db'), 'dispatcher');
   const notes: string[] = [];
   const desk = {
-    ...{ id: 'dispatcher', network: () => fake.network, store },
+    ...{ id: 'dispatcher', network: () => fake.network, store, clock: { nowMs: () => nowMs } },
     note: (text: string) => void notes.push(text),
     noteHead: (...[member, origin, head]: Parameters<Desk['noteHead']>) =>
       void store.witness.noteHead(member, origin, head, 1),
   } as unknown as Desk;
-  const mirroring = createMirroring(desk, createMirrorFiles(join(at, 'mirror'), disk), limits);
+  const mirroring = createMirroring(
+    desk,
+    createMirrorFiles(join(at, 'mirror'), disk),
+    createPastHeads(desk),
+    limits,
+  );
   let open = true;
   const close = (): void => {
     if (open) store.close();
@@ -87,12 +96,25 @@ function checkpoint(size: number, entries: readonly Uint8Array[] = ENTRIES): Uin
   return Buffer.from(signCheckpoint({ origin, size, root, extensions: [] }, signer));
 }
 
-function cosignedBySouth(bytes: Uint8Array, timeS: number): Uint8Array {
-  const { witness } = memberIn(fake, 'south').keys;
-  const key = witnessKey(fake.network.id, 'south', publicOf(witness));
+function cosigned(bytes: Uint8Array, id: string, timeS: number): Uint8Array {
+  const { witness } = memberIn(fake, id).keys;
+  const key = witnessKey(fake.network.id, id, publicOf(witness));
   const note = parseNote(bytes);
   const line = cosignCheckpoint(note.text, { key, sign: signerOf(witness).sign }, timeS);
   return Buffer.from(formatNote(addSignatures(note, [line])));
+}
+
+const T_S = 1_800_000_000;
+const DAY_S = 86_400;
+/** A network with a quorum. */
+async function witnessed(): Promise<void> {
+  const witnessing = { quorum: 2, faulty: 1, witnesses: ['dispatcher', 'north', 'south'] };
+  fake = await makeNetwork({ witnessing });
+  nowMs = (T_S + 1) * 1000;
+}
+/** A head with a full quorum, seen by then. */
+function seen(size: number, timeS: number): Uint8Array {
+  return cosigned(cosigned(checkpoint(size), 'south', timeS), 'dispatcher', timeS);
 }
 
 /** As a station does it: it asks where the mirror stands, and sends the rest. */
@@ -167,7 +189,7 @@ describe('the folder of a mirror', () => {
 
   it('gets the younger cosignatures of the same head', async () => {
     const place = openPlace();
-    const [first, second] = [cosignedBySouth(checkpoint(10), 100), cosignedBySouth(checkpoint(10), 200)];
+    const [first, second] = [cosigned(checkpoint(10), 'south', 100), cosigned(checkpoint(10), 'south', 200)];
     await push(place, 10, first);
     expectFolder(place.folder, 10, first);
     await push(place, 10, second);
@@ -265,12 +287,17 @@ function rejecting(disk: Disk): Disk {
 
 describe('a crash', () => {
   it('at any operation of the disk leaves what the next start goes on from', async () => {
+    const before = fake;
+    await witnessed();
+    closers.push(() => {
+      fake = before;
+    });
     const count = async (plan: { at: number; when: 'before' | 'after' } | null): Promise<number> => {
       const fragile = createFragile(plan);
       const place = openPlace({ disk: rejecting(fragile.wrap(DISK)) });
       const publishes = async (): Promise<void> => {
-        await push(place, 250);
-        await push(place, 600, cosignedBySouth(checkpoint(600), 1));
+        await push(place, 250, seen(250, T_S - 100));
+        await push(place, 600, seen(600, T_S));
       };
       if (plan === null) await publishes();
       else await expect(publishes()).rejects.toBeInstanceOf(Crash);
@@ -281,6 +308,10 @@ describe('a crash', () => {
       const head = next.store.mirrors.head('north');
       if (head !== null && head.checkpoint !== null)
         expectFolder(next.folder, head.verified.size, head.checkpoint);
+      // In one commit with the head that the mirror has.
+      const sizes = next.store.pastHeads.list('north').map(({ size }) => size);
+      const shown = head === null || head.checkpoint === null ? 0 : head.verified.size;
+      expect(sizes).toEqual([250, 600].filter((size) => size <= shown));
       await push(next, 700);
       expectFolder(next.folder, 700, checkpoint(700));
       expect(next.notes).toEqual([]);
@@ -292,6 +323,136 @@ describe('a crash', () => {
     for (let at = 1; at <= calls; at += 1)
       for (const when of ['before', 'after'] as const) await count({ at, when });
   }, 60_000);
+});
+
+describe('earlier heads', () => {
+  beforeEach(() => witnessed());
+  afterAll(async () => {
+    fake = await makeNetwork();
+  });
+
+  const at = (place: Place, size: number, timeS: number): Promise<void> => {
+    nowMs = (timeS + 1) * 1000;
+    return push(place, size, seen(size, timeS));
+  };
+  const kept = ({ store }: Place, member = 'north'): [number, number][] =>
+    store.pastHeads
+      .list(member)
+      .map(({ size, atMs }): [number, number] => [size, atMs / 1000 - T_S])
+      .toSorted(([, a], [, b]) => a - b);
+  const shown = (place: Place): Uint8Array[] => {
+    const nothing = {} as unknown as Parameters<typeof createShownLogs>[4];
+    const ledger = { published: () => null } as unknown as Parameters<typeof createShownLogs>[1];
+    const logs = createShownLogs('dispatcher', ledger, async () => null, place.store, nothing);
+    return parsePastHeads(logs.pastHeads('north') ?? Buffer.of(0xff));
+  };
+
+  it('are kept as they were cosigned, and shown beside the mirror up to its head', async () => {
+    const place = openPlace();
+    for (const size of [10, 20, 30]) await at(place, size, T_S + size);
+    expect(kept(place)).toEqual([
+      [10, 10],
+      [20, 20],
+      [30, 30],
+    ]);
+    expect(shown(place).map(Buffer.from)).toEqual(
+      [10, 20, 30].map((size) => Buffer.from(seen(size, T_S + size))),
+    );
+    const head = place.store.mirrors.head('north');
+    if (head === null) throw new Error('no mirror');
+    place.store.mirrors.save({ ...head, checkpoint: seen(20, T_S) });
+    expect(shown(place)).toHaveLength(2);
+  });
+
+  it('of an idle ledger are one for each version of the network, the oldest', async () => {
+    const place = openPlace();
+    for (let hour = 0; hour < 50; hour++) await at(place, 10, T_S + hour * 3600);
+    expect(kept(place)).toEqual([[10, 0]]);
+    fake = { ...fake, ...fake.next({}) };
+    for (let hour = 50; hour < 60; hour++) await at(place, 10, T_S + hour * 3600);
+    expect(kept(place)).toEqual([
+      [10, 0],
+      [10, 50 * 3600],
+    ]);
+  });
+
+  it('grow by one a day, and the last before a revocation is among them', async () => {
+    const place = openPlace();
+    let size = 0;
+    const hours = async (from: number, to: number): Promise<void> => {
+      for (let hour = from; hour < to; hour += 6) await at(place, ++size, T_S - (T_S % DAY_S) + hour * 3600);
+    };
+    await hours(0, 48);
+    await at(place, ++size, T_S - (T_S % DAY_S) + 48 * 3600 + 100);
+    const last = size;
+    const revoked = [{ id: 'rosa', reason: 'she left' }];
+    const issuedAtMs = (T_S - (T_S % DAY_S) + 48 * 3600 + 101) * 1000;
+    fake = { ...fake, ...fake.next({ revoked, issuedAtMs }) };
+    await hours(48 + 6, 240);
+    const sizes = kept(place).map(([of]) => of);
+    expect(sizes).toContain(last);
+    // Ten days, the last one of them in more detail, and that before the revocation.
+    expect(sizes.length).toBeLessThanOrEqual(10 + 3 + 1);
+    expect(sizes).toContain(size);
+  });
+
+  it.each<[string, (size: number) => Uint8Array]>([
+    ['too few have cosigned', (size) => cosigned(checkpoint(size), 'south', T_S)],
+    ['a cosignature is made up', (size) => madeUp(seen(size, T_S))],
+    ['witnesses saw it in the future', (size) => seen(size, T_S + DAY_S)],
+  ])('that prove nothing are not kept: %s', async (_, made) => {
+    const place = openPlace();
+    await push(place, 10, made(10));
+    expect(kept(place)).toEqual([]);
+    expect(shown(place)).toEqual([]);
+    expectFolder(place.folder, 10, made(10));
+  });
+  function madeUp(bytes: Uint8Array): Uint8Array {
+    const note = parseNote(bytes);
+    const signatures = note.signatures.map((line) =>
+      line.name.includes('/south/') ? { ...line, signature: Buffer.alloc(72, 1) } : line,
+    );
+    return Buffer.from(formatNote({ ...note, signatures }));
+  }
+
+  it('take up no room with lines of strangers', async () => {
+    const place = openPlace();
+    const stranger = { name: 'signalbox.example/x/eve/witness', keyId: 1, signature: Buffer.alloc(4000, 1) };
+    const note = addSignatures(parseNote(seen(10, T_S)), [stranger]);
+    await push(place, 10, Buffer.from(formatNote(note)));
+    expect(shown(place).map(Buffer.from)).toEqual([Buffer.from(seen(10, T_S))]);
+  });
+
+  it('of a network without a quorum are none', async () => {
+    fake = await makeNetwork();
+    const place = openPlace();
+    await push(place, 10, seen(10, T_S));
+    expect(kept(place)).toEqual([]);
+  });
+
+  it('stay when the mirror has to begin anew, and after a restart', async () => {
+    const place = openPlace();
+    await at(place, 10, T_S);
+    rmSync(place.folder, { recursive: true });
+    await expect(at(place, 20, T_S + 60)).rejects.toMatchObject({ code: 'internal' });
+    expect(kept(place)).toEqual([[10, 0]]);
+    await at(place, 20, T_S + 60);
+    place.close();
+    const next = openPlace({ dir: place.dir });
+    await next.mirroring.recover();
+    expect(shown(next).map(Buffer.from)).toEqual([
+      Buffer.from(seen(10, T_S)),
+      Buffer.from(seen(20, T_S + 60)),
+    ]);
+  });
+
+  it('of a mirror from before any were kept begin with its head', async () => {
+    const place = openPlace();
+    await at(place, 10, T_S);
+    for (const head of place.store.pastHeads.list('north')) place.store.pastHeads.remove(head);
+    await place.mirroring.recover();
+    expect(kept(place)).toEqual([[10, 0]]);
+  });
 });
 
 describe('a station that rotates its log key', () => {

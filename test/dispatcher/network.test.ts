@@ -304,6 +304,28 @@ describe('admission', () => {
     expect(stateOf(trainId)).toBe('under-way');
   });
 
+  it('and so does every further order, which the next fresh file brings', async () => {
+    const manifest = manifestFor(world, { expiresMs: NOW_MS + 9 * DAY_MS });
+    const { trainId } = await submit(world, signManifest(world, manifest));
+    await upload(world, trainId, digestOf(CONFIG), CONFIG);
+    await upload(world, trainId, digestOf(LAYER), LAYER);
+    const train = world.store.trains.find(trainId);
+    if (train === null) throw new Error('there is no such train');
+    world.store.trains.move(train.trainId, 'loading', 'under-way');
+    const ordered = () => world.store.stops.list({ trainId }).map(({ station }) => station);
+    world.clock.ms = NOW_MS + 8 * DAY_MS;
+    imported(fake.fresh(NOW_MS + HOUR_MS));
+    expect(ordered()).toEqual([]);
+    imported(fake.fresh(world.clock.ms));
+    expect(ordered()).toEqual(manifest.route.stops);
+    // Once each, however often a file comes.
+    imported(fake.fresh(world.clock.ms + 1));
+    expect(ordered()).toEqual(manifest.route.stops);
+    expect(world.entries().filter(({ type }) => type === 'order.issued')).toHaveLength(
+      manifest.route.stops.length,
+    );
+  });
+
   it('waits for the list that the authority says there is', async () => {
     imported(fake.fresh(NOW_MS + 1, { version: 2 }));
     await expect(submit(world, signManifest(world, manifestFor(world)))).rejects.toMatchObject({

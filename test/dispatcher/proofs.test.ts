@@ -6,15 +6,18 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/adapters/store/database.ts';
 import { createWitnessStore, WITNESS_TABLES } from '../../src/adapters/store/witness-store.ts';
 import { ResultRequestSchema } from '../../src/gen/pht/v1/journeys_pb.ts';
+import { PastHeadsRequestSchema } from '../../src/gen/pht/v1/ledger_pb.ts';
 import { ListenRequestSchema } from '../../src/gen/pht/v1/witness_pb.ts';
 import { createWitness } from '../../src/journey/witness/witness.ts';
 import { digestOf } from '../../src/model/id.ts';
+import { openCheckpoint } from '../../src/model/ledger/checkpoint.ts';
 import type { LedgerEntry } from '../../src/model/ledger/entry.ts';
 import { openEntryProof, type ProvenEntry } from '../../src/model/ledger/entry-proof.ts';
 import { ledgerOrigin, logKey } from '../../src/model/ledger/origin.ts';
+import { parsePastHeads } from '../../src/model/ledger/past-heads.ts';
 import type { SeenQuestion } from '../../src/model/ledger/seen.ts';
 import type { VerifiedOrder } from '../../src/model/order.ts';
-import { witnessPolicy } from '../../src/model/witnessing.ts';
+import { keysOfRule, provenAtMs, quorumRule, witnessPolicy } from '../../src/model/witnessing.ts';
 import type { WitnessStore } from '../../src/ports/witness.ts';
 import { logOf, makeLog } from '../fakes/dispatcher-log.ts';
 import { memberIn, publicOf, signerOf } from '../fakes/network.ts';
@@ -245,6 +248,34 @@ describe('with a quorum', () => {
     await expect.poll(() => world.ledger.published()?.size ?? 0).toBe(size);
     const { proofs } = await pull(world, 'north');
     expect(opened(proofs[0] ?? new Uint8Array()).opened.cosignatures.length).toBeGreaterThanOrEqual(3);
+  });
+
+  it('heads of its own ledger are kept, and shown to whoever audits later', async () => {
+    for (const station of ['north', 'south', 'west']) listens(station);
+    const ask = async (member: string, caller = 'dora'): Promise<number[]> => {
+      const { ledgers } = world.dispatcher;
+      const { heads } = await ledgers.pastHeads(
+        request(PastHeadsRequestSchema, { member }),
+        world.as(caller),
+      );
+      const origin = ledgerOrigin(world.fake.network.id, 'dispatcher');
+      const rule = quorumRule(world.fake.network, 'dispatcher');
+      const logKeys = [logKey(origin, publicOf(memberIn(world.fake, 'dispatcher').keys.log))];
+      return parsePastHeads(heads ?? new Uint8Array()).flatMap((text) => {
+        const head = openCheckpoint(text, { origin, logKeys, witnessKeys: keysOfRule(rule) });
+        return provenAtMs(rule, head) === null ? [] : [head.checkpoint.size];
+      });
+    };
+    await submit(world, signManifest(world, manifestFor(world)));
+    const size = (): number => world.store.ledgerRows.size();
+    await expect.poll(() => ask('dispatcher')).toContain(size());
+    await expect(ask('dispatcher', 'stranger')).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(ask('nobody')).rejects.toMatchObject({ code: 'not-found' });
+    const before = await ask('dispatcher');
+    for (const head of world.store.pastHeads.list('dispatcher')) world.store.pastHeads.remove(head);
+    await world.restart();
+    // What a crash kept from being written is there again at the start.
+    expect(await ask('dispatcher')).toEqual(before.slice(-1));
   });
 
   it('a dispatcher restored from an old copy signs nothing', async () => {

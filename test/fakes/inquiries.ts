@@ -66,6 +66,7 @@ export async function makeReply(
     verdict: 'permit',
     code: null,
     approvals: 0,
+    standing: 'none',
     text: '',
     reasons: ['any train of this network'],
     engineReady: true,

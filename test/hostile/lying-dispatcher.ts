@@ -180,6 +180,7 @@ function lies(of: (context: CallContext) => Told, witnesses: Witnesses): Bound[]
     statements: nothing,
     // It holds no mirror: every station begins with it.
     checkpoint: async () => ({ checkpoint: new Uint8Array() }),
+    pastHeads: nothing,
     entries: nothingYet,
     publish: async ({ firstIndex, entries }, context) => {
       const station = of(context);

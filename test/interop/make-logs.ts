@@ -66,11 +66,9 @@ async function makeLog(
     const parts = { rows, dir, origin, publishAtOnce: () => false };
     if (former !== undefined)
       await createLedger({ ...parts, signer: former }).covered(add([entryAt(0), entryAt(1)]));
-    const rotation = {
-      former: former === undefined ? [] : [former],
-      append: (entry: NewEntry) => void add([entry]),
-    };
-    const ledger = createLedger({ ...parts, signer, rotation });
+    const now = { signer, former: former === undefined ? [] : [former] };
+    const rotated = { signers: async () => now, append: (entry: NewEntry) => void add([entry]) };
+    const ledger = createLedger({ ...parts, signer: rotated });
     await ledger.open();
     const witnesses = ['dispatcher', 'south'].map(makeWitness);
     const heads: HeadClaim[] = [];

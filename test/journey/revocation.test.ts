@@ -71,7 +71,7 @@ describe('a membership that ends', () => {
 
   it('leaves trains, tracks and audits as they were while station and dispatcher renew their keys', async () => {
     for (const member of ['north', 'dispatcher'])
-      await ok(journey.home(member), ['network', 'rotate', 'keys', '--use', 'statement,tls']);
+      await ok(journey.home(member), ['network', 'rotate', 'keys']);
     const renewals = ['north', 'dispatcher'].map((member) => join(journey.home(member), 'renewal.json'));
     const version = await versionOf('net');
     await authority('admit', ...renewals);
@@ -87,6 +87,16 @@ describe('a membership that ends', () => {
       ...['train', 'result', trainId],
     ]);
     expect(stations).toMatchObject([{ station: 'north', state: 'released' }]);
+    // Without a restart the logs go on with their new keys, behind the list that names them.
+    for (const member of ['north', 'dispatcher']) {
+      const types = entries(member).map(({ type }) => type);
+      expect(types.filter((type) => type === 'log.rotated')).toHaveLength(1);
+      expect(types.indexOf('log.rotated')).toBeGreaterThan(types.lastIndexOf('network.changed'));
+      const told = (): string => journey.servers.get(member)?.log() ?? '';
+      await until(`a new witness key of ${member}`, async () =>
+        told().includes('a new witness key is in use'),
+      );
+    }
     const audit = await ok<{ findings: { severity: string }[] }>(journey.home('dpo'), ['audit', 'verify']);
     expect(audit.findings.filter(({ severity }) => severity !== 'warning')).toEqual([]);
   }, 120_000);

@@ -5,7 +5,10 @@ import { createDepot } from '../../src/adapters/depot/files.ts';
 import { type SubmitPorts, submit } from '../../src/journey/researcher/submit.ts';
 import { PhtError } from '../../src/model/error.ts';
 import { digestOf } from '../../src/model/id.ts';
-import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
+import { openEntryProof } from '../../src/model/ledger/entry-proof.ts';
+import { trustIn } from '../../src/model/proven.ts';
+import { memoryLog } from '../fakes/dispatcher-log.ts';
+import { ed25519, type FakeNetwork, makeNetwork, publicOf, signerOf } from '../fakes/network.ts';
 import { makeImage, makeOrder } from '../fakes/trains.ts';
 import { proofOfAdmission } from './proofs.ts';
 import { clientOf, type Home, makeHome, NOW_MS, type Packed, packTrain, retry } from './rig.ts';
@@ -51,6 +54,7 @@ async function portsFor(proof: Uint8Array): Promise<SubmitPorts & { uploaded: st
     depot,
     retry,
     uploaded,
+    fetchNetwork: async () => undefined,
     upload: async ({ digest }) => void uploaded.push(digest),
   };
 }
@@ -87,6 +91,33 @@ test('a proof of another dispatcher than the one that was dialled is none', asyn
   );
   await expect(submitting).rejects.toMatchObject({ code: 'proof.invalid' });
   expect(way.uploaded).toEqual([]);
+});
+
+test('a proof under a key of the ledger that is listed since holds with the newer network file', async () => {
+  const next = ed25519();
+  const dispatcher = fake.network.members.get('dispatcher');
+  if (dispatcher === undefined) throw new Error('no dispatcher');
+  const { digest, trainId } = packed.manifest;
+  const trust = trustIn(fake.network, 'dispatcher', 'dispatcher');
+  const { entry } = openEntryProof(proofOfAdmission(fake, digest), trust);
+  const proof = memoryLog(trust.origin, signerOf(next)).prove(entry);
+  const way = await portsFor(proof);
+  await expect(submit(trainId, home.researcher, way, signal)).rejects.toMatchObject({
+    code: 'proof.invalid',
+  });
+  let network = fake.network;
+  const researcher = { ...home.researcher, network: () => network };
+  let fetches = 0;
+  const fetchNetwork = async (): Promise<void> => {
+    fetches++;
+    const keys = { ...dispatcher.keys, log: publicOf(next) };
+    network = fake.next({ renewed: [{ member: { ...dispatcher, keys } }] }).network;
+  };
+  const upload = (): Promise<void> => Promise.reject(new PhtError('internal', 'killed here'));
+  const submitting = submit(trainId, researcher, { ...way, upload, fetchNetwork }, signal);
+  await expect(submitting).rejects.toMatchObject({ code: 'internal' });
+  expect(fetches).toBe(1);
+  expect(readFileSync(admissionPath())).toEqual(Buffer.from(proof));
 });
 
 test('a proof that holds is kept before a blob leaves', async () => {

@@ -134,11 +134,19 @@ describe('flags and arguments', () => {
 });
 
 describe('a dispatcher that does not answer', () => {
-  test.each([
-    [['train', 'list']],
-    [['network', 'datasets']],
-    [['train', 'watch', 'trn_0123456789abcdef01234567']],
-  ])('%j ends with 5', (args) => refused(desk.pht(['--home', 'lee', ...args, '--json']), 5, 'unreachable'));
+  test('list shows the trains as they were told of last, which is no success', () => {
+    const run = train('list');
+    expect(run.status, run.stderr).toBe(5);
+    expect(JSON.parse(run.stdout)).toEqual({
+      ...{ trains: [], dispatcher: 'unreachable', asOfMs: null, exitStatus: 5 },
+    });
+    expect(run.stderr).toContain('the dispatcher cannot be reached');
+  });
+
+  test.each([[['network', 'datasets']], [['train', 'watch', 'trn_0123456789abcdef01234567']]])(
+    '%j ends with 5',
+    (args) => refused(desk.pht(['--home', 'lee', ...args, '--json']), 5, 'unreachable'),
+  );
 
   test('check says what it could not check', () => {
     const run = train('check', 'train');

@@ -2,10 +2,11 @@ import { create } from '@bufbuild/protobuf';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { WatchResponseSchema } from '../../src/gen/pht/v1/journeys_pb.ts';
 import { follow } from '../../src/journey/researcher/follow.ts';
-import type { JourneyClient, JourneyView } from '../../src/journey/researcher/journeys.ts';
+import type { JourneyClient } from '../../src/journey/researcher/journeys.ts';
 import type { Researcher } from '../../src/journey/researcher/researcher.ts';
 import { PhtError } from '../../src/model/error.ts';
 import type { TrainId } from '../../src/model/id.ts';
+import type { JourneyView } from '../../src/model/journey-view.ts';
 import { clientOf, NOW_MS, retry } from './rig.ts';
 
 /** Weeks of watching, with a dispatcher that comes and goes, in milliseconds. */

@@ -115,6 +115,7 @@ test('answers are opened and counted; who said nothing is the dispatcher’s wor
 test.each<[string, ReplyLies, boolean]>([
   ['asks a person', { verdict: 'ask', approvals: 1 }, true],
   ['asks two', { verdict: 'ask', approvals: 2 }, true],
+  ['has a standing clearance', { verdict: 'ask', approvals: 1, standing: 'covers' }, true],
   ['refuses', { verdict: 'deny', code: 'policy.denied' }, false],
   ['cannot say', { verdict: 'error', code: 'policy.missing', dataset: null }, false],
   ['lacks a column', { dataset: { offered: true, missingColumns: ['age'] } }, false],
@@ -145,6 +146,8 @@ describe('an answer that does not verify is not used, and hides no other', () =>
     ['that permits with one', 'inquiry.invalid', { code: 'policy.denied' }],
     ['that asks nobody', 'inquiry.invalid', { verdict: 'ask', approvals: 0 }],
     ['that permits and asks', 'inquiry.invalid', { approvals: 1 }],
+    ['that has a clearance where none is needed', 'inquiry.invalid', { standing: 'covers' }],
+    ['that knows another kind of clearance', 'statement.malformed', { standing: 'maybe' as never }],
     [
       'that misses what nobody named',
       'inquiry.invalid',

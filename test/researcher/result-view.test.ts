@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createOpener } from '../../src/adapters/envelope/jwe.ts';
+import { createHeardJourneys } from '../../src/adapters/home/heard.ts';
 import { createFrame } from '../../src/cli/frame.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import type { Traveller } from '../../src/cli/train-compose.ts';
@@ -75,6 +76,8 @@ async function printed(results: Shown[], json: boolean): Promise<{ out: string; 
     },
     researcher,
     trains,
+    arrivals,
+    heard: createHeardJourneys(dir),
     get depot() {
       return never();
     },

@@ -206,7 +206,7 @@ test('a cleared train that waits for the engine says what for, until it goes on'
   track.orders = [pulled()];
   track.wakeUp();
   await until(agent, () => states().includes('cleared'));
-  const [hop] = station.store.hops.list('open');
+  const [hop] = station.store.hops.open();
   await until(agent, () => visits.waitsFor(hop?.hopId ?? '').includes('reached a network'));
   rig.executor.report = sound;
   visits.start(hop?.hopId ?? '');

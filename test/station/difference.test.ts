@@ -84,9 +84,18 @@ async function runs(image: FakeImage, by = 'rosa', changed: Partial<Manifest> = 
   return hopId;
 }
 
-async function waits(image: FakeImage, by = 'rosa'): Promise<string> {
+/** One that runs since a person said so. */
+async function approves(image: FakeImage, by = 'rosa', changed: Partial<Manifest> = {}): Promise<string> {
+  const hopId = await waits(image, by, changed);
+  await approved(rig, station, hopId);
+  await station.visit(hopId);
+  expect(station.store.hops.find(hopId)?.notes.clearedAtMs).toBeDefined();
+  return hopId;
+}
+
+async function waits(image: FakeImage, by = 'rosa', changed: Partial<Manifest> = {}): Promise<string> {
   rig.policy(ASK);
-  const hopId = await comes(image, by);
+  const hopId = await comes(image, by, changed);
   expect(station.store.hops.find(hopId)?.state).toBe('awaiting-clearance');
   return hopId;
 }
@@ -119,7 +128,7 @@ const BASE = [file('lib/base', 'base')];
 
 describe('a waiting train', () => {
   test('is shown against the image that was cleared before, and what was fetched is not fetched again', async () => {
-    const before = await runs(await imageOf(BASE, [file('app.py', 'one\n')]));
+    const before = await approves(await imageOf(BASE, [file('app.py', 'one\n')]));
     const now = await imageOf(BASE, [file('app.py', 'two\n'), file('new\u001b[2J.py', 'x\n')]);
     const hopId = await waits(now);
     evict();
@@ -139,8 +148,8 @@ describe('a waiting train', () => {
     expect(await station.visit(hopId)).toMatchObject({ is: 'sealed' });
   });
 
-  test('meets the files of an image that ran here, from blobs that are still here', async () => {
-    const base = await runs(await imageOf(BASE, [file('app.py', 'one\n')]), 'lee');
+  test('meets the files of an image that was approved, from blobs that are still here', async () => {
+    const base = await approves(await imageOf(BASE, [file('app.py', 'one\n')]), 'lee');
     const { difference } = await asked(await waits(await imageOf(BASE, [file('app.py', 'two\n')])));
     expect(difference).toMatchObject({ compared: 'with-base', base: { hopId: base, researcher: 'lee' } });
     expect(paths(difference)).toEqual(['changed app.py']);
@@ -150,8 +159,9 @@ describe('a waiting train', () => {
     const first = await imageOf(BASE, [file('app.py', 'one\n')]);
     const looked = await waits(first);
     expect((await asked(looked)).difference).toMatchObject({ compared: 'new-layers', clearedImages: 0 });
-    rig.policy(PERMIT);
+    await approved(rig, station, looked);
     await station.visit(looked);
+    evict();
     const hopId = await waits(await imageOf(BASE, [file('app.py', 'two\n')]));
     const { difference } = await asked(hopId);
     expect(difference).toMatchObject({
@@ -162,17 +172,34 @@ describe('a waiting train', () => {
         image: first.image.configDigest,
         researcher: 'rosa',
         layersShared: 1,
-        by: 'policy',
+        by: 'person',
       },
       counts: { added: 0, changed: 1, removed: 0, mode: 0 },
       config: [],
     });
-    expect(difference.changes[0]).toMatchObject({ path: 'app.py', diff: '@@ -1 +1 @@\n-one\n+two\n' });
+    expect(difference.changes[0]).toMatchObject({ path: 'app.py', source: 'two\n', diff: null });
   });
 
-  test('of an image that was cleared before differs in nothing, and nothing is fetched for that', async () => {
+  test('is never shown against what the policy let in and nobody looked at', async () => {
+    const [first, next] = [
+      await imageOf(BASE, [file('app.py', 'one\n')]),
+      await imageOf(BASE, [file('app.py', 'two\n')]),
+    ];
+    await runs(first);
+    const none = { compared: 'new-layers', base: null, clearedImages: 0 };
+    const same = await asked(await waits(first));
+    expect(same.difference).toMatchObject(none);
+    expect(paths(same.difference)).toEqual(['added app.py', 'added lib/base']);
+    const hopId = await waits(next);
+    expect((await asked(hopId)).difference).toMatchObject({ ...none, counts: { added: 2 } });
+    // On a list of images, somebody stands for it.
+    rig.settings.lists = { researchers: {}, images: { reviewed: [first.image.configDigest] } };
+    expect((await asked(hopId)).difference).toMatchObject({ compared: 'with-base', base: { by: 'list' } });
+  });
+
+  test('of an image that was approved before differs in nothing, and nothing is fetched for that', async () => {
     const image = await imageOf(BASE);
-    const before = await runs(image, 'lee');
+    const before = await approves(image, 'lee');
     const hopId = await waits(image);
     rig.blobs.clear();
     rig.connected = false;
@@ -207,10 +234,10 @@ describe('a waiting train', () => {
   test('is compared with a base whose files can be told, though a nearer one cannot', async () => {
     const good = await imageOf(BASE, [file('app.py', 'good\n')]);
     await asked(await waits(good, 'lee'));
-    await runs(good, 'lee', { title: 'Good' });
+    await approves(good, 'lee', { title: 'Good' });
     const broken = await imageOf(BASE, [{ name: 'a', type: 'symlink', target: 'b' }, file('.wh.a', '')]);
     await expect(asked(await waits(broken))).rejects.toMatchObject({ code: 'image.unsafe' });
-    await runs(broken);
+    await approves(broken);
     const { difference } = await asked(await waits(await imageOf(BASE, [file('app.py', 'new\n')])));
     expect(difference).toMatchObject({ compared: 'with-base', base: { title: 'Good' } });
   });

@@ -12,12 +12,16 @@ import { acceptOrder } from '../../src/journey/station/intake.ts';
 import { createRejects } from '../../src/journey/station/rejects.ts';
 import { createVisits, type Visits } from '../../src/journey/station/visits.ts';
 import { PhtError } from '../../src/model/error.ts';
+import { openEntryProof } from '../../src/model/ledger/entry-proof.ts';
+import { ledgerOrigin } from '../../src/model/ledger/origin.ts';
 import type { Member, Witnessing } from '../../src/model/network.ts';
 import { heldVersions, NETWORK_BYTES_MAX, piecesOf } from '../../src/model/network-news.ts';
 import type { NetworkFiles } from '../../src/model/network-statements.ts';
 import type { Order } from '../../src/model/order.ts';
+import { trustIn } from '../../src/model/proven.ts';
 import { verifyExplanation } from '../../src/model/receipt.ts';
 import type { Manifest } from '../../src/model/train.ts';
+import { memoryLog } from '../fakes/dispatcher-log.ts';
 import {
   ed25519,
   type FakeNetwork,
@@ -25,6 +29,7 @@ import {
   makeNetwork,
   memberIn,
   publicOf,
+  signerOf,
 } from '../fakes/network.ts';
 import {
   ASK,
@@ -356,6 +361,38 @@ describe('a statement of a later version', () => {
     // The dispatcher offers it anew on a new connection.
     expect(renewals).toBe(1);
     const hopId = station.accept(pulled) ?? '';
+    visits.start(hopId);
+    expect(await outcome(hopId)).toBe('released released');
+  });
+
+  test('may be the one that lists the key of the ledger in which an order stands', async () => {
+    const next = ed25519();
+    const dispatcher = fake.network.members.get('dispatcher');
+    if (dispatcher === undefined) throw new Error('no dispatcher');
+    const keys = { ...dispatcher.keys, log: publicOf(next) };
+    const listed = fake.next({ issuedAtMs: NOW + 1, renewed: [{ member: { ...dispatcher, keys } }] });
+    const pulled = ordered({}, { networkVersion: 1 });
+    const { entry } = openEntryProof(pulled.proof, trustIn(listed.network, 'dispatcher', 'dispatcher'));
+    const origin = ledgerOrigin(listed.network.id, 'dispatcher');
+    const rotated = { ...pulled, proof: memoryLog(origin, signerOf(next)).prove(entry) };
+    const { hops, witness } = station.store;
+    const counted: string[] = [];
+    const rejects = { count: (code: string) => void counted.push(code) };
+    const accept = (order: typeof pulled, theirVersion: number) =>
+      acceptOrder(order, station.station, {
+        ...{ hops, witness, rejects, theirVersion },
+        behind: () => follower.behind(true),
+      });
+    expect(accept(rotated, 2)).toBeNull();
+    expect(counted).toEqual([]);
+    // Of a dispatcher that has no later version either, or whatever else is wrong with it, it is a bad order.
+    expect(accept(rotated, 1)).toBeNull();
+    expect(accept({ ...pulled, proof: Buffer.from('{}') }, 2)).toBeNull();
+    expect(counted).toEqual(['proof.invalid', 'proof.invalid']);
+    offered = bytesOf(listed);
+    await until('version 2', () => station.station.network().version === 2);
+    expect(renewals).toBeGreaterThan(0);
+    const hopId = station.accept(rotated) ?? '';
     visits.start(hopId);
     expect(await outcome(hopId)).toBe('released released');
   });

@@ -1,13 +1,23 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createCommandNotifier } from '../../src/adapters/notify/command.ts';
+import { composeNotifying, notifyingWhile } from '../../src/cli/station-notify.ts';
 import { createNotifying, isDigestDue, type NotifyPlan } from '../../src/journey/station/notify.ts';
 import type { HopId, TrainId } from '../../src/model/id.ts';
 import type { Notices, Notifier, NotifyEnd } from '../../src/ports/notify.ts';
+import { ASK_TWO, approved } from '../fakes/approvals.ts';
 import { type FakeNetwork, makeNetwork } from '../fakes/network.ts';
 import { ASK, makeStation, PERMIT, type Process, type Rig } from '../fakes/station.ts';
 import { makeOrder, makeTrain } from '../fakes/trains.ts';
@@ -24,7 +34,7 @@ let rig: Rig;
 let station: Process;
 let nonce = 0;
 beforeAll(async () => {
-  fake = await makeNetwork({ stations: ['north'], researchers: ['rosa'], nowMs: NOW });
+  fake = await makeNetwork({ admins: { nora: 'north' }, researchers: ['rosa'], nowMs: NOW });
 });
 beforeEach(() => {
   rig = makeStation(fake, NOW);
@@ -113,15 +123,45 @@ describe('at once', () => {
     expect(await notified()).toEqual([]);
   });
 
-  test('names a train again when it waits for a second person', async () => {
+  test('names a train once that waits on: for a second person, under an edited policy, after a restart', async () => {
+    rig.policy(ASK_TWO);
     const { hopId, trainId } = await train();
     expect(await notified()).toEqual([`${trainId} ask\n`]);
-    const hop = station.store.hops.find(hopId);
-    if (hop === null) throw new Error('there is no such hop');
-    const second = { nowMs: rig.clock.ms, entries: [], progress: 'awaiting-second-clearance' };
-    station.store.hops.move(hop, 'awaiting-clearance', second);
-    expect(await notified()).toEqual([`${trainId} ask\n`]);
+    await approved(rig, station, hopId);
+    await station.visit(hopId);
+    expect(station.store.hops.find(hopId)?.notes.approvals).toHaveLength(1);
     expect(await notified()).toEqual([]);
+    rig.policy(`${ASK}\n// edited`);
+    await station.visit(hopId);
+    expect(await notified()).toEqual([]);
+    station = rig.start();
+    rig.policy(ASK_TWO);
+    await station.visit(hopId);
+    expect(station.entries().filter(({ type }) => type === 'policy.decided')).toHaveLength(3);
+    expect(await notified()).toEqual([]);
+    rig.clock.ms += 3 * DAY_MS;
+    expect(await notified()).toEqual([`${trainId} ask\n`]);
+  });
+
+  test('names each verdict of a train once, and none that was another before anybody heard of it', async () => {
+    const on = ['ask', 'permit', 'deny'] as const;
+    const { hopId, trainId } = await train();
+    expect(await notified({ on })).toEqual([`${trainId} ask\n`]);
+    const { hops } = station.store;
+    const decided = (verdict: 'permit' | 'ask') => {
+      const hop = hops.find(hopId);
+      if (hop === null) throw new Error('there is no such hop');
+      hops.move(hop, 'decided', { nowMs: rig.clock.ms, notes: { verdict }, entries: [] });
+    };
+    decided('permit');
+    decided('ask');
+    await station.visit(hopId);
+    expect(station.store.hops.find(hopId)?.state).toBe('awaiting-clearance');
+    expect(await notified({ on })).toEqual([]);
+    rig.policy('// nothing');
+    await station.visit(hopId);
+    expect(await notified({ on })).toEqual([`${trainId} deny\n`]);
+    expect(await notified({ on })).toEqual([]);
   });
 
   test('tries again what failed, less and less often, and gives up with a word in the log', async () => {
@@ -137,11 +177,11 @@ describe('at once', () => {
     const ports = { notices: station.store.notices, notifier };
     const notifying = createNotifying(station.station, ports, PLAN, 1);
     const running = notifying.run(stop.signal);
-    await vi.waitFor(() => expect(runs).toHaveLength(1));
+    await expect.poll(() => runs).toHaveLength(1);
     for (let minute = 1; minute <= 60; minute++) {
       rig.clock.ms += 60_000;
       const due = [1, 3, 7, 15].filter((each) => each <= minute).length + 1;
-      await vi.waitFor(() => expect(runs).toHaveLength(due), { timeout: 5000, interval: 1 });
+      await expect.poll(() => runs, { interval: 1 }).toHaveLength(due);
       // Long enough for a run that is not due.
       await new Promise((resolve) => setTimeout(resolve, 10));
       expect(runs).toHaveLength(due);
@@ -160,32 +200,10 @@ describe('at once', () => {
     });
   });
 
-  test('names a train once more that has come to wait for somebody else while people were being told', async () => {
-    const { hopId, trainId } = await train();
-    const runs: string[] = [];
-    const notifier: Notifier = {
-      run: async (lines) => {
-        runs.push(lines);
-        const hop = station.store.hops.find(hopId);
-        const second = { nowMs: rig.clock.ms, entries: [], progress: 'awaiting-second-clearance' };
-        if (hop !== null && runs.length === 1) station.store.hops.move(hop, 'awaiting-clearance', second);
-        return { code: 0, why: '' };
-      },
-    };
-    const ports = { notices: station.store.notices, notifier };
-    const stop = new AbortController();
-    const running = createNotifying(station.station, ports, PLAN).run(stop.signal);
-    await vi.waitFor(() => expect(runs).toHaveLength(2));
-    stop.abort();
-    await running;
-    expect(runs).toEqual([`${trainId} ask\n`, `${trainId} ask\n`]);
-    expect(await notified()).toEqual([]);
-  });
-
   test.each(['at-once', 'daily'] as const)('a thousand at a time, until all are told: %s', async (when) => {
     const trainId = 'trn_0123456789abcdef01234567' as TrainId;
     let left = Array.from({ length: 2500 }, (_, at) => ({
-      ...{ hopId: `hop_${at}` as HopId, trainId, verdict: 'ask' as const, version: 1 },
+      ...{ hopId: `hop_${at}` as HopId, trainId, verdict: 'ask' as const },
     }));
     let digests = 0;
     const notices: Notices = {
@@ -207,7 +225,7 @@ describe('at once', () => {
     const stop = new AbortController();
     const plan = { ...PLAN, when };
     const running = createNotifying(station.station, { notices, notifier }, plan).run(stop.signal);
-    await vi.waitFor(() => expect(left).toEqual([]));
+    await expect.poll(() => left).toEqual([]);
     stop.abort();
     await running;
     expect(runs).toEqual([1000, 1000, 500]);
@@ -232,7 +250,7 @@ describe('at once', () => {
     const done = notifying.run(stop.signal);
     const waits = await train();
     notifying.ring();
-    await vi.waitFor(() => expect(running).toBe(1));
+    await expect.poll(() => running).toBe(1);
     rig.policy(PERMIT);
     const { hopId } = await train();
     notifying.ring();
@@ -254,7 +272,7 @@ describe('at once', () => {
     const stop = new AbortController();
     const notifier: Notifier = { run: async () => ({ code: 0, why: '' }) };
     const running = createNotifying(station.station, { notices, notifier }, PLAN, 1).run(stop.signal);
-    await vi.waitFor(() => expect(rig.notes.map(({ text }) => text)).toContain('nobody could be notified'));
+    await expect.poll(() => rig.notes.map(({ text }) => text)).toContain('nobody could be notified');
     stop.abort();
     await running;
   });
@@ -302,6 +320,60 @@ describe('once a day', () => {
   });
 });
 
+test('a digest a day through the real command, by the configuration, over restarts', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'notify-'));
+  try {
+    const path = join(dir, 'tell');
+    // Each run is one file, named by its number; so a run without lines would show.
+    writeFileSync(path, `#!/bin/sh\ncat > "$1/$(ls "$1" | wc -l)"\n`);
+    chmodSync(path, 0o755);
+    const config: Parameters<typeof composeNotifying>[0] = {
+      command: [path, dir],
+      ...{ when: 'daily', at: '08:00', on: ['ask'], remindAfterDays: 3 },
+    };
+    const digests = (): string[] =>
+      readdirSync(dir)
+        .filter((name) => name !== 'tell')
+        .sort()
+        .map((name) => readFileSync(join(dir, name), 'utf8'));
+    /** A process of the station's that looks once, and again at each ring. */
+    const during = async (at: number[], work: (ring: () => void) => Promise<void>): Promise<void> => {
+      const [year = 0, month = 0, ...rest] = at;
+      rig.clock.ms = new Date(year, month, ...rest).getTime();
+      station = rig.start();
+      const notifying = composeNotifying(config, station.station, station.store.notices);
+      await notifyingWhile(() => work(notifying.ring), notifying, new AbortController().signal);
+    };
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 60));
+
+    // The digest of the first day, without anything in it, is over.
+    await during([2027, 2, 10, 12, 0], async () => void (await pause()));
+    const [one, two] = [await train(), await train()];
+    await during([2027, 2, 11, 7, 59], async (ring) => {
+      await pause();
+      expect(digests()).toEqual([]);
+      rig.clock.ms += 60_000;
+      ring();
+      await expect.poll(digests).toEqual([`${one.trainId} ask\n${two.trainId} ask\n`]);
+      ring();
+      await pause();
+      expect(digests()).toHaveLength(1);
+      await expect.poll(() => station.store.notices.lastDigestMs()).toBe(rig.clock.ms);
+    });
+    const three = await train();
+    await during([2027, 2, 11, 23, 59], async () => void (await pause()));
+    expect(digests()).toHaveLength(1);
+    await during([2027, 2, 12, 9, 30], async () => {
+      await expect.poll(() => digests().slice(1)).toEqual([`${three.trainId} ask\n`]);
+      await expect.poll(() => station.store.notices.lastDigestMs()).toBe(rig.clock.ms);
+    });
+    await during([2027, 2, 13, 8, 0], async () => void (await pause()));
+    expect(digests()).toHaveLength(2);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
 test('without notify nothing is saved up for the day when somebody configures it', async () => {
   await train();
   station.store.notices.settle([], rig.clock.ms);
@@ -324,8 +396,8 @@ test('kill -9 in the middle of telling loses nothing and repeats at most once', 
         stdio: ['ignore', 'ignore', 'inherit'],
       },
     );
-    await vi.waitFor(() => expect(existsSync(join(dir, 'told'))).toBe(true), { timeout: 15_000 });
-    await vi.waitFor(() => expect(readFileSync(join(dir, 'told'), 'utf8')).toBe(`${trainId} ask\n`));
+    await expect.poll(() => existsSync(join(dir, 'told'))).toBe(true);
+    await expect.poll(() => readFileSync(join(dir, 'told'), 'utf8')).toBe(`${trainId} ask\n`);
     child.kill('SIGKILL');
     await new Promise((resolve) => child.once('close', resolve));
     station = rig.start();
@@ -334,8 +406,8 @@ test('kill -9 in the middle of telling loses nothing and repeats at most once', 
     const stop = new AbortController();
     const running = notifying.run(stop.signal);
     const told = (): string => readFileSync(join(dir, 'told'), 'utf8');
-    await vi.waitFor(() => expect(told()).toBe(`${trainId} ask\n`.repeat(2)), { timeout: 10_000 });
-    await vi.waitFor(() => expect(station.store.notices.waiting(['ask'], 0, 10)).toEqual([]));
+    await expect.poll(told).toBe(`${trainId} ask\n`.repeat(2));
+    await expect.poll(() => station.store.notices.waiting(['ask'], 0, 10)).toEqual([]);
     notifying.ring();
     await new Promise((resolve) => setTimeout(resolve, 100));
     stop.abort();

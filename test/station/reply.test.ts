@@ -1,20 +1,18 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createOpener } from '../../src/adapters/envelope/jwe.ts';
-import { createSigner } from '../../src/adapters/signer/ed25519.ts';
-import { policyReader } from '../../src/cli/station-files.ts';
 import type { ReplyRequest } from '../../src/gen/pht/v1/tracks_pb.ts';
-import { createRejects } from '../../src/journey/station/rejects.ts';
-import { type Answered, createReplies, type Replies } from '../../src/journey/station/reply.ts';
+import type { Answered, Replies } from '../../src/journey/station/reply.ts';
 import { commitmentOf } from '../../src/model/commitment.ts';
-import { encodeEnvelope, parseEnvelope } from '../../src/model/dsse.ts';
+import { encodeEnvelope } from '../../src/model/dsse.ts';
 import { PhtError } from '../../src/model/error.ts';
 import type { Digest } from '../../src/model/id.ts';
-import { type Reply, verifyReply } from '../../src/model/inquiry.ts';
-import type { ExplanationLevel } from '../../src/model/refusal.ts';
+import type { Reply } from '../../src/model/inquiry.ts';
 import { verifyManifest } from '../../src/model/train.ts';
 import { type FakeInquiry, type InquiryLies, makeInquiry } from '../fakes/inquiries.ts';
-import { type FakeNetwork, makeNetwork, memberIn, publicOf, x25519 } from '../fakes/network.ts';
+import { type FakeNetwork, makeNetwork, publicOf, x25519 } from '../fakes/network.ts';
+import { makeReplies, openedReply, type RepliesMade } from '../fakes/replies.ts';
 import { ASK, makeStation, PERMIT, type Process, type Rig } from '../fakes/station.ts';
 import { forge, makeTrain } from '../fakes/trains.ts';
 
@@ -42,48 +40,13 @@ beforeEach(() => {
 });
 afterEach(() => rig.close());
 
-type Made = {
-  distrusted?: boolean;
-  accepts?: boolean;
-  explanations?: ExplanationLevel;
-  posted?: ReplyRequest[];
-};
-
-function repliesOf(made: Made = {}): Replies {
-  const { accepts = true, explanations = 'full', posted = [], distrusted = false } = made;
-  const { store, ledger } = station;
-  return createReplies(
-    { ...station.station, explanations },
-    {
-      ...{ accepts, ledger, log: store.log, archive: store.archive, clearances: store.clearances },
-      witness: { unresolved: () => (distrusted ? [{} as never] : []) },
-      track: {
-        reply: async (request) => {
-          posted.push(request as ReplyRequest);
-          return { $typeName: 'pht.v1.ReplyResponse' };
-        },
-      },
-      rejects: createRejects(station.station, store.log),
-      signer: createSigner(memberIn(fake, 'north').keys.statement),
-      sealer: rig.sealer,
-      datasets: rig.datasets,
-      policy: policyReader(rig.dir),
-      executor: rig.executor,
-      dispatcher: 'dispatcher',
-    },
-  );
-}
+const repliesOf = (made: RepliesMade = {}): Replies => makeReplies(rig, station, made);
 
 const train = () => makeTrain(fake, rig.image.image, NOW);
 const inquiry = (lies: InquiryLies = {}): FakeInquiry => makeInquiry(fake, train(), rig.clock.ms, lies);
 
-async function opened({ digest, key }: FakeInquiry, answered: Answered | null, columns: string[] = []) {
-  const envelope = parseEnvelope(
-    await createOpener(key).open(answered?.jwe ?? new Uint8Array()),
-    'the reply',
-  );
-  return verifyReply(envelope, fake.network, { station: 'north', inquiryDigest: digest, columns }).predicate;
-}
+const opened = (asked: FakeInquiry, answered: Answered | null, columns: string[] = []): Promise<Reply> =>
+  openedReply(fake, asked, answered, columns);
 
 async function ask(lies: InquiryLies = {}, by: Replies = replies): Promise<Reply> {
   const asked = inquiry(lies);
@@ -262,6 +225,10 @@ describe('every answer is on record before it leaves', () => {
       ...{ manifestDigest: null, prev: null, body: { count } },
     })).salts;
     expect(salts).toBe(2);
+    const database = new DatabaseSync(join(rig.dir, 'state.db'), { readOnly: true });
+    const rows = database.prepare('SELECT researcher FROM inquiries').all();
+    expect(rows.map(({ researcher }) => researcher)).toEqual(['']);
+    database.close();
   });
 });
 
@@ -429,6 +396,23 @@ describe('a policy cannot be probed at leisure', () => {
       'signature.invalid',
       ...Array<string>(3).fill('quota.exceeded'),
     ]);
+    rig.clock.ms += HOUR_MS;
+    await ask();
+  });
+
+  test('and a restart forgets neither what was asked nor how often', async () => {
+    const first = inquiry();
+    expect((await replies.answer(first.inquiry))?.jwe.byteLength).toBeGreaterThan(0);
+    for (let at = 1; at < 29; at++) await ask();
+    station = rig.start();
+    replies = repliesOf();
+    expect(await replies.answer(first.inquiry)).toBeNull();
+    await ask();
+    station = rig.start();
+    replies = repliesOf();
+    expect((await replies.answer(inquiry().inquiry))?.jwe.byteLength).toBe(0);
+    const other = inquiry({ signedBy: 'rita', train: { recipients: [{ member: 'rosa' }] } });
+    expect((await replies.answer(other.inquiry))?.jwe.byteLength).toBeGreaterThan(0);
     rig.clock.ms += HOUR_MS;
     await ask();
   });

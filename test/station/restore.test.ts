@@ -19,8 +19,10 @@ import type { SeenAnswer } from '../../src/model/ledger/seen.ts';
 import { ownLogKeys } from '../../src/model/past-keys.ts';
 import { quorumRule } from '../../src/model/witnessing.ts';
 import {
+  clearanceOf,
   decideOn,
   digestIn,
+  endOf,
   standingOf,
   tookHop,
   waitingHop,
@@ -522,6 +524,68 @@ describe('a standing clearance that is older than the backup', () => {
     expect(since['clearance.withdrawn']).toBe(1);
     expect(station.store.clearances.standing('all')).toMatchObject([{ withdrawn: true }]);
     await waitingHop(rig, station, nonce('b'));
+  });
+});
+
+describe('what was signed after the backup', () => {
+  const back = { code: 'clearance.invalid', message: expect.stringContaining('lost, with its backup') };
+  const later = () => {
+    rig.clock.ms += 11 * 60_000;
+  };
+
+  async function old(): Promise<void> {
+    rig.policy(ASK);
+    await took(ordered('Early'));
+    await showWorld();
+    backUp();
+  }
+
+  test.each(['clearance', 'standing'] as const)(
+    'and taken back allows nothing when it is sent again: %s',
+    async (kind) => {
+      await old();
+      const hopId = await waitingHop(rig, station);
+      const sign = (): Promise<Uint8Array> =>
+        kind === 'standing' ? standingOf(rig, station, hopId) : clearanceOf(rig, station, hopId);
+      const signed = await sign();
+      await decideOn(station, hopId, signed);
+      await withdrawWith(station, withdrawalOf(rig, digestIn(signed)));
+      await showWorld();
+      restart();
+      expect((await restored()).since['clearance.withdrawn']).toBe(1);
+      expect(await waitingHop(rig, station)).toBe(hopId);
+      await expect(decideOn(station, hopId, signed)).rejects.toMatchObject(back);
+      later();
+      await expect(decideOn(station, hopId, signed)).rejects.toMatchObject(back);
+      await decideOn(station, hopId, await sign());
+      expect(await endOf(rig, station, hopId)).toBe('released released');
+    },
+  );
+
+  test('and used allows no second run when it is sent again', async () => {
+    await old();
+    const hopId = await waitingHop(rig, station);
+    const signed = await standingOf(rig, station, hopId, { runs: 1 });
+    await decideOn(station, hopId, signed);
+    expect(await endOf(rig, station, hopId)).toBe('released released');
+    await showWorld();
+    restart();
+    expect((await restored()).restoration).toMatchObject({ runs: [{ hopId }], voided: false });
+    const next = await waitingHop(rig, station, { nonce: 'b'.repeat(32) });
+    await expect(decideOn(station, next, signed)).rejects.toMatchObject(back);
+  });
+
+  test('and neither used nor taken back is taken again', async () => {
+    await old();
+    const hopId = await waitingHop(rig, station);
+    const signed = await clearanceOf(rig, station, hopId);
+    await decideOn(station, hopId, signed);
+    await showWorld();
+    restart();
+    await restored();
+    expect(await waitingHop(rig, station)).toBe(hopId);
+    await decideOn(station, hopId, signed);
+    expect(await endOf(rig, station, hopId)).toBe('released released');
   });
 });
 

@@ -221,14 +221,43 @@ describe('its runs', () => {
     expect(await standingListed(station)).toEqual(['in-force 2']);
   });
 
-  test('are used up by a train that failed, and another attempt of it asks a person', async () => {
+  test('are one for a train that failed and its further attempts, the third being the last', async () => {
     await stood(3);
+    const answers = rig.executor.outcome;
     rig.executor.outcome = () => ({ ended: 'exit', wallMs: 1, detail: '1' });
     const wanted = another();
-    const failed = await tookHop(rig, station, wanted);
-    expect(station.store.hops.find(failed)?.sealed?.code).toBe('run.failed');
-    await waitingHop(rig, station, { ...wanted, attempt: 2 });
+    for (const attempt of [1, 2, 3]) {
+      const failed = await tookHop(rig, station, { ...wanted, attempt });
+      expect(station.store.hops.find(failed)?.sealed?.code).toBe('run.failed');
+    }
     expect(await standingListed(station)).toEqual(['in-force 2']);
+    await waitingHop(rig, station, { ...wanted, attempt: 4 });
+    rig.executor.outcome = answers;
+    expect(stateOf(station, await tookHop(rig, station, another()))).toBe('sealed');
+    expect(await standingListed(station)).toEqual(['used-up 3']);
+  });
+
+  test('of a used up clearance still cover another attempt at the train that used the last', async () => {
+    await stood(2);
+    const answers = rig.executor.outcome;
+    rig.executor.outcome = () => ({ ended: 'exit', wallMs: 1, detail: '1' });
+    const wanted = another();
+    await tookHop(rig, station, wanted);
+    expect(await standingListed(station)).toEqual(['used-up 2']);
+    rig.executor.outcome = answers;
+    const again = await tookHop(rig, station, { ...wanted, attempt: 2 });
+    expect(await endOf(rig, station, again)).toBe('released released');
+    expect(await standingListed(station)).toEqual(['used-up 2']);
+    await waitingHop(rig, station, another());
+  });
+
+  test('cover no further attempt once the clearance was taken back or has ended', async () => {
+    const digest = await stood(3);
+    rig.executor.outcome = () => ({ ended: 'exit', wallMs: 1, detail: '1' });
+    const wanted = another();
+    await tookHop(rig, station, wanted);
+    await withdrawWith(station, withdrawalOf(rig, digest));
+    await waitingHop(rig, station, { ...wanted, attempt: 2 });
   });
 
   test('that are used up let nothing more be decided by the same statement', async () => {

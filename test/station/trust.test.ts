@@ -177,7 +177,7 @@ test('the hops of that dispatcher alone look again, and only when nothing is lef
   expect(looked).toEqual([hopId]);
   const none = {
     ...ports,
-    hops: { list: () => hops.list('open').map((hop) => ({ ...hop, dispatcher: 'other' })) },
+    hops: { open: () => hops.open().map((hop) => ({ ...hop, dispatcher: 'other' })) },
   };
   rig.clock.ms += 1;
   expect(decideTrust(await word({}, 'nils'), station.station, none)).toEqual({ unresolved: 0, hops: 0 });

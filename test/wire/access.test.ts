@@ -60,6 +60,7 @@ const ALLOWED: Readonly<Record<string, readonly Role[]>> = {
   'DepotService.download': ['station'],
   'LedgerService.logs': READERS,
   'LedgerService.checkpoint': READERS,
+  'LedgerService.pastHeads': READERS,
   'LedgerService.entries': READERS,
   'LedgerService.statements': READERS,
   'LedgerService.publish': ['station'],

@@ -56,8 +56,9 @@ function restarted(dir: string): Home {
     database.transaction(() => createAppend(database, 'dispatcher')([entry], NOW_MS));
   };
   const former = [createSigner(memberIn(rig.fake, 'dispatcher').keys.log)];
-  const options = { signer: createSigner(next), rotation: { former, append } };
-  const home: Home = rig.open('dispatcher', { copyOf: dir, ledger: options });
+  const now = { signer: createSigner(next), former };
+  const signer = { signers: async () => now, append };
+  const home: Home = rig.open('dispatcher', { copyOf: dir, ledger: { signer } });
   return home;
 }
 
@@ -78,7 +79,7 @@ describe('a ledger that rotates its key', () => {
     await before.grow(3);
     await gather(before);
     renewed('dispatcher', { log: next });
-    // Until it is restarted it goes on with the old key.
+    // Without the new key at hand it goes on with the old one.
     await before.grow(1);
     await gather(before);
     const after = restarted(rig.copy(before));
@@ -152,7 +153,7 @@ describe('a ledger that rotates its key', () => {
 });
 
 describe('a witness that rotates its key', () => {
-  test('is counted with either, until it was restarted and after', async () => {
+  test('is counted with either, before it took up the new one and after', async () => {
     const own = rig.home('dispatcher');
     await own.grow(2);
     await gather(own);

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import {
   cpSync,
   existsSync,
@@ -10,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { makeNetwork, memberIn, publicOf } from '../../../test/fakes/network.ts';
 import { memberOf } from '../../model/network.ts';
@@ -22,8 +24,9 @@ import {
   rotatedKeys,
   storeNextKeys,
 } from './key-rotation.ts';
-import { generateKey, type KeyUse, loadKey, readPlainKey, storeKey } from './keys.ts';
+import { generateKey, type KeyUse, loadKey, storeKey } from './keys.ts';
 import type { Home } from './member.ts';
+import { lastGoodNetwork } from './network-copy.ts';
 import { importNetwork, storeNetwork } from './network-file.ts';
 
 const fake = await makeNetwork();
@@ -53,8 +56,8 @@ const names =
 test('which keys are replaced, by role', () => {
   const usesOf = (role: Home['member']['role']): KeyUse[] =>
     rotatedKeys({ member: { ...home.member, role } });
-  expect(usesOf('station')).toStrictEqual(['statement', 'tls', 'encryption']);
-  expect(usesOf('dispatcher')).toStrictEqual(['statement', 'tls']);
+  expect(usesOf('station')).toStrictEqual(['statement', 'tls', 'log', 'witness', 'encryption']);
+  expect(usesOf('dispatcher')).toStrictEqual(['statement', 'tls', 'log', 'witness']);
   expect(usesOf('admin')).toStrictEqual(['statement']);
   expect(usesOf('authority')).toStrictEqual(['statement', 'tls']);
 });
@@ -71,7 +74,6 @@ test('new keys wait, private, and take their places when they are named', async 
 
   expect(placeKeys(home, names('statement'), '7')).toStrictEqual(['statement']);
   expect(await loadKey(home.dir, 'statement', NEVER)).toEqual(made.statement);
-  expect(readPlainKey(home.dir, 'statement')).toEqual(made.statement);
   expect(nextKeys(home)).toEqual({ tls: publicOf(made.tls) });
   expect(await loadFormerKeys(home, 'statement', NEVER)).toEqual([before]);
   expect(await loadNextKey(home, 'tls', NEVER)).toEqual(made.tls);
@@ -97,7 +99,6 @@ test('under a passphrase a key is followed by one under it', async () => {
   expect(readdirSync(keyFile('next')).sort()).toStrictEqual(['public.json', 'statement.jwe', 'tls.jwk']);
   placeKeys(home, names('statement', 'tls'), '2');
   expect(await loadKey(home.dir, 'statement', PASS)).toEqual(statement);
-  expect(readPlainKey(home.dir, 'statement')).toBeNull();
 });
 
 test('killed at any step, a key is there, and the next try finishes the move', async () => {
@@ -145,6 +146,53 @@ test('importing the list that names them is what moves them, and a list that doe
   const again = generateKey('encryption');
   await storeNextKeys(mine, { encryption: again }, NEVER);
   expect(placeListedKeys(mine, named.network)).toStrictEqual([]);
+});
+
+test('placed by two processes at once, each is in its place and none is lost', async () => {
+  const turns = new Int32Array(new SharedArrayBuffer(8));
+  const other = new Worker(
+    `const { workerData: { url, dir, turns, rounds } } = require('node:worker_threads');
+    import(url).then(({ placeKeys }) => {
+      for (let round = 1; round <= rounds; round++) {
+        Atomics.wait(turns, 0, round - 1);
+        placeKeys({ dir }, () => true, String(round));
+        Atomics.store(turns, 1, round);
+        Atomics.notify(turns, 1);
+      }
+    });`,
+    {
+      eval: true,
+      workerData: { url: new URL('key-rotation.ts', import.meta.url).href, dir: home.dir, turns, rounds: 20 },
+    },
+  );
+  const ended = once(other, 'exit');
+  const keys = [await loadKey(home.dir, 'statement', NEVER)];
+  for (let round = 1; round <= 20; round++) {
+    const statement = generateKey('statement');
+    await storeNextKeys(home, { statement }, NEVER);
+    Atomics.store(turns, 0, round);
+    Atomics.notify(turns, 0);
+    placeKeys(home, () => true, String(round));
+    await Atomics.waitAsync(turns, 1, round - 1).value;
+    keys.unshift(statement);
+    expect(await loadKey(home.dir, 'statement', NEVER)).toEqual(statement);
+  }
+  expect(await ended).toEqual([0]);
+  expect(await loadFormerKeys(home, 'statement', NEVER)).toEqual(keys.slice(1));
+});
+
+test('a process that starts puts what a kill has kept from its place there', async () => {
+  const net = await makeNetwork();
+  const mine: Home = { ...home, member: { ...home.member, networkId: net.network.id } };
+  const tls = generateKey('tls');
+  await storeNextKeys(mine, { tls, statement: generateKey('statement') }, NEVER);
+  const entry = memberOf(net.network, 'north', 'station');
+  const renewed = [{ member: { ...entry, keys: { ...entry.keys, tls: publicOf(tls) } } }];
+  const named = net.next({ issuedAtMs: Date.now() + 1000, renewed });
+  storeNetwork(home.dir, named.files, named.network);
+  lastGoodNetwork(mine, () => undefined);
+  expect(await loadKey(home.dir, 'tls', NEVER)).toEqual(tls);
+  expect(Object.keys(nextKeys(mine))).toEqual(['statement']);
 });
 
 test('a damaged note of what waits is refused', async () => {

@@ -101,12 +101,9 @@ export function loadNextKey<U extends KeyUse>(
   return loadKeyIn(nextFolder(dir), use, ask);
 }
 
-/**
- * The uses that `pht network rotate keys` replaces unless some are named: those that a process takes up while it runs. A
- * log or witness key begins with the next start.
- */
+/** The uses that `pht network rotate keys` replaces unless some are named: all that the list of members names. */
 export function rotatedKeys({ member }: Pick<Home, 'member'>): KeyUse[] {
-  return KEY_USES[member.role].filter((use) => use in MemberKeys.shape && use !== 'log' && use !== 'witness');
+  return KEY_USES[member.role].filter((use) => use in MemberKeys.shape);
 }
 
 /** @returns the uses that changed */
@@ -150,8 +147,8 @@ function placeKey(dir: string, use: KeyUse, label: string): void {
   try {
     mkdirSync(former, { recursive: true, mode: 0o700 });
     keepFormer(place, join(former, name));
-    syncFolder(former);
-    renameSync(next, place);
+    for (const folder of [former, formerFolder(dir), keysFolder(dir)]) syncFolder(folder);
+    moveKey(next, place);
     syncFolder(keysFolder(dir));
   } catch (cause) {
     throw fileError(cause, place, '(a new key) could not be put in its place');
@@ -165,6 +162,15 @@ function keepFormer(place: string, former: string): void {
   } catch (cause) {
     // EEXIST: kept before a crash. ENOENT: it was taken offline, and the person has it.
     if (!['EEXIST', 'ENOENT'].includes(errnoOf(cause))) throw cause;
+  }
+}
+
+function moveKey(next: string, place: string): void {
+  try {
+    renameSync(next, place);
+  } catch (cause) {
+    // Another process of this home, which saw the same list, was faster.
+    if (errnoOf(cause) !== 'ENOENT' || !existsSync(place)) throw cause;
   }
 }
 

@@ -150,16 +150,6 @@ function readPrivate(path: string, use: KeyUse): Uint8Array {
   return bytes;
 }
 
-/** At once, for a process that is at work; null where the key is under a passphrase. @throws PhtError as `loadKey` */
-export function readPlainKey(dir: string, use: Exclude<KeyUse, 'encryption'>): Ed25519PrivateJwk | null {
-  const path = join(keysFolder(dir), `${use}.jwk`);
-  if (!existsSync(path)) return null;
-  const limits = { bytesMax: KEY_BYTES_MAX, what: path };
-  const jwk = parseWith(Ed25519PrivateJwk, readPrivate(path, use), limits, 'config.invalid');
-  assertPair(jwk, path);
-  return jwk;
-}
-
 async function decryptKey(jwe: Uint8Array, path: string, passphrase: string): Promise<Uint8Array> {
   const text = Buffer.from(jwe).toString('latin1').trim();
   try {

@@ -3,6 +3,7 @@ import type { Network } from '../../model/network.ts';
 import { NETWORK_BYTES_MAX } from '../../model/network-news.ts';
 import type { NetworkCopy } from '../../ports/network-copy.ts';
 import { readBounded } from './files.ts';
+import { placeListedKeys } from './key-rotation.ts';
 import type { Home } from './member.ts';
 import { currentNetwork, importNetwork, networkPath, parseNetworkFile } from './network-file.ts';
 
@@ -18,13 +19,14 @@ export function createNetworkCopy(home: Home): NetworkCopy {
 
 /**
  * The network file for a process that runs: the last good one, for as long as it is valid by itself, while the file is
- * damaged or somebody put an older one in its place.
+ * damaged or somebody put an older one in its place. Keys that it names and a kill kept from their places are put there.
  *
  * @param failed told once of each trouble
  * @throws PhtError as `currentNetwork`, when none was good yet
  */
 export function lastGoodNetwork(home: Home, failed: (error: unknown) => void): () => Network {
   let good = currentNetwork(home);
+  placeListedKeys(home, good);
   let trouble = '';
   return () => {
     try {

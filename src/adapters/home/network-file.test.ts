@@ -23,6 +23,8 @@ import { issueCertificate } from '../wire/certificates.ts';
 import { memberBehind } from '../wire/identity.ts';
 import { betterCertificate, ownCertificate } from './certificate.ts';
 import type { Home } from './member.ts';
+import { createNetworkCopy, lastGoodNetwork } from './network-copy.ts';
+import { parseDraft } from './network-draft.ts';
 import {
   currentNetwork,
   encodeNetworkFile,
@@ -31,7 +33,6 @@ import {
   parseNetworkFile,
   storeNetwork,
 } from './network-file.ts';
-import { parseRootDraft } from './root-draft.ts';
 
 const NOW = Date.UTC(2026, 0, 15);
 const DAY_MS = 86_400_000;
@@ -258,10 +259,10 @@ describe('a thief of a role', () => {
   }
 
   /** What a thief of the members key signs, as far ahead as it likes. */
-  function stolenList(version: number, issuedAtMs = NOW + HOUR_MS): NetworkFiles {
+  function stolenList(version: number, issuedAtMs = NOW + HOUR_MS, since = version): NetworkFiles {
     const list = nextList(fake.network, { revoked: [{ id: 'south', reason: 'by a thief' }] }, NOW);
     const members = list.members.map((each) =>
-      each.ended === undefined ? each : { ...each, ended: { ...each.ended, version } },
+      each.ended === undefined ? each : { ...each, ended: { ...each.ended, version: since } },
     );
     const by = { ...issue, networkId: fake.network.id, issuedAtMs, expiresMs: FAR_MS };
     const signed = signMembers(
@@ -291,6 +292,99 @@ describe('a thief of a role', () => {
       expect(importNetwork(home, file).changed).toBe(false);
     },
   );
+
+  /** What the authority goes on to publish under its newest root, signed by that members key. */
+  function further(from: NetworkFiles, members: Key, rootVersion = from.roots.length): NetworkFiles {
+    const { id } = fake.network;
+    const held = openNetwork(from, id);
+    const issuedAtMs = NOW + 3 * HOUR_MS;
+    const by = { ...issue, networkId: id, rootVersion, issuedAtMs, expiresMs: NOW + DAY_MS };
+    const list = nextList(held, {}, issuedAtMs);
+    const signed = signMembers(list, { ...by, previousDigest: held.digest }, [signerOf(members)]);
+    const newest = { version: list.version, digest: signed.digest };
+    const word = signFreshness(newest, by, [signerOf(fake.roles.freshness)]);
+    return { ...from, members: signed.envelope, freshness: word.envelope };
+  }
+
+  describe('of the members key, whose list a home took, while the authority went on beyond it', () => {
+    test('is left behind with the root that disowns it, by hand and by a process at work', () => {
+      const stolen = importNetwork(home, stolenList(2)).network;
+      const members = ed25519();
+      const file = further(further(recovered({ members }), members), members);
+      expect(openNetwork(file, null).version).toBe(4);
+      const told: unknown[] = [];
+      const network = lastGoodNetwork(restarted(), (thrown) => told.push(thrown));
+      const before = readFileSync(networkPath(home));
+      const seen = readFileSync(join(home.dir, 'network-seen.json'));
+      expect(importNetwork(home, file)).toMatchObject({
+        ...{ changed: true, membersChanged: true, network: { version: 4, rootVersion: 2 } },
+        disowned: { version: 2, digest: stolen.digest },
+      });
+      expect(network().version).toBe(4);
+      expect(told).toStrictEqual([]);
+      writeFileSync(networkPath(home), before);
+      writeFileSync(join(home.dir, 'network-seen.json'), seen);
+      const copy = createNetworkCopy(restarted());
+      expect(copy.take(Buffer.from(encodeNetworkFile(file)))).toMatchObject({ network: { version: 4 } });
+      // And the thief's does not come back.
+      expect(codeOf(() => importNetwork(home, stolenList(2)))).toBe('network.rollback');
+      expect(codeOf(() => importNetwork(home, stolenList(5, NOW + 9 * HOUR_MS)))).toBe('signature.invalid');
+    });
+
+    test('and a crash in between leaves nothing of the thief in force', () => {
+      importNetwork(home, stolenList(2));
+      const members = ed25519();
+      const file = further(recovered({ members }), members);
+      failing.path = networkPath(home);
+      expect(codeOf(() => importNetwork(home, file))).toContain('the power went');
+      failing.path = '';
+      expect(codeOf(() => currentNetwork(restarted()))).toBe('network.rollback');
+      expect(importNetwork(restarted(), file).network.version).toBe(3);
+    });
+
+    test('stays a fork under a root that leaves the key as it is', () => {
+      importNetwork(home, stolenList(2));
+      const { members } = fake.roles;
+      const ours = further(further(fake.files, members), members);
+      expect(codeOf(() => importNetwork(home, ours))).toBe('network.forked');
+      const { roots, freshness } = recovered({}, ours);
+      expect(roots).toHaveLength(2);
+      expect(codeOf(() => importNetwork(home, { ...ours, roots, freshness }))).toBe('network.forked');
+      const signedAnew = further({ ...ours, roots, freshness }, members);
+      expect(codeOf(() => importNetwork(home, signedAnew))).toBe('network.forked');
+      expect(currentNetwork(restarted()).version).toBe(2);
+    });
+
+    test('opens no way for a thief: an honest list gives way to none of the key that a root disowns', () => {
+      const members = ed25519();
+      const ours = recovered({ members });
+      const stolen = stolenList(7, NOW + 9 * HOUR_MS);
+      expect(codeOf(() => importNetwork(home, { ...stolen, roots: ours.roots }))).toBe('signature.invalid');
+      expect(codeOf(() => importNetwork(home, { ...ours, members: stolen.members }))).toBe(
+        'signature.invalid',
+      );
+      // A root that nobody of the root signed disowns nothing.
+      const [first, second] = ours.roots;
+      const forged = { ...second, signatures: stolen.members.signatures } as typeof stolen.members;
+      const roots = first === undefined ? [] : [first, forged];
+      expect(codeOf(() => importNetwork(home, { ...ours, roots }))).toBe('signature.invalid');
+      expect(currentNetwork(restarted())).toMatchObject({ version: 1, rootVersion: 1 });
+      // Replaced as a matter of routine, the key takes nothing back, and nobody is told of a thief.
+      expect(importNetwork(home, ours)).toMatchObject({ network: { version: 2 }, disowned: null });
+    });
+
+    test('gets no list in that the key of a later root signed under an earlier one', () => {
+      const members = ed25519();
+      const again = fake.roles.members;
+      const second = recovered({ members });
+      importNetwork(home, further(second, members));
+      const third = recovered({ members: again }, further(second, members));
+      // Signed while it was in force at first; it is so once more. Its own past is another one.
+      const old = stolenList(9, NOW + 9 * HOUR_MS, 2);
+      expect(codeOf(() => importNetwork(home, { ...third, members: old.members }))).toBe('network.forked');
+      expect(currentNetwork(restarted())).toMatchObject({ version: 3, rootVersion: 2 });
+    });
+  });
 
   test('gets no list back in with a root that leaves the key as it is', () => {
     importNetwork(home, later(1));
@@ -488,10 +582,14 @@ test('arbitrary files end in one of our errors', () => {
       expect(codeOf(() => parseNetworkFile(Buffer.from(JSON.stringify(value)), 'it'))).toMatch(ours);
     }),
   );
-  const draft = fc.record({ v: fc.constant(1), roots: fc.array(part, { maxLength: 3 }), root: part });
+  const list = fc.record({ before: part, next: part }, { requiredKeys: ['next'] });
+  const draft = fc.record(
+    { v: fc.constant(1), roots: fc.array(part, { maxLength: 3 }), root: part, list },
+    { requiredKeys: ['v', 'roots'] },
+  );
   fc.assert(
     fc.property(fc.oneof(part, draft), (value) => {
-      expect(codeOf(() => parseRootDraft(Buffer.from(JSON.stringify(value)), 'it'))).toMatch(ours);
+      expect(codeOf(() => parseDraft(Buffer.from(JSON.stringify(value)), 'it'))).toMatch(ours);
     }),
   );
   fc.assert(

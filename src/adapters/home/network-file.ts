@@ -3,20 +3,21 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Envelope, encodeEnvelope, parseEnvelope } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
+import type { Digest } from '../../model/id.ts';
 import type { Network } from '../../model/network.ts';
 import { NETWORK_BYTES_MAX } from '../../model/network-news.ts';
 import { CertificateText, type NetworkFiles } from '../../model/network-statements.ts';
-import { assertSamePast, openNetwork } from '../../model/open-network.ts';
-import { parseWith, Sha256Hex, Slug, TimestampMs } from '../../model/schema.ts';
+import { openNetwork } from '../../model/open-network.ts';
+import { assertSamePast } from '../../model/same-past.ts';
+import { parseWith, Slug } from '../../model/schema.ts';
 import { betterCertificate } from './certificate.ts';
 import { fileError, readBounded, writeAtomic } from './files.ts';
 import { placeListedKeys } from './key-rotation.ts';
 import type { Home } from './member.ts';
-import { assertNotOlder, assertOneRoot, merge, rollback } from './network-merge.ts';
+import { assertNotOlder, assertOneRoot, merge } from './network-merge.ts';
+import { assertForward, isAhead, readSeen, writeSeen } from './network-seen.ts';
 
 /** `network.json` in a home: the pinned network, no part of which ever goes back to an older one. */
-
-const SEEN_BYTES_MAX = 1024;
 
 const Parts = z.strictObject({
   v: z.literal(2),
@@ -25,15 +26,6 @@ const Parts = z.strictObject({
   freshness: z.json(),
   certificates: z.record(Slug, CertificateText),
 });
-
-const Seen = z.strictObject({
-  v: z.literal(2),
-  version: z.int().min(1),
-  digest: Sha256Hex,
-  rootVersion: z.int().min(1),
-  freshnessIssuedAtMs: TimestampMs,
-});
-type Seen = z.infer<typeof Seen>;
 
 /** @throws PhtError `input.too-large`, `input.malformed`, `statement.malformed` */
 export function parseNetworkFile(bytes: Uint8Array, what: string): NetworkFiles {
@@ -67,7 +59,6 @@ export function readNetworkFile(path: string): NetworkFiles {
 }
 
 const FILE = 'network.json';
-const SEEN_FILE = 'network-seen.json';
 
 export const networkPath = (home: Home): string => join(home.dir, FILE);
 
@@ -109,13 +100,15 @@ export type Imported = {
   readonly changed: boolean;
   /** Another list of members than before: who is one may have changed. */
   readonly membersChanged: boolean;
+  /** A list that was here and that the newest root disowns, whose past the one in force does not share; or null. */
+  readonly disowned: { readonly version: number; readonly digest: Digest } | null;
 };
 
 /**
  * Takes over what is newer in a network file that came out of band or from a peer: its roots, its list of members, its
  * freshness statement, this member's certificate. Nothing of it is believed that is not signed.
  *
- * A root that disowns the list which is here lets the authority begin again from its own last one.
+ * A root that disowns the list which is here lets the authority go on from its own last one, be that older or newer.
  *
  * @throws PhtError `network.mismatch`, `network.rollback` when nothing in it is as new as what is here,
  *   `network.forked`, `network.invalid`, `signature.invalid`, `input.too-large`
@@ -123,17 +116,18 @@ export type Imported = {
 export function importNetwork(home: Home, files: NetworkFiles): Imported {
   const held = heldBy(home);
   if (held !== null) assertOneRoot(held.files.roots, files.roots, home.member.networkId);
-  const { files: parts, takesBack } =
-    held === null ? { files, takesBack: false } : merge(held.files, files, home.member.networkId);
+  const { files: parts, disowned } =
+    held === null ? { files, disowned: false } : merge(held.files, files, home.member.networkId);
   const network = openNetwork(parts, home.member.networkId);
   const seen = readSeen(home);
-  if (!takesBack) {
+  if (!disowned) {
     assertForward(seen, network);
     if (held !== null) {
       assertNotOlder(files, held.files);
       assertSamePast(held.network, network);
     }
   }
+  const parted = disowned && held !== null && !continues(held.network, network) ? held.network : null;
   assertOwnEntry(home, network);
   const { id } = home.member;
   const own = betterCertificate(network, id, [held?.files.certificates[id], files.certificates[id]]);
@@ -141,16 +135,30 @@ export function importNetwork(home: Home, files: NetworkFiles): Imported {
   const text = encodeNetworkFile(merged);
   if (held !== null && text === encodeNetworkFile(held.files)) {
     placeListedKeys(home, held.network);
-    return { network: held.network, changed: false, membersChanged: false };
+    return { network: held.network, changed: false, membersChanged: false, disowned: null };
   }
   assertReadable(text);
   // What is no longer to be believed must not come back by a crash; importing once more repairs that.
-  if (takesBack) writeSeen(home.dir, network);
+  if (parted !== null) writeSeen(home.dir, network);
   writeAtomic(join(home.dir, FILE), text);
   writeSeen(home.dir, network);
   placeListedKeys(home, network);
   const membersChanged = held === null || held.network.digest !== network.digest;
-  return { network: currentNetwork(home), changed: true, membersChanged };
+  return {
+    ...{ network: currentNetwork(home), changed: true, membersChanged },
+    disowned: parted && { version: parted.version, digest: parted.digest },
+  };
+}
+
+function continues(held: Network, next: Network): boolean {
+  if (next.version < held.version) return false;
+  try {
+    assertSamePast(held, next);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof PhtError) return false;
+    throw thrown;
+  }
 }
 
 /** Parts of two files, each within its bounds, may exceed them together. @throws PhtError `input.too-large` */
@@ -181,37 +189,6 @@ function heldBy(home: Home): { files: NetworkFiles; network: Network } | null {
   }
 }
 
-function assertForward(seen: Seen | null, network: Network): void {
-  if (seen === null) return;
-  if (network.version < seen.version) throw rollback(network.version, seen.version);
-  if (network.version === seen.version && network.digest !== seen.digest) {
-    throw new PhtError(
-      'network.forked',
-      `two different network files both claim version ${network.version}; that is misconduct of the authority`,
-      { hint: 'keep both files and show them to the other members' },
-    );
-  }
-  if (network.rootVersion < seen.rootVersion)
-    throw new PhtError(
-      'network.rollback',
-      `the network file has root ${network.rootVersion}, but this home has already seen root ${seen.rootVersion}`,
-      { hint: 'ask the network authority for its current file' },
-    );
-  if (network.rootVersion === seen.rootVersion && network.freshness.issuedAtMs < seen.freshnessIssuedAtMs)
-    throw new PhtError('network.rollback', 'the network file is an older copy than this home has seen', {
-      hint: 'ask the network authority for its current file',
-    });
-}
-
-function isAhead(network: Network, seen: Seen): boolean {
-  const { version, rootVersion, freshness } = network;
-  return (
-    version > seen.version ||
-    rootVersion > seen.rootVersion ||
-    freshness.issuedAtMs > seen.freshnessIssuedAtMs
-  );
-}
-
 /** A file that lists this member under another role is not about this member. */
 function assertOwnEntry(home: Home, network: Network): void {
   const entry = network.members.get(home.member.id);
@@ -222,25 +199,8 @@ function assertOwnEntry(home: Home, network: Network): void {
   );
 }
 
-function readSeen(home: Home): Seen | null {
-  const path = join(home.dir, SEEN_FILE);
-  let bytes: Uint8Array;
-  try {
-    bytes = readBounded(path, SEEN_BYTES_MAX, 'the highest network version seen');
-  } catch (cause) {
-    if (cause instanceof PhtError && cause.code === 'config.missing') return null;
-    throw cause;
-  }
-  return parseWith(Seen, bytes, { bytesMax: SEEN_BYTES_MAX, what: path }, 'config.invalid');
-}
-
 /** Writes a network that was verified. A crash between the two files is made good by the next reading. */
 export function storeNetwork(dir: string, files: NetworkFiles, network: Network): void {
   writeAtomic(join(dir, FILE), encodeNetworkFile(files));
   writeSeen(dir, network);
-}
-
-function writeSeen(dir: string, { version, digest, rootVersion, freshness }: Network): void {
-  const seen: Seen = { v: 2, version, digest, rootVersion, freshnessIssuedAtMs: freshness.issuedAtMs };
-  writeAtomic(join(dir, SEEN_FILE), `${JSON.stringify(seen)}\n`);
 }

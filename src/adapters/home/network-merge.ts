@@ -10,8 +10,8 @@ import { parseWith, TimestampMs } from '../../model/schema.ts';
 
 export type Merged = {
   readonly files: NetworkFiles;
-  /** The list that is held is disowned by a newer root, and the one on offer does not follow it. */
-  readonly takesBack: boolean;
+  /** The list that is held is disowned by a newer root, under which the one on offer was signed. */
+  readonly disowned: boolean;
 };
 
 /**
@@ -27,7 +27,7 @@ export function merge(held: NetworkFiles, offered: NetworkFiles, id: string): Me
   const [ourWord, theirWord] = [claimOf(held.freshness), claimOf(offered.freshness)];
   // What was signed before is no answer to it: a key may come back into force.
   const answers = ({ rootVersion }: Claim): boolean => rootVersion > held.roots.length;
-  const takesBack = disowned.members && answers(theirs) && theirs.version <= ours.version;
+  const takesBack = disowned.members && answers(theirs);
   const newerMembers = takesBack || theirs.version > ours.version;
   const newerFreshness =
     (disowned.freshness && answers(theirWord)) || theirWord.issuedAtMs > ourWord.issuedAtMs;
@@ -40,7 +40,7 @@ export function merge(held: NetworkFiles, offered: NetworkFiles, id: string): Me
     freshness: newerFreshness ? offered.freshness : held.freshness,
     certificates: newerMembers || newerFreshness ? offered.certificates : held.certificates,
   };
-  return { files, takesBack };
+  return { files, disowned: takesBack };
 }
 
 /** Which parts the newest root does not stand by. */

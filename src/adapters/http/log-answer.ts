@@ -17,14 +17,14 @@ export type LogPlace = {
 };
 
 const URL_CHARS_MAX = 300;
-const PATH = /^\/([0-9a-f]{64})\/([a-z0-9][a-z0-9-]{0,62})\/(checkpoint|tile\/[a-z0-9/.]{1,100})$/;
+const PATH = /^\/([0-9a-f]{64})\/([a-z0-9][a-z0-9-]{0,62})\/(checkpoint|past-heads|tile\/[a-z0-9/.]{1,100})$/;
 const TEXT = 'text/plain; charset=utf-8';
 /** A tile never changes; a year is as long as caches are asked to keep anything. */
 const FOR_EVER = 'max-age=31536000, immutable';
 
 /**
  * `/<network id>/<member>/checkpoint` and `…/tile/…` (C2SP tlog-tiles): the prefix is the ledger's origin without its
- * host. One spelling of each path, no query, and no tile beyond the published checkpoint.
+ * host; and `…/past-heads`, which other tools do not ask for. One spelling of each path, no query, and no tile beyond the published checkpoint.
  */
 export async function answerTo(method: string, url: string, place: LogPlace): Promise<LogAnswer> {
   if (method !== 'GET' && method !== 'HEAD')
@@ -35,6 +35,10 @@ export async function answerTo(method: string, url: string, place: LogPlace): Pr
   if (path === 'checkpoint') {
     const checkpoint = place.logs.checkpoint(member);
     return checkpoint === null ? missing() : found(checkpoint, TEXT, 'no-cache');
+  }
+  if (path === 'past-heads') {
+    const heads = place.logs.pastHeads(member);
+    return heads === null ? missing() : found(heads, TEXT, 'no-cache');
   }
   const tile = tileOf(path);
   const bytes = tile === null ? null : await place.logs.tile(member, tile);

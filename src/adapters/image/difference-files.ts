@@ -25,18 +25,17 @@ export type PathChange = {
 export function changesBetween(
   before: ReadonlyMap<string, ImageEntry>,
   now: ReadonlyMap<string, ImageEntry>,
-): PathChange[] {
-  const changes: PathChange[] = [];
+  take: (change: PathChange) => void,
+): void {
   for (const [path, entry] of now) {
     const earlier = before.get(path);
     const change = earlier === undefined ? addition(entry) : changeOf(earlier, entry);
-    if (change !== null) changes.push({ path, change, before: earlier ?? null, now: entry });
+    if (change !== null) take({ path, change, before: earlier ?? null, now: entry });
   }
   for (const [path, entry] of before) {
     if (now.has(path) || entry.type === 'directory') continue;
-    changes.push({ path, change: 'removed', before: entry, now: null });
+    take({ path, change: 'removed', before: entry, now: null });
   }
-  return changes;
 }
 
 /** All that layers bring, and what they remove, which are not among these. */
@@ -44,15 +43,21 @@ export function changesOutside(
   seen: ReadonlySet<string>,
   layers: readonly { diffId: string; index: LayerIndex }[],
   now: ReadonlyMap<string, ImageEntry>,
-): PathChange[] {
-  const brought = [...now].filter(([, entry]) => entry.type !== 'directory' && !seen.has(entry.layer));
-  const removed = layers.filter(({ diffId }) => !seen.has(diffId)).flatMap(({ index }) => [...index.removed]);
-  return [
-    ...brought.map(([path, entry]): PathChange => ({ path, change: 'added', before: null, now: entry })),
-    ...[...new Set(removed)]
-      .filter((path) => !now.has(path))
-      .map((path): PathChange => ({ path, change: 'removed', before: null, now: null })),
-  ];
+  take: (change: PathChange) => void,
+): void {
+  for (const [path, entry] of now) {
+    if (entry.type === 'directory' || seen.has(entry.layer)) continue;
+    take({ path, change: 'added', before: null, now: entry });
+  }
+  const told = new Set<string>();
+  for (const { diffId, index } of layers) {
+    if (seen.has(diffId)) continue;
+    for (const path of index.removed) {
+      if (now.has(path) || told.has(path)) continue;
+      told.add(path);
+      take({ path, change: 'removed', before: null, now: null });
+    }
+  }
 }
 
 function addition({ type }: ImageEntry): 'added' | null {
@@ -69,12 +74,6 @@ function changeOf(before: ImageEntry, now: ImageEntry): 'changed' | 'mode' | nul
   if (before.type === 'file' && now.type === 'file' && before.sha256 !== now.sha256) return 'changed';
   if (before.mode === null || now.mode === null) return null;
   return before.mode === now.mode ? null : 'mode';
-}
-
-export function countsOf(changes: readonly PathChange[]): ImageDifference['counts'] {
-  const counts = { added: 0, changed: 0, removed: 0, mode: 0 };
-  for (const { change } of changes) counts[change] += 1;
-  return counts;
 }
 
 /** Whether its source can be shown. */
@@ -100,21 +99,46 @@ export function depthIn({ image, config }: ReviewedImage): DepthOf {
   };
 }
 
+/** Takes changes one by one, counts them all and keeps those to be listed: there may be a million. */
+export type Selection = {
+  take(change: PathChange): void;
+  /** @returns those that are listed, by depth and path */
+  end(): { counts: ImageDifference['counts']; shown: PathChange[]; omitted: number };
+};
+
 /**
  * Where there are too many, what the command names comes first, then text, since it can be read, then what else may
  * run; of each the uppermost layers, and in a layer the shortest.
- *
- * @returns those that are listed, by depth and path
  */
-export function listed(changes: readonly PathChange[], depthOf: DepthOf): PathChange[] {
+export function selection(depthOf: DepthOf): Selection {
+  const counts = { added: 0, changed: 0, removed: 0, mode: 0 };
   const named = (change: PathChange): number => Math.min(depthOf(change), 1);
-  const ranked = [...changes].sort(
-    (one, other) =>
-      named(one) - named(other) ||
-      rank(one) - rank(other) ||
-      depthOf(one) - depthOf(other) ||
-      sizeOf(one) - sizeOf(other),
-  );
+  const byRank = (one: PathChange, other: PathChange): number =>
+    named(one) - named(other) ||
+    rank(one) - rank(other) ||
+    depthOf(one) - depthOf(other) ||
+    sizeOf(one) - sizeOf(other);
+  const best: PathChange[] = [];
+  let taken = 0;
+  return {
+    take: (change) => {
+      counts[change.change] += 1;
+      taken += 1;
+      best.push(change);
+      if (best.length < 2 * CHANGES_MAX) return;
+      best.sort(byRank);
+      best.length = CHANGES_MAX;
+    },
+    end: () => {
+      const shown = fitting(best.sort(byRank)).sort(
+        (one, other) => depthOf(one) - depthOf(other) || (one.path < other.path ? -1 : 1),
+      );
+      return { counts, shown, omitted: taken - shown.length };
+    },
+  };
+}
+
+function fitting(ranked: readonly PathChange[]): PathChange[] {
   const kept: PathChange[] = [];
   let bytes = 0;
   for (const change of ranked.slice(0, CHANGES_MAX)) {
@@ -122,7 +146,7 @@ export function listed(changes: readonly PathChange[], depthOf: DepthOf): PathCh
     if (bytes > LISTED_BYTES_MAX) break;
     kept.push(change);
   }
-  return kept.sort((one, other) => depthOf(one) - depthOf(other) || (one.path < other.path ? -1 : 1));
+  return kept;
 }
 
 function rank(change: PathChange): number {

@@ -10,10 +10,16 @@ type Edit = { sign: ' ' | '-' | '+'; line: string };
 export function unifiedDiff(before: string, now: string): string {
   const edits = editsBetween(linesOf(before), linesOf(now));
   const out: string[] = [];
+  const above = { '-': 0, '+': 0 };
+  let done = 0;
   for (const { from, to } of hunksIn(edits)) {
     const hunk = edits.slice(from, to);
-    const head = edits.slice(0, from);
-    out.push(`@@ -${range(head, hunk, '+')} +${range(head, hunk, '-')} @@`);
+    for (const { sign } of edits.slice(done, from)) {
+      if (sign !== '+') above['-'] += 1;
+      if (sign !== '-') above['+'] += 1;
+    }
+    done = from;
+    out.push(`@@ -${range(above['-'], hunk, '+')} +${range(above['+'], hunk, '-')} @@`);
     for (const { sign, line } of hunk) {
       if (line.endsWith('\n')) out.push(sign + line.slice(0, -1));
       else out.push(sign + line, '\\ No newline at end of file');
@@ -50,11 +56,11 @@ function middleEdits(a: readonly string[], b: readonly string[]): Edit[] {
   let x = a.length;
   let y = b.length;
   for (let d = trace.length - 1; d >= 0; d--) {
-    const reached = trace[d] ?? new Map<number, number>();
+    const reached = (diagonal: number): number => trace[d]?.[diagonal + d + 1] ?? -1;
     const k = x - y;
-    const down = d > 0 && (k === -d || (k !== d && (reached.get(k - 1) ?? -1) < (reached.get(k + 1) ?? -1)));
+    const down = d > 0 && (k === -d || (k !== d && reached(k - 1) < reached(k + 1)));
     const beforeK = down ? k + 1 : k - 1;
-    const beforeX = d === 0 ? 0 : (reached.get(beforeK) ?? 0);
+    const beforeX = d === 0 ? 0 : reached(beforeK);
     const beforeY = d === 0 ? 0 : beforeX - beforeK;
     while (x > beforeX && y > beforeY) {
       edits.push({ sign: ' ', line: a[--x] ?? '' });
@@ -67,22 +73,26 @@ function middleEdits(a: readonly string[], b: readonly string[]): Edit[] {
   return edits.reverse();
 }
 
-/** Of each number of edits, how far every diagonal had come before the last of them; null where there are too many. */
-function shortestTrace(a: readonly string[], b: readonly string[]): ReadonlyMap<number, number>[] | null {
-  const trace: Map<number, number>[] = [];
-  let furthest = new Map<number, number>([[1, 0]]);
+/**
+ * Of each number of edits, how far every diagonal had come before the last of them, the lowest of `d + 1` diagonals below
+ * the middle first; null where there are too many.
+ */
+function shortestTrace(a: readonly string[], b: readonly string[]): Int32Array[] | null {
+  const trace: Int32Array[] = [];
+  // Half a million numbers: as maps they would take as long as the rest of the look.
+  const middle = EDITS_MAX + 1;
+  const furthest = new Int32Array(2 * middle + 1).fill(-1);
+  furthest[middle + 1] = 0;
   for (let d = 0; d <= EDITS_MAX; d++) {
-    trace.push(furthest);
-    const next = new Map<number, number>();
+    trace.push(furthest.slice(middle - d - 1, middle + d + 2));
     for (let k = -d; k <= d; k += 2) {
-      const fromBelow = furthest.get(k + 1) ?? -1;
-      const fromLeft = furthest.get(k - 1) ?? -1;
+      const fromBelow = furthest[middle + k + 1] ?? -1;
+      const fromLeft = furthest[middle + k - 1] ?? -1;
       let x = k === -d || (k !== d && fromLeft < fromBelow) ? fromBelow : fromLeft + 1;
       while (x < a.length && x - k < b.length && x - k >= 0 && a[x] === b[x - k]) x++;
-      next.set(k, x);
+      furthest[middle + k] = x;
       if (x >= a.length && x - k >= b.length) return trace;
     }
-    furthest = next;
   }
   return null;
 }
@@ -100,10 +110,9 @@ function hunksIn(edits: readonly Edit[]): { from: number; to: number }[] {
   return hunks;
 }
 
-/** Where a hunk stands in the text that has no lines of sign `other`. */
-function range(head: readonly Edit[], hunk: readonly Edit[], other: '+' | '-'): string {
+/** Where a hunk stands in the text that has no lines of sign `other`, and has so many lines above it. */
+function range(above: number, hunk: readonly Edit[], other: '+' | '-'): string {
   const lines = hunk.filter(({ sign }) => sign !== other).length;
-  const above = head.filter(({ sign }) => sign !== other).length;
   const first = lines === 0 ? above : above + 1;
   return lines === 1 ? String(first) : `${first},${lines}`;
 }

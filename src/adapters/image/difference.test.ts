@@ -9,7 +9,8 @@ import type { Depot } from '../../ports/depot.ts';
 import type { ComparedImages, ImageReview } from '../../ports/image-review.ts';
 import { createDepot } from '../depot/files.ts';
 import { createImageReviews } from './difference.ts';
-import { type Entry, layer } from './layer.fixture.ts';
+import { END, type Entry, layer, raw } from './layer.fixture.ts';
+import { LOOK_LIMITS } from './look.ts';
 
 let dir: string;
 let depot: Depot;
@@ -17,7 +18,10 @@ beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'review-'));
   depot = createDepot(join(dir, 'depot'));
 });
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((each) => each.close()));
+  rmSync(dir, { recursive: true, force: true });
+});
 
 const NEVER = new AbortController().signal;
 const file = (name: string, content: string | Buffer, mode = 0o644): Entry => ({ name, content, mode });
@@ -56,7 +60,12 @@ async function image(config: object, ...layers: Entry[][]): Promise<TrainImage> 
   };
 }
 
-const review = (): ImageReview => createImageReviews(depot, join(dir, 'layers'))();
+const open: ImageReview[] = [];
+function review(limits = LOOK_LIMITS, from = depot): ImageReview {
+  const at = createImageReviews(from, join(dir, 'layers'), limits)();
+  open.push(at);
+  return at;
+}
 
 async function look(images: readonly TrainImage[], at: ImageReview = review()): Promise<ImageReview> {
   for (const { diffId } of images.flatMap(({ layers }) => layers)) {
@@ -247,7 +256,7 @@ describe('the difference of two images', () => {
         yield forged.subarray(offset);
       },
     };
-    const other = createImageReviews(lying, join(dir, 'layers'))();
+    const other = review(LOOK_LIMITS, lying);
     expect(await other.knows(now.layers[0]?.diffId ?? '')).toBe(true);
     const config = await at.config(now);
     await expect(other.compare({ image: now, config }, null, new Set(), NEVER)).rejects.toMatchObject({
@@ -266,14 +275,75 @@ describe('the difference of two images', () => {
   });
 });
 
+describe('many files', () => {
+  const FILES = 10_000;
+  const many = (folder: string): Buffer =>
+    Buffer.concat([...Array.from({ length: FILES }, (_, at) => raw({ name: `${folder}/${at}` })), END]);
+
+  async function wide(...tars: Buffer[]): Promise<TrainImage> {
+    const layers = tars.map((bytes) => ({ diffId: digestOf(bytes), bytes: bytes.byteLength }));
+    for (const bytes of tars) await store(bytes);
+    return { ...(await image({}, [file('a', '1')])), layers };
+  }
+
+  /** How often the event loop of this thread turned meanwhile: a look in this thread would let it turn hardly ever. */
+  async function turnsDuring<T>(work: Promise<T>): Promise<{ turns: number; value: T }> {
+    let turns = 0;
+    let on = true;
+    const loop = (): void => {
+      turns += 1;
+      if (on) setImmediate(loop);
+    };
+    loop();
+    try {
+      return { value: await work, turns };
+    } finally {
+      on = false;
+    }
+  }
+
+  it('hold nobody else up while they are looked into and compared, and the first of them are listed', async () => {
+    const now = await wide(many('a'), many('b'));
+    const learning = await turnsDuring(look([now]));
+    expect(learning.turns).toBeGreaterThan(20);
+    const at = { image: now, config: null };
+    const comparing = await turnsDuring(learning.value.compare(at, null, new Set(), NEVER));
+    expect(comparing.turns).toBeGreaterThan(20);
+    const { counts, changes, changesOmitted } = comparing.value;
+    expect(counts).toEqual({ added: 2 * FILES, changed: 0, removed: 0, mode: 0 });
+    expect(changes).toHaveLength(2000);
+    expect(changesOmitted).toBe(2 * FILES - 2000);
+    expect(new Set(changes.map(({ path }) => path[0]))).toEqual(new Set(['b']));
+  });
+
+  it('end with whoever wanted to know', async () => {
+    const now = await wide(many('a'));
+    const at = await look([now]);
+    const quit = new AbortController();
+    const comparing = at.compare({ image: now, config: null }, null, new Set(), quit.signal);
+    quit.abort(new Error('gone'));
+    await expect(comparing).rejects.toThrow('gone');
+    await expect(at.knows('a'.repeat(64))).rejects.toMatchObject({ code: 'image.unsafe' });
+  });
+
+  it('that take more memory than a look may are refused, and this process goes on', async () => {
+    const now = await wide(many('a'));
+    const small = review({ ...LOOK_LIMITS, heapMiB: 12 });
+    await expect(look([now], small)).rejects.toMatchObject({ code: 'image.unsafe' });
+    const named = review({ ...LOOK_LIMITS, bytes: FILES * 320 });
+    await expect(look([now], named)).rejects.toMatchObject({ code: 'image.unsafe' });
+    await look([now], review({ ...LOOK_LIMITS, bytes: FILES * 340 }));
+  });
+});
+
 describe('layers that together are without measure', () => {
   const three = (name: string): Entry[] => ['1', '2', '3'].map((at) => file(`${name}${at}`, at));
 
   it('are refused before all of them are held, also when each is known from before', async () => {
     const wide = await image({}, three('a'), three('b'));
-    const few = createImageReviews(depot, join(dir, 'layers'), 5);
+    const few = () => review({ ...LOOK_LIMITS, entries: 5 });
     for (const _ of ['learnt', 'known'])
       await expect(look([wide], few())).rejects.toMatchObject({ code: 'image.unsafe' });
-    await look([wide], createImageReviews(depot, join(dir, 'layers'), 6)());
+    await look([wide], review({ ...LOOK_LIMITS, entries: 6 }));
   });
 });

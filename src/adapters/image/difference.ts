@@ -4,85 +4,69 @@ import type { TrainImage } from '../../model/train.ts';
 import type { Depot } from '../../ports/depot.ts';
 import type { ComparedImages, ImageReview, ReviewedImage } from '../../ports/image-review.ts';
 import { configChanges } from './difference-config.ts';
-import { changesBetween, changesOutside, countsOf, depthIn, listed } from './difference-files.ts';
+import { depthIn } from './difference-files.ts';
 import { withSources } from './difference-sources.ts';
-import { type LayerIndex, layerIndexer } from './layer-index.ts';
 import { createLayerStore, type LayerStore } from './layer-index-store.ts';
-import { unsafe } from './layer-unsafe.ts';
-import { overlay } from './overlay.ts';
-
-/** Of the image and of an earlier one, each as large as `overlay` takes: more would fill the memory before it is asked. */
-const HELD_ENTRIES_MAX = 2_000_000;
+import { LOOK_LIMITS, type Look, type LookLimits, startLook } from './look.ts';
 
 /**
- * A factory, since a look holds all that it has read in memory and is let go of with it.
+ * A factory, since a look holds all that it has read in memory until it is closed.
  *
- * @param dir of what was learnt; one process at a time
- * @param heldEntriesMax of all layers that one look holds
+ * @param dir of what was learnt; one process at a time, and in it one look
  */
 export function createImageReviews(
   depot: Depot,
   dir: string,
-  heldEntriesMax: number = HELD_ENTRIES_MAX,
+  limits: LookLimits = LOOK_LIMITS,
 ): () => ImageReview {
   const store = createLayerStore(dir);
-  return () => createReview(depot, store, heldEntriesMax);
+  return () => createReview(depot, store, startLook({ dir, limits }));
 }
 
-type Hold = (diffId: string, index: LayerIndex) => void;
-
-function createReview(depot: Depot, store: LayerStore, heldEntriesMax: number): ImageReview {
-  const known = new Map<string, LayerIndex>();
-  let held = 0;
-  const hold: Hold = (diffId, index) => {
-    const entries = index.entries.size + index.removed.size + index.opaque.size;
-    if (held + entries > heldEntriesMax) throw unsafe(`its layers have more than ${heldEntriesMax} entries`);
-    held += entries;
-    known.set(diffId, index);
-  };
+function createReview(depot: Depot, store: LayerStore, look: Look): ImageReview {
   return {
-    knows: async (diffId) => {
-      if (known.has(diffId)) return true;
-      const index = await store.find(diffId);
-      if (index !== null) hold(diffId, index);
-      return index !== null;
-    },
-    learn: (diffId, signal) => learn(diffId, signal, { depot, store, hold }),
+    knows: look.knows,
+    learn: (diffId, signal) => learn(diffId, signal, depot, look),
     config: (image) => configOf(image, depot, store),
     compare: async (now, base, seen, signal) => {
-      const layers = layersOf(now.image, known);
-      const files = overlay(layers);
-      const all =
-        base === null
-          ? changesOutside(seen, layers, files)
-          : changesBetween(overlay(layersOf(base.image, known)), files);
-      const depthOf = depthIn(now);
-      const shown = listed(all, depthOf);
+      const { counts, shown, omitted } = await unlessAborted(look, signal, () =>
+        look.compare(now, base, seen),
+      );
       return {
-        counts: countsOf(all),
+        counts,
         config: configDifference(now, base),
-        changes: await withSources(shown, depthOf, depot, signal),
-        changesOmitted: all.length - shown.length,
+        changes: await withSources(shown, depthIn(now), depot, signal),
+        changesOmitted: omitted,
       };
     },
+    close: look.close,
   };
 }
 
 /** The index is kept before the last word. */
-async function* learn(
-  diffId: string,
-  signal: AbortSignal,
-  { depot, store, hold }: { depot: Depot; store: LayerStore; hold: Hold },
-): AsyncGenerator<number> {
-  const indexer = layerIndexer();
+/** Of a comparison under way nothing is left once nobody waits for it. */
+async function unlessAborted<T>(look: Look, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  const stop = (): void => void look.close();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await work();
+  } catch (thrown) {
+    signal.throwIfAborted();
+    throw thrown;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+async function* learn(diffId: string, signal: AbortSignal, depot: Depot, look: Look): AsyncGenerator<number> {
+  await look.begin();
   for await (const chunk of depot.read(diffId, 0)) {
     signal.throwIfAborted();
-    indexer.push(chunk);
+    await look.push(chunk);
     yield chunk.byteLength;
   }
-  const index = indexer.finish();
-  await store.keep(diffId, index);
-  hold(diffId, index);
+  await look.finish(diffId);
 }
 
 async function configOf(image: TrainImage, depot: Depot, store: LayerStore): Promise<ImageConfig | null> {
@@ -100,17 +84,6 @@ async function configOf(image: TrainImage, depot: Depot, store: LayerStore): Pro
   const config = verifyImageConfig(bytes, image);
   await store.keepConfig(image.configDigest, bytes);
   return config;
-}
-
-function layersOf(
-  image: TrainImage,
-  known: ReadonlyMap<string, LayerIndex>,
-): { diffId: string; index: LayerIndex }[] {
-  return image.layers.map(({ diffId }) => {
-    const index = known.get(diffId);
-    if (index === undefined) throw new PhtError('internal', 'a layer was compared before it was looked into');
-    return { diffId, index };
-  });
 }
 
 function configDifference(now: ReviewedImage, base: ReviewedImage | null): ComparedImages['config'] {

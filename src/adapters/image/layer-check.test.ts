@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { PhtError } from '../../model/error.ts';
 import { END, type Entry, indexOf, layer, paxRecord, raw } from './layer.fixture.ts';
 import { checkLayer } from './layer-check.ts';
+import { PIECE_BYTES } from './layer-pieces.ts';
 
 const check = async (...entries: Entry[]): Promise<unknown> =>
   checkLayer(Readable.from([await layer(...entries)]));
@@ -196,3 +197,22 @@ function attempt<T>(work: () => T): T | PhtError {
     throw thrown;
   }
 }
+
+it('lets everybody else go on between the pieces of a chunk', async () => {
+  const chunk = Buffer.concat([...Array.from({ length: 2000 }, (_, at) => raw({ name: `f${at}` })), END]);
+  let turns = 0;
+  let on = true;
+  const loop = (): void => {
+    turns += 1;
+    if (on) setImmediate(loop);
+  };
+  loop();
+  const { entries } = await checkLayer(
+    (async function* () {
+      yield chunk;
+    })(),
+  );
+  on = false;
+  expect(entries).toBe(2000);
+  expect(turns).toBeGreaterThanOrEqual(chunk.byteLength / PIECE_BYTES);
+});

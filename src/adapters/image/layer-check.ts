@@ -1,3 +1,4 @@
+import { inPieces } from './layer-pieces.ts';
 import { tarReader } from './layer-tar.ts';
 import { layerTree } from './layer-tree.ts';
 
@@ -41,6 +42,6 @@ export function layerCheck(): LayerCheck {
 /** @throws PhtError `image.unsafe` */
 export async function checkLayer(chunks: AsyncIterable<Uint8Array>): Promise<LayerSummary> {
   const check = layerCheck();
-  for await (const chunk of chunks) check.push(chunk);
+  for await (const chunk of chunks) await inPieces(chunk, check.push);
   return check.finish();
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PhtError } from '../../model/error.ts';
 import { END, type Entry, indexOf, layer, paxRecord, raw } from './layer.fixture.ts';
+import { layerIndexer } from './layer-index.ts';
 
 const sha = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');
 
@@ -250,6 +251,29 @@ describe('a layer that engines could unpack in two ways, or that was made to har
       return [pax(paxRecord('path', path)), raw({ name: 'f' })];
     });
     expect(() => indexOf(Buffer.concat(deep.flat()))).toThrow(/too long altogether/);
+  });
+
+  it.each([
+    ['a file', raw({ name: 'd/a' })],
+    ['a link', raw({ name: 'd/a', flag: '2', target: 'b' })],
+    ['a folder', raw({ name: 'd/a/', flag: '5' })],
+    ['a folder on the way', raw({ name: 'd/a/b' })],
+  ])('%s that is removed as well, in either order', (_what, entry) => {
+    const whiteout = raw({ name: 'd/.wh.a' });
+    for (const both of [
+      [whiteout, entry],
+      [entry, whiteout],
+    ])
+      expect(() => indexOf(Buffer.concat([...both, END]))).toThrow(/both added and removed/);
+  });
+
+  it('counts what its links point to among its names', () => {
+    const pax = raw({ name: 'x', flag: 'x', content: paxRecord('linkpath', 'a'.repeat(4096)) });
+    const link = Buffer.concat([pax, raw({ name: 'link', flag: '2' })]);
+    const indexer = layerIndexer();
+    expect(() => {
+      for (let at = 0; at < 20_000; at++) indexer.push(link);
+    }).toThrow(/too long altogether/);
   });
 
   it('anything that is thrown is a refusal, whatever the bytes', () => {

@@ -52,6 +52,17 @@ export function layerIndexer(): LayerIndexer {
   };
 }
 
+/** What an entry takes in memory beside its names: its object, its digest, its place in a map. */
+const ENTRY_BYTES = 320;
+
+/** About how many bytes an index takes in memory. */
+export function heldBytes({ entries, removed, opaque }: LayerIndex): number {
+  let chars = 0;
+  for (const [path, entry] of entries) chars += path.length + ('target' in entry ? entry.target.length : 0);
+  for (const paths of [removed, opaque]) for (const path of paths) chars += path.length;
+  return (entries.size + removed.size + opaque.size) * ENTRY_BYTES + chars;
+}
+
 type Content = { push(bytes: Buffer): void; end(): { sha256: string; text: boolean } };
 
 /** Small files are gathered, since whether they are text shows only in the whole. */

@@ -69,11 +69,7 @@ export function layerTree<File extends Plain>(): LayerTree<File> {
     admit: (entry) => admit(index, entry),
     put: (path, file) => void index.entries.set(path, file),
     finish: () => {
-      const { entries, removed, opaque, folders, count, unpackedBytes } = index;
-      for (const path of removed) {
-        // Whether it hides what stands beside it depends on the order in which an engine unpacks.
-        if (entries.has(path) || folders.has(path)) throw unsafe(`${shown(path)} is both added and removed`);
-      }
+      const { entries, removed, opaque, count, unpackedBytes } = index;
       return { paths: { entries, removed, opaque }, entries: count, unpackedBytes };
     },
   };
@@ -86,7 +82,7 @@ function admit<File extends Plain>(index: Growing<File>, entry: TarEntry): strin
   index.unpackedBytes += size;
   if (index.count > ENTRIES_MAX) throw unsafe(`it has more than ${ENTRIES_MAX} entries`);
   if (index.unpackedBytes > UNPACKED_BYTES_MAX) throw unsafe('it unpacks to more than 8 GiB');
-  countChars(index, name.length);
+  countChars(index, name.length + entry.target.length);
   const parts = partsOf(name);
   if (type === 'file' && name.endsWith('/')) throw unsafe(`${shown(name)} is a file and a folder`);
   const last = parts.at(-1) ?? '';
@@ -113,12 +109,20 @@ function whiteOut(index: Growing<unknown>, folder: string, last: string, { name,
   // Names of AUFS's own, which some engines act on, and `.` and `..`, which none should.
   if (removed === '' || removed === '.' || removed === '..' || removed.startsWith(WHITEOUT))
     throw unsafe(`${shown(name)} is no whiteout of a file`);
-  index.removed.add(folder === '' ? removed : `${folder}/${removed}`);
+  const path = folder === '' ? removed : `${folder}/${removed}`;
+  index.removed.add(path);
+  if (index.entries.has(path) || index.folders.has(path)) throw addedAndRemoved(path);
+}
+
+/** Whether a whiteout hides what stands beside it depends on the order in which an engine unpacks. */
+function addedAndRemoved(path: string): Error {
+  return unsafe(`${shown(path)} is both added and removed`);
 }
 
 function place<File extends Plain>(index: Growing<File>, path: string, entry: TarEntry): void {
   const { type, mode, name, target } = entry;
   const before = index.entries.get(path);
+  if (index.removed.has(path)) throw addedAndRemoved(path);
   if (type !== 'directory' && (path === '' || index.folders.has(path)))
     throw unsafe(`${shown(name)} is a folder and no folder`);
   if (before !== undefined && before.type !== (type === 'link' ? 'file' : type))
@@ -164,6 +168,7 @@ function enterFolder(index: Growing<unknown>, folder: string, name: string): voi
     if (index.entries.has(at)) throw unsafe(`${shown(name)} lies behind something that is no folder`);
     // Deep names cost as much as they are long.
     countChars(index, at.length);
+    if (index.removed.has(at)) throw addedAndRemoved(at);
     index.folders.add(at);
   }
 }

@@ -12,7 +12,8 @@ export type ImageEntry =
 
 const ENTRIES_MAX = 1_000_000;
 
-type Place = { entry: ImageEntry; children: Map<string, Place> };
+/** Most places are files, and a map for each of a million takes as much memory as all else. */
+type Place = { entry: ImageEntry; children: Map<string, Place> | null };
 
 /**
  * @param layers from the bottom up
@@ -22,7 +23,7 @@ type Place = { entry: ImageEntry; children: Map<string, Place> };
 export function overlay(
   layers: readonly { diffId: string; index: LayerIndex }[],
 ): ReadonlyMap<string, ImageEntry> {
-  const total = layers.reduce((sum, { index }) => sum + index.entries.size + index.removed.size, 0);
+  const total = layers.reduce((sum, { index }) => sum + sizeOf(index), 0);
   if (total > ENTRIES_MAX) throw unsafe(`the image has more than ${ENTRIES_MAX} entries`);
   const root: Place = folder('');
   for (const { diffId, index } of layers) {
@@ -30,21 +31,31 @@ export function overlay(
     const linked = resolveLinks(root, index);
     for (const path of index.opaque) {
       // The new folder takes the place of whatever it was, and then all of that is hidden anyway.
-      if (index.entries.get(path)?.type !== 'directory') folderAt(root, path)?.children.clear();
-      else placeAt(root, path)?.children.clear();
+      if (index.entries.get(path)?.type !== 'directory') empty(folderAt(root, path));
+      else empty(placeAt(root, path));
     }
     for (const path of index.removed) {
       const { above, name } = split(path);
-      folderAt(root, above)?.children.delete(name);
+      folderAt(root, above)?.children?.delete(name);
     }
-    for (const [path, entry] of index.entries)
+    for (const [path, entry] of index.entries) {
       put(root, path, linked.get(path) ?? entryIn(entry, diffId, path));
+    }
   }
   return flattened(root);
 }
 
+/** How many paths a layer speaks of. */
+export function sizeOf({ entries, removed, opaque }: LayerIndex): number {
+  return entries.size + removed.size + opaque.size;
+}
+
+function empty(place: Place | undefined): void {
+  if (place !== undefined) place.children = null;
+}
+
 function folder(layer: string): Place {
-  return { entry: { type: 'directory', mode: null, layer }, children: new Map() };
+  return { entry: { type: 'directory', mode: null, layer }, children: null };
 }
 
 function resolveLinks(root: Place, { entries }: LayerIndex): ReadonlyMap<string, ImageEntry> {
@@ -75,7 +86,7 @@ function placeAt(root: Place, path: string): Place | undefined {
   if (path === '') return place;
   for (const name of path.split('/')) {
     if (place.entry.type !== 'directory') throw behind(path);
-    place = place.children.get(name);
+    place = place.children?.get(name);
     if (place === undefined) return undefined;
   }
   return place;
@@ -92,17 +103,22 @@ function put(root: Place, path: string, entry: ImageEntry): void {
   const name = parts.pop() ?? '';
   let place = root;
   for (const part of parts) {
-    let next = place.children.get(part);
+    let next = place.children?.get(part);
     if (next === undefined) {
       next = folder(entry.layer);
-      place.children.set(part, next);
+      childrenOf(place).set(part, next);
     }
     if (next.entry.type !== 'directory') throw behind(path);
     place = next;
   }
-  const before = place.children.get(name);
+  const before = place.children?.get(name);
   const stays = entry.type === 'directory' && before?.entry.type === 'directory';
-  place.children.set(name, { entry, children: stays ? before.children : new Map() });
+  childrenOf(place).set(name, { entry, children: stays ? before.children : null });
+}
+
+function childrenOf(place: Place): Map<string, Place> {
+  place.children ??= new Map();
+  return place.children;
 }
 
 function behind(path: string): Error {
@@ -113,10 +129,10 @@ function flattened(root: Place): Map<string, ImageEntry> {
   const all = new Map<string, ImageEntry>();
   const open: { path: string; place: Place }[] = [{ path: '', place: root }];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    for (const [name, place] of next.place.children) {
+    for (const [name, place] of next.place.children ?? []) {
       const path = next.path === '' ? name : `${next.path}/${name}`;
       all.set(path, place.entry);
-      if (place.children.size > 0) open.push({ path, place });
+      if (place.children !== null) open.push({ path, place });
     }
   }
   return all;

@@ -11,6 +11,9 @@ import { readBoundedFile } from './bounded-file.ts';
 
 export const CHECKPOINT_BYTES_MAX: number = 1024 * 1024;
 
+/** Its name in a kept log, beside the checkpoint. */
+export const PAST_HEADS = 'past-heads';
+
 /** `place` is the copy, `draft` what is being written, `added` a draft that is complete and on its way into the copy. */
 export type Places = { place: string; draft: string; added: string };
 

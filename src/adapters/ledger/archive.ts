@@ -2,6 +2,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PhtError } from '../../model/error.ts';
 import { HASH_BYTES } from '../../model/ledger/merkle.ts';
+import { PAST_HEADS_BYTES_MAX } from '../../model/ledger/past-heads.ts';
 import { TILE_WIDTH, type Tile, tilePath } from '../../model/ledger/tile.ts';
 import { check, Slug } from '../../model/schema.ts';
 import type { LogArchive } from '../../ports/log-source.ts';
@@ -10,6 +11,7 @@ import {
   extend,
   finishExtension,
   missingIsNull,
+  PAST_HEADS,
   type Places,
 } from './archive-extend.ts';
 import { readBoundedFile } from './bounded-file.ts';
@@ -44,6 +46,8 @@ export function createLogArchive(dir: string): LogArchive {
       };
       return {
         last: async () => readBoundedFile(join(place, 'checkpoint'), CHECKPOINT_BYTES_MAX),
+        lastPastHeads: async () => readBoundedFile(join(place, PAST_HEADS), PAST_HEADS_BYTES_MAX),
+        keepPastHeads: (heads) => stored(() => write(join(draft, PAST_HEADS), heads), draft),
         lastHashes: (tile) => stored(() => hashesIn(place, tile), place),
         write: (files) =>
           stored(async () => {

@@ -5,10 +5,10 @@ import { rangeRoot } from '../../model/ledger/merkle.ts';
 import { addSignatures, formatNote, parseNote } from '../../model/ledger/note.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
 import { TILE_WIDTH, type TileFile } from '../../model/ledger/tile.ts';
-import type { Ledger, LedgerRows, LedgerTree, NewEntry } from '../../ports/ledger.ts';
+import type { Ledger, LedgerRows, LedgerTree } from '../../ports/ledger.ts';
 import type { Signer } from '../../ports/signer.ts';
 import { DISK, type Disk } from './disk.ts';
-import { createRotating, noteSignerOf } from './rotate.ts';
+import { createRotating, type LogKeys, type RotatedSigner } from './rotate.ts';
 import { createTree } from './tree.ts';
 import { createTreeFiles } from './tree-files.ts';
 
@@ -20,13 +20,11 @@ export type LedgerOptions = {
   /** Where the tiles and the checkpoint stand, for any reader of C2SP tlog-tiles. */
   dir: string;
   origin: string;
-  /** Over the member's log key. */
-  signer: Signer;
   /**
-   * What takes the place of an earlier log key. A ledger whose last checkpoint is signed with one of `former` goes on with
-   * `signer` once the entry stands in its store that both have signed; `append` puts it there, durably.
+   * Over the member's log key. Where that may be replaced, at a start or at any time after, the ledger goes on with the
+   * next one once the entry stands in its store that both have signed.
    */
-  rotation?: { former: readonly Signer[]; append: (entry: NewEntry) => void };
+  signer: Signer | RotatedSigner;
   /** Whether a checkpoint is shown as soon as it is signed: false where witnesses have to cosign it first. */
   publishAtOnce?: () => boolean;
   /**
@@ -43,8 +41,8 @@ export type LedgerOptions = {
   disk?: Disk;
 };
 
-/** `saved` is the size of the last stored checkpoint, -1 before the first. */
-type Head = { edge: TreeEdge; saved: number };
+/** `saved` is the size of the last stored checkpoint, -1 before the first; from there on `keys` are right. */
+type Head = { edge: TreeEdge; saved: number; keys: LogKeys };
 
 /**
  * One member's ledger over its store and a folder of files.
@@ -55,20 +53,16 @@ type Head = { edge: TreeEdge; saved: number };
  * after a crash.
  */
 export function createLedger(options: LedgerOptions): Ledger {
-  const { rows, origin, signer, warn = () => undefined } = options;
+  const { rows, origin, warn = () => undefined } = options;
   const { publishAtOnce = () => true, beforeSigning = async () => undefined } = options;
   const { isVouchedFor = () => true } = options;
   const files = createTreeFiles(options.dir, options.disk ?? DISK);
   const tree = createTree(rows, files.reader);
-  const noteSigner = noteSignerOf(origin, signer);
-  const rotating = createRotating({ now: noteSigner, ...options });
+  const rotating = createRotating(options);
   let head: Head | null = null;
   let round: Promise<void> | null = null;
   let checked = false;
   let showing: Promise<void> = Promise.resolve();
-
-  const opened = (text: Uint8Array): { size: number; root: Uint8Array } =>
-    openCheckpoint(text, { origin, logKeys: rotating.keys, witnessKeys: [] }).checkpoint;
 
   /** Adds the store's entries up to `size` and makes their files durable. */
   const grow = async (from: TreeEdge, size: number): Promise<{ edge: TreeEdge; written: TileFile[] }> => {
@@ -100,13 +94,15 @@ export function createLedger(options: LedgerOptions): Ledger {
   };
 
   /** Where the ledger stands after whatever happened before: nothing is signed here. */
-  const recover = async (): Promise<Head> => {
+  const recover = async (keys: LogKeys): Promise<Head> => {
+    const opened = (text: Uint8Array): { size: number; root: Uint8Array } =>
+      openCheckpoint(text, { origin, logKeys: keys.all, witnessKeys: [] }).checkpoint;
     const saved = rows.checkpoint();
     const inFile = await publishedHead(await files.checkpoint(), opened);
     if (saved === null) {
       if (inFile !== null)
         throw inconsistent('the published checkpoint is ahead of the store: an old copy was restored');
-      return { edge: EMPTY_EDGE, saved: -1 };
+      return { edge: EMPTY_EDGE, saved: -1, keys };
     }
     const { size, root } = opened(saved.text);
     if (size !== saved.size || size > rows.size())
@@ -127,8 +123,8 @@ export function createLedger(options: LedgerOptions): Ledger {
     }
     if (publishAtOnce()) rows.savePublished(saved);
     await shown();
-    rotating.append(saved);
-    return { edge, saved: size };
+    rotating.append(keys, saved);
+    return { edge, saved: size, keys };
   };
 
   /** The file follows the store, which has it durably. */
@@ -150,21 +146,24 @@ export function createLedger(options: LedgerOptions): Ledger {
   };
 
   const advance = async (): Promise<void> => {
-    const from = head ?? (await recover());
+    const keys = await rotating.keys();
+    const from = head ?? (await recover(keys));
     head = null;
+    const saved = from.keys === keys ? null : rows.checkpoint();
+    if (saved !== null) rotating.append(keys, saved);
     const size = rows.size();
     if (size === from.saved) {
-      head = from;
+      head = { ...from, keys };
       return;
     }
     await check(Math.max(0, from.saved));
     const { edge, written } = await grow(from.edge, size);
     const root = rangeRoot(edge.range);
-    const text = Buffer.from(signCheckpoint({ origin, size, root, extensions: [] }, noteSigner));
+    const text = Buffer.from(signCheckpoint({ origin, size, root, extensions: [] }, keys.now));
     rows.saveCheckpoint(from.saved, { size, text }, publishAtOnce());
     await shown();
     await files.prune(written);
-    head = { edge, saved: size };
+    head = { edge, saved: size, keys };
   };
 
   const covered = async (size: number): Promise<void> => {
@@ -189,7 +188,7 @@ export function createLedger(options: LedgerOptions): Ledger {
   };
 
   const open = async (): Promise<void> => {
-    if (head === null && round === null) head = await recover();
+    if (head === null && round === null) head = await recover(await rotating.keys());
   };
 
   return { origin, open, covered, checkpoint: rows.checkpoint, published: rows.published, publish, tree };

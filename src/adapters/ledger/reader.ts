@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { PhtError } from '../../model/error.ts';
 import { HASH_BYTES } from '../../model/ledger/merkle.ts';
+import { PAST_HEADS_BYTES_MAX } from '../../model/ledger/past-heads.ts';
 import {
   BUNDLE_ENTRY_BYTES_MAX,
   decodeBundle,
@@ -14,6 +15,7 @@ import {
   tileWidth,
 } from '../../model/ledger/tile.ts';
 import type { LogSource } from '../../ports/log-source.ts';
+import { PAST_HEADS } from './archive-extend.ts';
 import { readBoundedFile } from './bounded-file.ts';
 
 /** A folder with one C2SP tlog-tiles directory a member, which anybody may have touched. */
@@ -39,13 +41,14 @@ export async function openLogFolder(dir: string): Promise<LogSource> {
   return {
     members: () => names(dir),
     checkpoint: async (member) => readBoundedFile(join(dir, member, 'checkpoint'), CHECKPOINT_BYTES_MAX),
+    pastHeads: async (member) => readBoundedFile(join(dir, member, PAST_HEADS), PAST_HEADS_BYTES_MAX),
     entries: (member, first, end) => bundles(join(dir, member), first, end),
     hashTile: async (member, tile) =>
       readBoundedFile(join(dir, member, tilePath(tile)), TILE_WIDTH * HASH_BYTES),
     strangers: async (member, size, max) => {
       const found: string[] = [];
       for await (const path of filesUnder(join(dir, member), '', 0)) {
-        if (path === 'checkpoint' || isOfTree(path, size)) continue;
+        if (path === 'checkpoint' || path === PAST_HEADS || isOfTree(path, size)) continue;
         found.push(path);
         if (found.length === max) break;
       }

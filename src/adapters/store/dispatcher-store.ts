@@ -1,6 +1,7 @@
 import type { Blobs, DispatcherStore, Replies, Stations } from '../../ports/dispatcher-store.ts';
 import { blob, type Database, integer, openDatabase, text } from './database.ts';
 import { MIRROR_TABLES, mirrorTable } from './dispatcher-mirrors.ts';
+import { PAST_HEAD_TABLES, pastHeadTable } from './dispatcher-past-heads.ts';
 import { SALT_TABLES, saltTable } from './dispatcher-salts.ts';
 import { stopTable, trainTable } from './dispatcher-trains.ts';
 import { createAppend, createLedgerRows, LEDGER_TABLES } from './ledger-rows.ts';
@@ -52,6 +53,7 @@ const MIGRATIONS = [
   ALTER TABLE trains ADD COLUMN admitted_at INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE stops ADD COLUMN ordered_at INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE sealed ADD COLUMN proof BLOB NOT NULL DEFAULT x'';`,
+  PAST_HEAD_TABLES,
 ];
 
 /** @param actor the dispatcher's member id, which each of its ledger entries names */
@@ -67,6 +69,7 @@ export function openDispatcherStore(path: string, actor: string): DispatcherStor
     replies: replyTable(database),
     stations: stationTable(database),
     mirrors: mirrorTable(database),
+    pastHeads: pastHeadTable(database),
     salts: saltTable(database),
     witness: createWitnessStore(database, append),
     ledgerRows: createLedgerRows(database),

@@ -1,29 +1,40 @@
 import { type HopState, isSealed } from '../../model/hop.ts';
 import { type Digest, type HopId, trainIdOf } from '../../model/id.ts';
 import type { Outcome } from '../../model/receipt.ts';
-import type { HopNotes, HopRecord } from '../../ports/station-store.ts';
+import type { HopNotes, HopRecord, OpenHop } from '../../ports/station-store.ts';
 import { blob, blobOrNull, integer, type Row, text } from './database.ts';
 
-/** One row of `hops`. */
-export function hopOf(row: Row): HopRecord {
+/** Asked every few seconds, so that sealed results, manifests and orders stay on disk. */
+export const OPEN_HOPS = `SELECT hop_id, manifest_digest, epoch, dispatcher, state, notes FROM hops
+  WHERE state <> 'delivered' ORDER BY received_at, hop_id`;
+
+export function openHopOf(row: Row): OpenHop {
   const manifestDigest = text(row, 'manifest_digest') as Digest;
-  const state = text(row, 'state') as HopState;
   return {
     hopId: text(row, 'hop_id') as HopId,
     trainId: trainIdOf(manifestDigest),
     manifestDigest,
+    epoch: integer(row, 'epoch'),
+    dispatcher: text(row, 'dispatcher'),
+    state: text(row, 'state') as HopState,
+    notes: JSON.parse(text(row, 'notes')) as HopNotes,
+  };
+}
+
+/** One row of `hops`. */
+export function hopOf(row: Row): HopRecord {
+  const open = openHopOf(row);
+  const { state } = open;
+  return {
+    ...open,
     orderDigest: text(row, 'order_digest') as Digest,
     step: 'run',
     round: 1,
     attempt: integer(row, 'attempt'),
-    epoch: integer(row, 'epoch'),
-    dispatcher: text(row, 'dispatcher'),
     order: blob(row, 'order_bytes'),
     manifest: blob(row, 'manifest_bytes'),
-    state,
     receivedAtMs: integer(row, 'received_at'),
     changedAtMs: integer(row, 'changed_at'),
-    notes: JSON.parse(text(row, 'notes')) as HopNotes,
     held:
       state === 'awaiting-witness'
         ? { jwe: blob(row, 'jwe'), ledgerSize: integer(row, 'ledger_size') }

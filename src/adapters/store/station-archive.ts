@@ -11,6 +11,7 @@ import type { Erased, StationArchive } from '../../ports/station-archive.ts';
 import type { HopNotes } from '../../ports/station-store.ts';
 import { blob, type Database, text, textOrNull } from './database.ts';
 import { signedClearance } from './station-clearances.ts';
+import { eraseInquiries } from './station-inquiries.ts';
 import { eraseSalts, type Salts } from './station-salts.ts';
 import { eraseDecisions } from './witness-store.ts';
 
@@ -43,6 +44,7 @@ export function createArchive(
       const erased = database.transaction((): Erased => {
         write();
         const gone = eraseSalts(database, member);
+        eraseInquiries(database, member);
         const hops = eraseHops(database, member);
         const trust = eraseDecisions(database, (envelope) => isAbout(envelope, member, trustNames));
         const clearances = eraseClearances(database, member) + trust;

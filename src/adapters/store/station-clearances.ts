@@ -1,19 +1,16 @@
-import { PhtError } from '../../model/error.ts';
-import type { HopId } from '../../model/id.ts';
 import type { NewEntry } from '../../ports/ledger.ts';
 import type {
   ClearanceStore,
-  Consumption,
   HopNotes,
-  HopRecord,
   ImageRecord,
   KnownStatement,
   SignedClearance,
   StandingRecord,
 } from '../../ports/station-store.ts';
 import { blob, blobOrNull, type Database, integer, type Row, text } from './database.ts';
+import { hasRun } from './station-runs.ts';
 
-/** Persons' decisions, on one case each or standing, the runs they were used for, and what was taken back. */
+/** Persons' decisions, on one case each or standing, and what was taken back. */
 
 /** Each decision by itself, as it was signed: a later one on the same case takes only the first table's place. */
 export const CLEARANCE_TABLES = `
@@ -44,6 +41,10 @@ export const STANDING_TABLES = `
     clearance_digest TEXT PRIMARY KEY, envelope BLOB NOT NULL, withdrawn_at INTEGER NOT NULL
   ) STRICT;
   CREATE INDEX hops_by_image ON hops (json_extract(notes, '$.image'));`;
+
+/** Up to when a restored backup has lost which words of persons were used or taken back. */
+export const LOST_WORDS_TABLE = `
+  CREATE TABLE lost_words (one INTEGER PRIMARY KEY CHECK (one = 1), last_at INTEGER NOT NULL) STRICT;`;
 
 const STANDING = `SELECT *,
     (SELECT count(*) FROM standing_runs WHERE standing_runs.terms_digest = standing_clearances.terms_digest) AS used,
@@ -100,11 +101,7 @@ export function createClearances(database: Database, append: Append): ClearanceS
             ...[about.researcher, about.dataset],
           )
       ).map(standingOf),
-    runOf: (termsDigest, { manifestDigest, round }) => {
-      const row = runOfTerms(database, termsDigest, manifestDigest, round);
-      return row === undefined ? null : (text(row, 'hop_id') as HopId);
-    },
-    runsUsed: (termsDigest) => runsUsed(database, termsDigest),
+    hasRun: (terms, visit) => hasRun(database, terms, visit),
     statement: (digest) => statementOf(database, digest),
     withdraw: (digest, withdrawal, entries, nowMs) =>
       database.transaction(() => {
@@ -116,6 +113,10 @@ export function createClearances(database: Database, append: Append): ClearanceS
         if (added > 0) append(entries(), nowMs);
         return added > 0;
       }),
+    wordsLostMs: () => {
+      const row = database.get('SELECT last_at FROM lost_words');
+      return row === undefined ? null : integer(row, 'last_at');
+    },
     image: (configDigest, but) => imageOf(database, configDigest, but),
     clearedWith: (configDigest, but) => clearedWith(database, configDigest, but),
   };
@@ -189,60 +190,4 @@ function clearedWith(database: Database, configDigest: string, but: string): Ima
     ) as HopNotes;
     return { clearances, clearedAtMs };
   });
-}
-
-/** Runs are consumed once per (clearance or terms, manifest, round); the same hop after a crash has its run already. */
-export function consume(database: Database, { clearances, terms }: Consumption, hop: HopRecord): void {
-  for (const digest of clearances) {
-    if (database.get('SELECT 1 FROM withdrawals WHERE clearance_digest = ?', digest) !== undefined)
-      throw new PhtError('clearance.invalid', 'the clearance was withdrawn');
-    if (terms === null) consumeOne(database, digest, hop);
-  }
-  if (terms !== null) consumeTerms(database, terms, hop);
-}
-
-function consumeOne(database: Database, clearanceDigest: string, hop: HopRecord): void {
-  const row = database.get(
-    'SELECT hop_id FROM clearance_runs WHERE clearance_digest = ? AND manifest_digest = ? AND round = ?',
-    ...[clearanceDigest, hop.manifestDigest, hop.round],
-  );
-  if (isOwn(row, hop)) return;
-  database.run(
-    'INSERT INTO clearance_runs (clearance_digest, manifest_digest, round, hop_id) VALUES (?, ?, ?, ?)',
-    ...[clearanceDigest, hop.manifestDigest, hop.round, hop.hopId],
-  );
-}
-
-function consumeTerms(database: Database, terms: NonNullable<Consumption['terms']>, hop: HopRecord): void {
-  if (isOwn(runOfTerms(database, terms.digest, hop.manifestDigest, hop.round), hop)) return;
-  if (runsUsed(database, terms.digest) >= terms.runsMax)
-    throw new PhtError('clearance.invalid', 'all runs that this standing clearance allowed were used');
-  database.run(
-    'INSERT INTO standing_runs (terms_digest, manifest_digest, round, hop_id) VALUES (?, ?, ?, ?)',
-    ...[terms.digest, hop.manifestDigest, hop.round, hop.hopId],
-  );
-}
-
-function runsUsed(database: Database, termsDigest: string): number {
-  const row = database.get('SELECT count(*) AS used FROM standing_runs WHERE terms_digest = ?', termsDigest);
-  return integer(row ?? {}, 'used');
-}
-
-function runOfTerms(
-  database: Database,
-  termsDigest: string,
-  manifestDigest: string,
-  round: number,
-): Row | undefined {
-  return database.get(
-    'SELECT hop_id FROM standing_runs WHERE terms_digest = ? AND manifest_digest = ? AND round = ?',
-    ...[termsDigest, manifestDigest, round],
-  );
-}
-
-/** @throws PhtError `clearance.invalid` when the run went to another hop */
-function isOwn(row: Row | undefined, hop: HopRecord): boolean {
-  if (row !== undefined && text(row, 'hop_id') !== hop.hopId)
-    throw new PhtError('clearance.invalid', 'the run that this clearance allowed was used');
-  return row !== undefined;
 }

@@ -13,13 +13,15 @@ const TAKEN_BACK = ['clearance.rejected', 'clearance.withdrawn', 'policy.denied'
 /** What a person erased is not listed: its manifest has gone. */
 export function createClearedImages(database: Database): ClearedImages {
   return {
-    list: (hopsMax) => {
+    list: (hopsMax, listed) => {
       const rows = database.all(
         `SELECT hop_id, manifest_digest, manifest_bytes, notes FROM hops
          WHERE json_extract(notes, '$.clearedAtMs') IS NOT NULL AND length(manifest_bytes) > 0
+           AND (json_extract(notes, '$.verdict') = 'ask'
+             OR json_extract(notes, '$.image') IN (SELECT value FROM json_each(?)))
            AND (code IS NULL OR code NOT IN (${TAKEN_BACK.map(() => '?').join(', ')}))
          ORDER BY json_extract(notes, '$.clearedAtMs') DESC, hop_id LIMIT ?`,
-        ...[...TAKEN_BACK, hopsMax],
+        ...[JSON.stringify(listed), ...TAKEN_BACK, hopsMax],
       );
       return rows.flatMap(clearedHop);
     },
@@ -41,7 +43,7 @@ function clearedHop(row: Row): ClearedHop[] {
         researcher: issuer,
         title,
         clearedAtMs,
-        by: verdict === 'ask' ? 'person' : 'policy',
+        by: verdict === 'ask' ? 'person' : 'list',
         clearances: clearances ?? [],
       },
     ];

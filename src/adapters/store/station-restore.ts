@@ -23,6 +23,7 @@ export function createRestorationStore(database: Database, append: Append): Rest
         }
         for (const run of restoration.runs) spend(database, run);
         if (restoration.voided) voidAll(database, restoration.nowMs);
+        if (restoration.wordsLostMs !== null) loseWords(database, restoration.wordsLostMs);
         database.run('UPDATE clock SET highest = max(highest, ?)', restoration.nowMs);
         return append(restoration.entries, restoration.nowMs);
       }),
@@ -109,6 +110,15 @@ function spend(database: Database, run: Restoration['runs'][number]): void {
       ...[text(row, 'digest'), manifestDigest, hopId],
     );
   }
+}
+
+/** What was used or taken back in the lost time, nobody can tell by its digest. */
+function loseWords(database: Database, lostMs: number): void {
+  database.run(
+    `INSERT INTO lost_words (one, last_at) VALUES (1, ?)
+     ON CONFLICT DO UPDATE SET last_at = max(last_at, excluded.last_at)`,
+    lostMs,
+  );
 }
 
 function voidAll(database: Database, nowMs: number): void {

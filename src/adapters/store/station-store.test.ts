@@ -159,6 +159,15 @@ describe('sealing', () => {
     expect(seal(cleared(accept(1, 1, 'Another train'))).sealed?.outcome).toBe('released');
   });
 
+  test('the open ones are told without what they carry', () => {
+    const [sealed, waiting] = [seal(cleared(accept(1))), accept(1, 1, 'Another train')];
+    const told = ({ hopId, trainId, manifestDigest, epoch, dispatcher, state, notes }: HopRecord) => {
+      return { hopId, trainId, manifestDigest, epoch, dispatcher, state, notes };
+    };
+    const byId = (a: { hopId: string }, b: { hopId: string }) => a.hopId.localeCompare(b.hopId);
+    expect(store.hops.open().sort(byId)).toEqual([sealed, waiting].map(told).sort(byId));
+  });
+
   test('the receipt waits behind what was posted before it, and its acknowledgement delivers the hop', () => {
     const hop = seal(cleared(accept()));
     const waiting = store.outbox.waiting(9);
@@ -168,7 +177,7 @@ describe('sealing', () => {
     store.outbox.done(waiting[1]?.key ?? '', NOW);
     store.outbox.done('no such key', NOW);
     expect(store.hops.find(hop.hopId)?.state).toBe('delivered');
-    expect(store.hops.list('open')).toEqual([]);
+    expect(store.hops.open()).toEqual([]);
     expect(store.hops.list({ newest: 5 })).toHaveLength(1);
   });
 });
@@ -270,18 +279,41 @@ describe('clearances', () => {
       expect(store.clearances.standing({ ...about, dataset: 'copd' })).toEqual([]);
     });
 
-    test('give as many runs as they say, one for a train, and none to another attempt of it', () => {
+    test('give as many runs as they say, one for a train, whatever its attempts', () => {
       store.clearances.recordStanding(standing(), () => [], NOW);
       const [first, again] = [decided(1), decided(2)];
       const cleared = move(first, 'cleared', terms(2));
-      expect(() => move(again, 'cleared', terms(2))).toThrowError(INVALID);
+      expect(move(again, 'cleared', terms(2)).state).toBe('cleared');
       move(move(cleared, 'decided'), 'cleared', terms(2));
       move(decided(1, 'Second'), 'cleared', terms(2));
       const third = decided(1, 'Third');
       expect(() => move(third, 'cleared', terms(2))).toThrowError(INVALID);
-      expect(store.clearances.runOf('terms', first)).toBe(first.hopId);
-      expect(store.clearances.runOf('terms', third)).toBeNull();
+      const left = (hop: HopRecord) => store.clearances.hasRun({ digest: 'terms', runsMax: 2 }, hop);
+      expect([first, again, third].map(left)).toEqual([true, true, false]);
       expect(store.clearances.standing('all')).toMatchObject([{ runsUsed: 2 }]);
+    });
+
+    test('cover three attempts at a train with one run, and no fourth', () => {
+      store.clearances.recordStanding(standing(), () => [], NOW);
+      const attempts = [1, 2, 3, 4].map((attempt) => decided(attempt));
+      const cleared = attempts.slice(0, 3).map((hop) => move(hop, 'cleared', terms(9)));
+      const [, , , fourth] = attempts;
+      if (fourth === undefined) throw new Error('no hop');
+      expect(() => move(fourth, 'cleared', terms(9))).toThrowError(INVALID);
+      // Those that were let go on still are, whatever came after them.
+      for (const hop of cleared)
+        expect(move(move(hop, 'decided'), 'cleared', terms(9)).state).toBe('cleared');
+      const unknown = { manifestDigest: fourth.manifestDigest, round: 1 as const, hopId: '' };
+      expect(store.clearances.hasRun({ digest: 'terms', runsMax: 9 }, unknown)).toBe(false);
+      expect(store.clearances.standing('all')).toMatchObject([{ runsUsed: 1 }]);
+    });
+
+    test('stay with the hop that used them, however many attempts had come before it', () => {
+      store.clearances.recordStanding(standing(), () => [], NOW);
+      const [, , , , fifth] = [1, 2, 3, 4, 5].map((attempt) => decided(attempt));
+      if (fifth === undefined) throw new Error('no hop');
+      const cleared = move(fifth, 'cleared', terms(1));
+      expect(move(move(cleared, 'decided'), 'cleared', terms(1)).state).toBe('cleared');
     });
 
     test('are used no more once withdrawn', () => {

@@ -11,19 +11,28 @@ import type {
   HopNotes,
   HopRecord,
   HopStore,
+  InquiryStore,
   Outbox,
   StationLog,
 } from '../../ports/station-store.ts';
 import type { WitnessStore } from '../../ports/witness.ts';
-import { type Database, integer, openDatabase, text } from './database.ts';
-import { hopOf } from './hop-row.ts';
+import { type Database, integer, openDatabase } from './database.ts';
+import { hopOf, OPEN_HOPS, openHopOf } from './hop-row.ts';
 import { type Append, createAppend, createLedgerRows, LEDGER_TABLES } from './ledger-rows.ts';
 import { createArchive, POLICY_TABLES } from './station-archive.ts';
-import { CLEARANCE_TABLES, consume, createClearances, STANDING_TABLES } from './station-clearances.ts';
+import {
+  CLEARANCE_TABLES,
+  createClearances,
+  LOST_WORDS_TABLE,
+  STANDING_TABLES,
+} from './station-clearances.ts';
 import { createClearedImages } from './station-images.ts';
-import { createNotices, NOTICE_TABLES, recordNotice } from './station-notices.ts';
+import { createInquiries, INQUIRY_TABLES } from './station-inquiries.ts';
+import { createNotices, NOTICE_TABLES, NOTICES_BY_VERDICT, recordNotice } from './station-notices.ts';
 import { createOutbox, createPost, type Post, WAIT_COLUMNS } from './station-outbox.ts';
+import { claimRelease, giveBack, hold } from './station-releases.ts';
 import { createRestorationStore } from './station-restore.ts';
+import { consume } from './station-runs.ts';
 import { createSalts, SALT_TABLES } from './station-salts.ts';
 import { createWitnessStore, WITNESS_TABLES } from './witness-store.ts';
 
@@ -60,6 +69,8 @@ const MIGRATIONS = [
   `${SALT_TABLES} ${POLICY_TABLES} ${CLEARANCE_TABLES}`,
   STANDING_TABLES,
   `${WAIT_COLUMNS} ${NOTICE_TABLES}`,
+  `${INQUIRY_TABLES} ${NOTICES_BY_VERDICT}`,
+  LOST_WORDS_TABLE,
 ];
 
 export type StationStore = {
@@ -68,6 +79,7 @@ export type StationStore = {
   notices: Notices;
   clearances: ClearanceStore;
   clearedImages: ClearedImages;
+  inquiries: InquiryStore;
   log: StationLog;
   archive: StationArchive;
   ledgerRows: LedgerRows;
@@ -99,6 +111,7 @@ export function openStationStore(path: string, actor: string, posted: () => void
     notices: createNotices(database),
     clearances: createClearances(database, appendSeen),
     clearedImages: createClearedImages(database),
+    inquiries: createInquiries(database),
     log: {
       append: appendSeen,
       saw: (nowMs) => seen(database, nowMs),
@@ -146,14 +159,9 @@ function hopStore(database: Database, append: Append, post: Post): HopStore {
         post(hop, size, 'received');
         return hop;
       }),
-    list: (which) =>
-      which === 'open'
-        ? database
-            .all(`SELECT * FROM hops WHERE state <> 'delivered' ORDER BY received_at, hop_id`)
-            .map(hopOf)
-        : database
-            .all('SELECT * FROM hops ORDER BY received_at DESC, hop_id LIMIT ?', which.newest)
-            .map(hopOf),
+    open: () => database.all(OPEN_HOPS).map(openHopOf),
+    list: ({ newest }) =>
+      database.all('SELECT * FROM hops ORDER BY received_at DESC, hop_id LIMIT ?', newest).map(hopOf),
     move: (hop, to, change) =>
       database.transaction(() => {
         change.guard?.();
@@ -213,32 +221,6 @@ function transition(database: Database, hop: HopRecord, to: HopState, nowMs: num
   );
   if (changed !== 1) throw new PhtError('conflict', `hop ${hop.hopId} has moved meanwhile`);
   seen(database, nowMs);
-}
-
-/** Promise 5: the primary key is what makes a second release impossible. */
-function claimRelease(database: Database, hop: HopRecord): void {
-  const { manifestDigest, step, round } = hop;
-  const taken = database.get(
-    'SELECT hop_id FROM releases WHERE manifest_digest = ? AND step = ? AND round = ?',
-    ...[manifestDigest, step, round],
-  );
-  if (taken !== undefined && text(taken, 'hop_id') === hop.hopId) return;
-  if (taken !== undefined) throw new PhtError('replayed', 'a result of this train was released here before');
-  database.run(
-    'INSERT INTO releases (manifest_digest, step, round, hop_id) VALUES (?, ?, ?, ?)',
-    ...[manifestDigest, step, round, hop.hopId],
-  );
-}
-
-function hold(database: Database, hop: HopRecord, jwe: Uint8Array | undefined, ledgerSize: number): void {
-  if (jwe === undefined) throw new PhtError('internal', 'there is nothing to hold for the witnesses');
-  database.run('UPDATE hops SET jwe = ?, ledger_size = ? WHERE hop_id = ?', jwe, ledgerSize, hop.hopId);
-}
-
-/** What never left was not released: the visit may be tried again. */
-function giveBack(database: Database, hop: HopRecord): void {
-  database.run('UPDATE hops SET jwe = NULL, ledger_size = NULL WHERE hop_id = ?', hop.hopId);
-  database.run('DELETE FROM releases WHERE hop_id = ?', hop.hopId);
 }
 
 function seen(database: Database, nowMs: number): void {

@@ -132,8 +132,8 @@ export function keeperOf(network: Network, id: string): Member | null {
 
 function datedHeads(logs: Logs, { seen }: AuditScope): DatedHeads {
   const heads = new Map<string, DatedHead[]>();
-  for (const [member, { dated }] of logs) {
-    heads.set(member, [...(seen?.get(member) ?? []), ...(dated === null ? [] : [dated])]);
+  for (const [member, { dated, past }] of logs) {
+    heads.set(member, [...(seen?.get(member) ?? []), ...past, ...(dated === null ? [] : [dated])]);
   }
   return heads;
 }

@@ -1,25 +1,12 @@
 import { PhtError } from '../../model/error.ts';
-import { type Checkpoint, type OpenedCheckpoint, openCheckpoint } from '../../model/ledger/checkpoint.ts';
-import { EMPTY_ROOT } from '../../model/ledger/merkle.ts';
-import { verifyConsistency } from '../../model/ledger/proof.ts';
-import {
-  proveConsistency,
-  rootFromTiles,
-  tilesForConsistency,
-  tilesForRoot,
-} from '../../model/ledger/prove.ts';
-import { wrongKeyOf } from '../../model/ledger/rotation.ts';
+import { type OpenedCheckpoint, openCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { sameBytes } from '../../model/ledger/strict.ts';
 import type { Network } from '../../model/network.ts';
 import type { LogSource } from '../../ports/log-source.ts';
 import { type Finding, finding } from './findings.ts';
-import { tilesOf, trustOf } from './prove.ts';
+import { rootWithin, trustOf, type View } from './prove.ts';
 import type { AuditedLog } from './read-log.ts';
-import type { KeyedHead } from './rotations.ts';
-import type { LogHead } from './verify-log.ts';
-
-/** One reader's copy of a log, with its tiles, and the head that he was shown. */
-type View = { source: LogSource; member: string; head: Pick<Checkpoint, 'size' | 'root'> };
+import { wrongKeyIn } from './rotations.ts';
 
 /**
  * Holds what this auditor was shown against what another reader was: of any two heads of one log the smaller is a
@@ -64,16 +51,6 @@ export async function compareReaders(
   return findings;
 }
 
-/** Of a log that was read only from somewhere on, nothing is known of the keys before. */
-function wrongKeyIn({ rotations, from, signedBy }: LogHead, other: KeyedHead): string | null {
-  if (other.size < from) return null;
-  const key = wrongKeyOf(other.size, other.signedBy, rotations);
-  if (key !== null || rotations.length > 0 || from > 0) return key;
-  // Whoever goes on with another key says so in an entry.
-  const same = other.signedBy[0]?.keyId === signedBy[0]?.keyId;
-  return same ? null : 'two heads are signed with different keys, and no entry tells of the change';
-}
-
 function uncompared(member: string, why: string): Finding {
   return finding('warning', 'copy.unusable', { log: member }, `nothing was compared: ${why}`);
 }
@@ -81,20 +58,4 @@ function uncompared(member: string, why: string): Finding {
 function withheld(member: string, { checkpoint }: Pick<OpenedCheckpoint, 'checkpoint'>): Finding {
   const text = `another reader was shown ${checkpoint.size} entries of it, and this auditor none`;
   return finding('error', 'log.withheld', { log: member }, text);
-}
-
-/**
- * The root that the signed tree had when it was smaller, proved from its tiles.
- *
- * @throws PhtError `ledger.invalid`, `ledger.inconsistent` where the tiles are not those of the signed tree
- */
-async function rootWithin({ source, member, head }: View, size: number): Promise<Uint8Array> {
-  if (size === head.size) return head.root;
-  if (size === 0) return EMPTY_ROOT;
-  const tiles = [...tilesForRoot(size), ...tilesForConsistency(size, head.size)];
-  const read = await tilesOf(source, member, tiles, head.size);
-  const rootBefore = rootFromTiles(size, read);
-  const hashes = proveConsistency(size, head.size, read);
-  verifyConsistency({ sizeBefore: size, rootBefore, size: head.size, root: head.root, hashes });
-  return rootBefore;
 }

@@ -5,8 +5,9 @@ import { PhtError } from '../../model/error.ts';
 import { type Digest, digestOf } from '../../model/id.ts';
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
 import { LOOKING_BACK, type Network } from '../../model/network.ts';
-import { verifyStanding } from '../../model/standing.ts';
+import { type StandingPredicate, verifyStanding } from '../../model/standing.ts';
 import { claimedType } from '../../model/statement.ts';
+import { brokenTerm, type StandingUse } from './disclosed-terms.ts';
 import { textIn } from './entry.ts';
 import type { FindingCode, Severity } from './findings.ts';
 import { type DatedHeads, judgeSigner } from './on-record.ts';
@@ -25,17 +26,21 @@ type Cleared = {
   /** What `clearanceCommitment` opens to: the digest of the clearance. */
   digest: Person;
   station: string;
+  /** What the policy was asked before, and which; null where that is not disclosed. */
+  asked: { question: string; policyDigest: string } | null;
+  /** Told of each standing clearance that was used. */
+  used: (use: StandingUse) => void;
 };
 type Wrong = (severity: Severity, code: FindingCode, index: number, text: string) => void;
 
 /**
- * Holds the clearance that an entry commits to against the network: an admin of this station signed it, for this case or
- * standing, to run, and in time.
+ * Holds the clearance that an entry commits to against the network: an admin of this station signed it, for this case, or
+ * standing and on terms that this train has kept, to run, and in time.
  *
  * @returns the natural person who signed it; null where that could not be checked, or does not hold
  */
 export function judgeClearance(
-  { index, entry, person, digest, station }: Cleared,
+  { index, entry, person, digest, station, asked, used }: Cleared,
   hops: Disclosure['hops'],
   { network, dated }: { network: Network; dated: DatedHeads },
   wrong: Wrong,
@@ -70,6 +75,12 @@ export function judgeClearance(
   if (verdict !== 'approve') return contradicted('the person rejected it');
   if (issuer !== person.id) return contradicted(`${issuer} signed it, and not ${person.id}`);
   if (manifestDigest !== entry.manifestDigest) return contradicted('it was given for another train');
+  if (signed.standing !== null) {
+    const { predicate, terms } = signed.standing;
+    used({ index, terms, runsMax: predicate.runsMax });
+    const broken = asked === null ? null : brokenTerm(predicate, asked.question, asked.policyDigest);
+    if (broken !== null) return contradicted(`its terms were not kept: ${broken}`);
+  }
   const recorded = [{ log: station, index, atMs: entry.ts }];
   const revoked = judgeSigner(network, signed, 'admin', recorded, dated);
   if (revoked !== null) wrong(revoked.severity, revoked.code, index, `${person.id}: ${revoked.text}`);
@@ -83,6 +94,7 @@ type Signed = {
   issuer: string;
   manifestDigest: string | null;
   person: string;
+  standing: { predicate: StandingPredicate; terms: string } | null;
 };
 type At = { network: Network; station: string; entry: LedgerEntry };
 
@@ -100,12 +112,12 @@ function opened(envelope: Envelope, { network, station, entry }: At): Signed {
   if (claimedType(payloadOf(envelope), ['clearance', 'standing']) === 'clearance') {
     const caseDigest = (textIn(entry.body, 'caseDigest') ?? '') as Digest;
     const clearance = verifyClearance(envelope, network, station, caseDigest, entry.ts, LOOKING_BACK);
-    return { ...clearance.predicate, person: clearance.person };
+    return { ...clearance.predicate, person: clearance.person, standing: null };
   }
   if (entry.body['standing'] !== true)
     throw new PhtError('clearance.invalid', 'the entry does not say that a standing clearance was used');
   const at = { network, station, nowMs: entry.ts, provenAtMs: LOOKING_BACK };
-  const { predicate, person } = verifyStanding(envelope, at);
-  // Whether the train kept its terms, the station's own check alone says: the manifest is not disclosed.
-  return { ...predicate, verdict: 'approve', manifestDigest: entry.manifestDigest, person };
+  const { predicate, person, subject: terms } = verifyStanding(envelope, at);
+  const about = { verdict: 'approve', manifestDigest: entry.manifestDigest };
+  return { ...predicate, ...about, person, standing: { predicate, terms } };
 }

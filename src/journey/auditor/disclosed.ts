@@ -4,6 +4,8 @@ import type { Network } from '../../model/network.ts';
 import type { Verified } from '../../model/statement.ts';
 import type { ReplayDecision } from '../../ports/replay.ts';
 import { CLEARED_BY, judgeClearance } from './disclosed-clearance.ts';
+import type { StandingUse } from './disclosed-terms.ts';
+import { judgeWithdrawals, WITHDRAWN } from './disclosed-withdrawals.ts';
 import { clearedByPerson, textIn } from './entry.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
 import type { DatedHeads } from './on-record.ts';
@@ -22,11 +24,12 @@ export type Opened = {
   readonly persons: ReadonlyMap<number, Person>;
   /** Entries whose clearance was verified down to its admin's key. */
   readonly checked: ReadonlySet<number>;
+  readonly standing: readonly StandingUse[];
   readonly findings: readonly Finding[];
 };
 
 export type DisclosedLog = {
-  /** What the station's log, found sound, holds of the train. */
+  /** What the station's log, found sound, holds of the train, and what it says of clearances that were taken back. */
   entries: ReadonlyMap<number, LedgerEntry>;
   size: number;
   /** False for a bundle: what is not among `entries` may have been left out by whoever made it. */
@@ -63,16 +66,19 @@ export function judgeDisclosure(disclosure: VerifiedDisclosure, log: DisclosedLo
   const { decisions, researcher } = judgeDecisions(disclosure, log, wrong);
   const persons = new Map<number, Person>();
   const checked = new Set<number>();
+  const standing: StandingUse[] = [];
   for (const [index, entry] of log.entries) {
     if (entry.type === 'policy.decided' && index < ledgerSize && !decisions.has(index))
       wrong('warning', 'disclosure.incomplete', index, 'the decision is not among those disclosed');
     if (entry.type !== 'clearance.recorded' || !clearedByPerson(entry.body)) continue;
+    const asked = questionBefore(index, entry, log.entries, openings);
+    const used = (use: StandingUse): void => void standing.push(use);
     const judged = CLEARED_BY.filter(({ by }) => textIn(entry.body, by) !== null).map((names) => {
       const person = personAt(index, names.by);
       if (person.is === 'undisclosed' && index < ledgerSize)
         wrong('warning', 'disclosure.incomplete', index, 'who cleared it is not among what was disclosed');
       const digest = personAt(index, names.clearance);
-      const cleared = { index, entry, person, digest, station };
+      const cleared = { index, entry, person, digest, station, asked, used };
       return { person, natural: judgeClearance(cleared, hops, log, wrong) };
     });
     persons.set(index, together(judged.map(({ person }) => person)));
@@ -81,7 +87,8 @@ export function judgeDisclosure(disclosure: VerifiedDisclosure, log: DisclosedLo
     if (judgePersons(naturals, answer, index, wrong)) checked.add(index);
   }
   judgeRuns(openings, log.entries, wrong);
-  return { station, trainId, researcher, decisions, persons, checked, findings };
+  judgeWithdrawals(openings, log.entries, wrong);
+  return { station, trainId, researcher, decisions, persons, checked, standing, findings };
 }
 
 /** Of two persons who cleared one train, whoever is not named stands for both. */
@@ -91,17 +98,44 @@ function together(persons: readonly Person[]): Person {
   return hidden ?? { is: 'named', id: ids.join(' and ') };
 }
 
+type Openings = ReadonlyMap<string, Opening>;
+
 /** What the policy last said of this hop before an entry; null where that is not disclosed. */
 function answerBefore(
   index: number,
+  about: LedgerEntry,
+  entries: DisclosedLog['entries'],
+  openings: Openings,
+): string | null {
+  const decided = decidedBefore(index, about, entries);
+  return decided === undefined ? null : openedAt(decided[0], 'answerCommitment', openings);
+}
+
+function questionBefore(
+  index: number,
+  about: LedgerEntry,
+  entries: DisclosedLog['entries'],
+  openings: Openings,
+): { question: string; policyDigest: string } | null {
+  const decided = decidedBefore(index, about, entries);
+  if (decided === undefined) return null;
+  const question = openedAt(decided[0], 'requestCommitment', openings);
+  const policyDigest = textIn(decided[1].body, 'policyDigest');
+  return question === null || policyDigest === null ? null : { question, policyDigest };
+}
+
+function decidedBefore(
+  index: number,
   { hopId }: LedgerEntry,
   entries: DisclosedLog['entries'],
-  openings: ReadonlyMap<string, Opening>,
-): string | null {
-  const decided = [...entries].findLast(
+): [number, LedgerEntry] | undefined {
+  return [...entries].findLast(
     ([at, entry]) => at < index && entry.hopId === hopId && entry.type === 'policy.decided',
   );
-  const opening = decided && openings.get(`${decided[0]} answerCommitment`);
+}
+
+function openedAt(index: number, name: string, openings: Openings): string | null {
+  const opening = openings.get(`${index} ${name}`);
   return opening === undefined || 'erased' in opening ? null : opening.value;
 }
 
@@ -130,9 +164,12 @@ function judgeOpening(
   log: DisclosedLog,
   wrong: Wrong,
 ): void {
-  if (index >= log.size || isLeftOut(index, log, wrong)) return;
   const entry = log.entries.get(index);
-  if (entry?.hopId === hopId && entry.body[name] === commitment) return;
+  // A bundle holds one train's entries, and taking a clearance back is about none.
+  if (entry === undefined && !log.whole && name === WITHDRAWN) return;
+  if (index >= log.size || isLeftOut(index, log, wrong)) return;
+  const isOf = entry?.type === 'clearance.withdrawn' ? name === WITHDRAWN : entry?.hopId === hopId;
+  if (isOf && entry?.body[name] === commitment) return;
   wrong(
     'misconduct',
     'disclosure.contradicted',

@@ -26,6 +26,7 @@ const MEANS = {
     'Too few witnesses have seen this head: another one may have been shown to others, and no one would know.',
   'checkpoint.miscosigned':
     "A witness's signature on the head does not verify: the head was altered, or the signature made up.",
+  'head.unusable': 'An earlier head was served that is not the word of this member; it was not used.',
   'cosignature.unknown': 'It was ignored: no member of the network file signs as that.',
   'quorum.none':
     'No witnesses watch over the logs of this network: a log that is shown in two versions is found only by comparing.',
@@ -75,7 +76,7 @@ const MEANS = {
     "A station took on an order that is in no dispatcher's log: it made the order up, or was shown another log than this one.",
   'receipt.unmatched': "The dispatcher's record of a receipt and the station's log contradict each other.",
   'mirror.behind':
-    'The log as it is served ends before an entry that another log speaks of: it is late, or it is held back.',
+    'The log as it is served ends before what another log, or an earlier head of it, speaks of: it is late, or it is held back.',
   'quote.missing':
     "What one member took from another came without the other's entry: nothing ties the two logs together there.",
   'quote.unmatched':

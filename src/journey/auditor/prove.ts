@@ -1,14 +1,21 @@
 import { PhtError } from '../../model/error.ts';
 import type { ReadTile } from '../../model/ledger/append.ts';
-import type { CheckpointTrust } from '../../model/ledger/checkpoint.ts';
+import type { Checkpoint, CheckpointTrust } from '../../model/ledger/checkpoint.ts';
 import { parseCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { encodeEntry, type LedgerEntry } from '../../model/ledger/entry.ts';
 import { formatEntryProof, openEntryProof, type ProvenEntry } from '../../model/ledger/entry-proof.ts';
-import { HASH_BYTES } from '../../model/ledger/merkle.ts';
+import { EMPTY_ROOT, HASH_BYTES } from '../../model/ledger/merkle.ts';
 import { parseNote } from '../../model/ledger/note.ts';
 import { ledgerOrigin } from '../../model/ledger/origin.ts';
-import { parseTlogProof } from '../../model/ledger/proof.ts';
-import { proveInclusion, tilesForInclusion } from '../../model/ledger/prove.ts';
+import { parseTlogProof, verifyConsistency } from '../../model/ledger/proof.ts';
+import {
+  proveConsistency,
+  proveInclusion,
+  rootFromTiles,
+  tilesForConsistency,
+  tilesForInclusion,
+  tilesForRoot,
+} from '../../model/ledger/prove.ts';
 import { type Tile, tilePath, tileWidth } from '../../model/ledger/tile.ts';
 import type { Network } from '../../model/network.ts';
 import { logKeysOf, witnessKeysOf } from '../../model/past-keys.ts';
@@ -57,7 +64,7 @@ export async function proofOf(
 
 /** Of a log of `size` entries by now: a tile of a smaller tree is the beginning of the one that stands there. */
 export async function tilesOf(
-  source: LogSource,
+  source: Pick<LogSource, 'hashTile'>,
   member: string,
   tiles: readonly Tile[],
   size: number,
@@ -75,6 +82,29 @@ export async function tilesOf(
       throw new PhtError('ledger.invalid', `${tilePath(tile)} of the log of ${member} is missing or damaged`);
     return bytes;
   };
+}
+
+/** One reader's copy of a log, with its tiles, and the head that he was shown. */
+export type View = {
+  source: Pick<LogSource, 'hashTile'>;
+  member: string;
+  head: Pick<Checkpoint, 'size' | 'root'>;
+};
+
+/**
+ * The root that the signed tree had when it was smaller, proved from its tiles.
+ *
+ * @throws PhtError `ledger.invalid`, `ledger.inconsistent` where the tiles are not those of the signed tree
+ */
+export async function rootWithin({ source, member, head }: View, size: number): Promise<Uint8Array> {
+  if (size === head.size) return head.root;
+  if (size === 0) return EMPTY_ROOT;
+  const tiles = [...tilesForRoot(size), ...tilesForConsistency(size, head.size)];
+  const read = await tilesOf(source, member, tiles, head.size);
+  const rootBefore = rootFromTiles(size, read);
+  const hashes = proveConsistency(size, head.size, read);
+  verifyConsistency({ sizeBefore: size, rootBefore, size: head.size, root: head.root, hashes });
+  return rootBefore;
 }
 
 /** A proof that holds: of whose log, and who has seen its head. */

@@ -2,12 +2,16 @@ import type { Digest } from '../../model/id.ts';
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
 import { leafHash } from '../../model/ledger/merkle.ts';
 import { ledgerOrigin } from '../../model/ledger/origin.ts';
+import { formatPastHeads } from '../../model/ledger/past-heads.ts';
 import type { Member, Network } from '../../model/network.ts';
 import { logKeysOf } from '../../model/past-keys.ts';
+import { trustEndsMs } from '../../model/trust-ends.ts';
+import type { LogCopy } from '../../ports/log-source.ts';
 import { type Cosigned, judgeCosigned } from './cosigned.ts';
 import { type Findings, finding } from './findings.ts';
 import { type DatedHead, datedHead, judgeOwnKey } from './on-record.ts';
 import type { PinnedLog } from './open-head.ts';
+import { type ClaimedHead, claimedHeads, earlierHeads, mergedHeads } from './past-heads.ts';
 import type { AuditPorts, AuditScope } from './scope.ts';
 import { servedFinding } from './served.ts';
 import { type DispatcherTrace, traceDispatcher } from './trace-dispatcher.ts';
@@ -24,6 +28,8 @@ export type AuditedLog = {
   cosigned: Cosigned | null;
   /** What shows since when its entries have been on record. */
   dated: DatedHead | null;
+  /** The same by earlier heads of it. */
+  past: readonly DatedHead[];
   missing: boolean;
 };
 
@@ -45,7 +51,7 @@ export type Reading = {
   watch: Watch;
 };
 
-const UNREAD = { cosigned: null, dated: null, missing: false };
+const UNREAD = { cosigned: null, dated: null, past: [], missing: false };
 
 /** Verifies one log and follows what it says; what does not verify takes no part in anything. */
 export async function readLog(member: Member, offered: boolean, reading: Reading): Promise<AuditedLog> {
@@ -59,6 +65,8 @@ export async function readLog(member: Member, offered: boolean, reading: Reading
     findings.add(finding('error', 'key.missing', { log: member.id }, text));
     return log;
   }
+  // Before its newest head, which then is no smaller than any of them.
+  const past = offered ? await wantedHeads(member, reading) : null;
   let signed: Uint8Array | null;
   try {
     signed = offered ? await ports.source.checkpoint(member.id) : null;
@@ -67,23 +75,51 @@ export async function readLog(member: Member, offered: boolean, reading: Reading
     return log;
   }
   if (signed === null || signed.byteLength === 0) return { ...log, missing: true };
-  return { ...log, ...(await readEntries(member, pinned, signed, reading)) };
+  return { ...log, ...(await readEntries(member, pinned, { signed, past }, reading)) };
+}
+
+/** What nobody's end of trust asks for is fetched only to be kept, for a later reader of the whole log. */
+async function wantedHeads(
+  member: Member,
+  { ports, scope, findings }: Reading,
+): Promise<ClaimedHead[] | null> {
+  const isKept = ports.archive !== null && scope.open == null;
+  if (trustEndsMs(scope.network).length === 0 && !isKept) return null;
+  return claimedHeads(member.id, () => ports.source.pastHeads(member.id), findings.add);
+}
+
+/** Those that are served, and those that an earlier audit kept: who serves them now may have thought better of it. */
+async function allHeads(
+  { id }: Member,
+  past: readonly ClaimedHead[] | null,
+  copy: LogCopy | null,
+  { findings }: Reading,
+): Promise<ClaimedHead[]> {
+  if (copy === null) return mergedHeads(past ?? []);
+  const heads = mergedHeads(await claimedHeads(id, copy.lastPastHeads, findings.add), past ?? []);
+  if (heads.length > 0) await copy.keepPastHeads(formatPastHeads(heads.map(({ signed }) => signed)));
+  return heads;
 }
 
 async function readEntries(
   member: Member,
   pinned: PinnedLog,
-  signed: Uint8Array,
+  { signed, past: served }: { signed: Uint8Array; past: readonly ClaimedHead[] | null },
   reading: Reading,
-): Promise<Pick<AuditedLog, 'head' | 'cosigned' | 'dated'>> {
+): Promise<Pick<AuditedLog, 'head' | 'cosigned' | 'dated' | 'past'>> {
   const { ports, scope, findings, networks, watch } = reading;
+  const { network } = scope;
   const copy = (await ports.archive?.begin(member.id)) ?? null;
   let trace = openTrace(member, reading, true);
   let head: LogHead | null = null;
   try {
+    const claimed = await allHeads(member, served, copy, reading);
+    const endsMs = trustEndsMs(network);
+    const past = earlierHeads(claimed, { network, member: member.id, endsMs, found: findings.add });
     head = await verifyLog(ports.source, signed, {
       log: pinned,
       anchor: scope.anchors.get(member.id) ?? null,
+      past,
       from: scope.open?.has(member.id) === true ? 'anchor' : 'first',
       nowMs: scope.nowMs,
       found: findings.add,
@@ -101,8 +137,7 @@ async function readEntries(
       progress: (done, size) => ports.progress(member.id, done, size),
       copy,
     });
-    if (head === null) return { head, cosigned: null, dated: null };
-    const { network } = scope;
+    if (head === null) return { head, cosigned: null, dated: null, past: [] };
     // Nobody cosigns the log of a former member anew.
     const nowMs = network.members.has(member.id) ? scope.nowMs : null;
     const spoken = networks.versionIn(member.id);
@@ -111,12 +146,13 @@ async function readEntries(
     const { cosigned, sound, opened } = judgeCosigned(judging, findings.add);
     if (!sound) head = { ...head, sound: false };
     const dated = opened && datedHead(opened);
-    const heads = [...(scope.seen?.get(member.id) ?? []), ...(dated === null ? [] : [dated])];
+    const earlier = head.past.map(datedHead);
+    const heads = [...(scope.seen?.get(member.id) ?? []), ...earlier, ...(dated === null ? [] : [dated])];
     const kept = { size: head.checkpoint.size, signedBy: head.signedBy, newestMs: newestEntryMs };
     const own = head.sound ? judgeOwnKey(network, member.id, kept, heads) : null;
     if (own !== null) findings.add(own.found);
     if (own?.sound === false) head = { ...head, sound: false };
-    return { head, cosigned, dated };
+    return { head, cosigned, dated, past: earlier };
   } finally {
     // What did not verify must not take the place of what did.
     if (head?.sound === true) await copy?.commit(signed, head.from > 0 ? 'extend' : 'replace');

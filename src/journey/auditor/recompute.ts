@@ -16,8 +16,8 @@ type Recomputing = {
   found: (finding: Finding) => void;
   /** Given each entry before it is counted in. */
   judge: (index: number, bytes: Uint8Array) => void;
-  /** At which size to look at the root on the way, which costs nothing and needs no proof from anybody. */
-  watched: number | null;
+  /** At which sizes to look at the root on the way, which costs nothing and needs no proof from anybody. */
+  watched: ReadonlySet<number>;
   watch: (range: CompactRange) => void;
   progress: (done: number, size: number) => void;
 };
@@ -57,10 +57,10 @@ export async function recompute(
       if (bundle.length === TILE_WIDTH) filled.push(bundleFile(bundle.splice(0), index));
     }
     if (tiles.length > 0) filled.push(...tiles);
-    if (index + 1 === watched) watch(tree.range());
+    if (watched.has(index + 1)) watch(tree.range());
   };
 
-  if (tree.size() === watched) watch(tree.range());
+  if (watched.has(tree.size())) watch(tree.range());
   for await (const batch of source.entries(member, tree.size(), size)) {
     const room = size - tree.size();
     excess = batch.length > room;

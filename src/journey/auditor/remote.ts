@@ -2,6 +2,7 @@ import type { LedgerService } from '../../gen/pht/v1/ledger_pb.ts';
 import { asPhtError, PhtError } from '../../model/error.ts';
 import type { LogSource } from '../../ports/log-source.ts';
 import type { Client } from '../../ports/wire.ts';
+import { isLeftOut } from './past-heads.ts';
 
 const CALL_DEADLINE_MS = 15_000;
 const STREAM_DEADLINE_MS = 120_000;
@@ -25,6 +26,14 @@ export function remoteLogs(client: Client<typeof LedgerService>, signal: AbortSi
         const error = asPhtError(thrown);
         if (error.code === 'not-found') return null;
         throw error;
+      }
+    },
+    pastHeads: async (member) => {
+      try {
+        return (await client.pastHeads({ member }, call)).heads;
+      } catch (thrown) {
+        if (isLeftOut(thrown)) return null;
+        throw thrown;
       }
     },
     entries: (member, first, end) => rangesOf(client, member, { first, end }, signal),

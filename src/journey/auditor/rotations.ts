@@ -50,3 +50,18 @@ export function followRotations(keys: readonly NoteKey[], before: KeyedHead | nu
     },
   };
 }
+
+type ReadKeys = { rotations: readonly Rotation[]; from: number; signedBy: readonly NoteKey[] };
+
+/**
+ * What is wrong with the key of another head, given the rotations among the entries that were read. Of a log that was read
+ * only from somewhere on, nothing is known of the keys before.
+ */
+export function wrongKeyIn({ rotations, from, signedBy }: ReadKeys, other: KeyedHead): string | null {
+  if (other.size < from) return null;
+  const key = wrongKeyOf(other.size, other.signedBy, rotations);
+  if (key !== null || rotations.length > 0 || from > 0) return key;
+  // Whoever goes on with another key says so in an entry.
+  const same = other.signedBy[0]?.keyId === signedBy[0]?.keyId;
+  return same ? null : 'two heads are signed with different keys, and no entry tells of the change';
+}

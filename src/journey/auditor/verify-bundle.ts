@@ -117,7 +117,7 @@ function verifyLogOf(
 ): { audited: AuditedLog; entries: Proven[] } {
   const member = keeperOf(network, name);
   const role = member?.role === 'dispatcher' ? 'dispatcher' : 'station';
-  const nothing = { origin: '', head: null, cosigned: null, dated: null, missing: false };
+  const nothing = { origin: '', head: null, cosigned: null, dated: null, past: [], missing: false };
   const audited: AuditedLog = { member: name, role, ...nothing };
   const wrong = (code: FindingCode, text: string, index?: number): void =>
     findings.add(finding('error', code, { log: name, ...(index === undefined ? {} : { index }) }, text));
@@ -162,7 +162,7 @@ function verifyLogOf(
     ]);
     if (own !== null) findings.add(own.found);
     const sound = seen && wrongKey === null && own?.sound !== false;
-    const read = { rotations: rotations.list(), newestMs, continues: null, from: 0, range: null };
+    const read = { rotations: rotations.list(), newestMs, continues: null, from: 0, past: [], range: null };
     const head = { checkpoint, signed, signedBy, sound, ...read };
     return { audited: { ...audited, origin, head, cosigned, dated }, entries: sound ? entries : [] };
   } catch (thrown) {

@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../../model/ledger/checkpoint.ts';
+import type { Checkpoint, OpenedCheckpoint } from '../../model/ledger/checkpoint.ts';
 import type { LedgerEntry } from '../../model/ledger/entry.ts';
 import { type CompactRange, rangeRoot } from '../../model/ledger/merkle.ts';
 import type { Rotation } from '../../model/ledger/rotation.ts';
@@ -9,6 +9,7 @@ import type { LogCopy, LogSource } from '../../ports/log-source.ts';
 import { type Finding, type FindingCode, finding, type Severity } from './findings.ts';
 import { createEntryJudge } from './judge-entry.ts';
 import { keyedHead, openHead, type PinnedLog } from './open-head.ts';
+import { type EarlierHead, headsWithin, judgePast, watchPast } from './past-heads.ts';
 import { type Growth, type Recomputed, recompute } from './recompute.ts';
 import { followRotations } from './rotations.ts';
 import { isAboutTheLog, servedFinding } from './served.ts';
@@ -32,6 +33,8 @@ export type LogReading = {
    * is read, since only that says what is wrong. What was altered in the part that is not read again stays unseen.
    */
   from?: 'first' | 'anchor';
+  /** Earlier heads, the smallest first. */
+  past?: readonly EarlierHead[];
   /** Wall clock to judge entries by; null for a copy, which may be read at any later time. */
   nowMs: number | null;
   found: (finding: Finding) => void;
@@ -55,6 +58,8 @@ export type LogHead = {
   continues: number | null;
   /** Index of the first entry that was read; what precedes it was only held against what an earlier audit kept. */
   from: number;
+  /** Those of `reading.past` that are heads of this very log, and prove something. */
+  past: readonly OpenedCheckpoint[];
   /** The tree of a sound log, for the next audit to go on from. */
   range: CompactRange | null;
 };
@@ -109,10 +114,14 @@ async function continueLog(source: LogSource, opened: Opened, reading: LogReadin
     return null;
   }
   if (start === null) return null;
-  const head = await readLog(source, opened, { ...reading, found }, start);
+  const { past = [] } = reading;
+  const held = copy === null ? [] : await headsWithin(copy, past, { ...anchor, member: log.member });
+  if (held === null) return null;
+  const later = past.filter((each) => each.size >= anchor.size);
+  const head = await readLog(source, opened, { ...reading, past: later, found }, start);
   if (!head.sound || findings.length > CONTINUED_FINDINGS_MAX) return null;
   for (const each of findings) reading.found(each);
-  return head;
+  return { ...head, past: [...held, ...head.past] };
 }
 
 async function readLog(
@@ -132,6 +141,7 @@ async function readLog(
     newestMs: null,
     continues: null,
     from,
+    past: [],
     range: null,
   };
   const wrong: Wrong = (severity, code, text) => {
@@ -150,6 +160,7 @@ async function readLog(
   };
   const judge = createEntryJudge({ ...reading, onEntry, member: log.member, newestMs });
   let forked = false;
+  const past = watchPast(reading.past ?? []);
   try {
     for (const path of await source.strangers(log.member, checkpoint.size, STRANGERS_MAX)) {
       const text = `${path} is no file of a log of this size`;
@@ -161,8 +172,10 @@ async function readLog(
       copy,
       found: reading.found,
       judge: judge.take,
-      watched: anchor?.size ?? null,
+      watched: new Set([...(anchor === null ? [] : [anchor.size]), ...past.sizes]),
       watch: (range) => {
+        past.see(range);
+        if (range.size !== anchor?.size) return;
         if (anchor !== null && sameBytes(rangeRoot(range), anchor.root)) head.continues = range.size;
         // For equal sizes the two signed checkpoints were compared already.
         else forked = checkpoint.size > range.size;
@@ -175,6 +188,16 @@ async function readLog(
     if (forked && isSigned(checkpoint, recomputed)) {
       const text = `the first ${anchor?.size} entries are not those that an earlier audit saw`;
       wrong('misconduct', 'log.forked', text);
+    }
+    if (isSigned(checkpoint, recomputed)) {
+      const judged = judgePast(past, reading.past ?? [], {
+        ...head,
+        nowMs: reading.nowMs,
+        member: log.member,
+      });
+      head.past = judged.own;
+      for (const each of judged.findings) reading.found(each);
+      if (past.others.length > 0) head.sound = false;
     }
     // Of altered entries nothing follows for the key.
     const wrongKey = head.sound

@@ -2,6 +2,7 @@ import type { LedgerEntry } from '../../model/ledger/entry.ts';
 import type { Network } from '../../model/network.ts';
 import type { ReplayDecision } from '../../ports/replay.ts';
 import { judgeDisclosure, type Opened, type VerifiedDisclosure } from './disclosed.ts';
+import { overspentTerms } from './disclosed-terms.ts';
 import { textIn } from './entry.ts';
 import { type Finding, finding } from './findings.ts';
 import type { DatedHeads } from './on-record.ts';
@@ -53,6 +54,9 @@ export function watchLogs(disclosures: readonly VerifiedDisclosure[], whole = tr
     take: ({ id }, index, entry) => {
       if (entry.trainId !== null && entries.size > 0)
         entries.get(keyOf(id, entry.trainId))?.set(index, entry);
+      // It is about no train, and may be about the clearance of any.
+      if (entry.type === 'clearance.withdrawn')
+        for (const [key, of] of entries) if (key.startsWith(`${id} `)) of.set(index, entry);
       const tell = TELL[entry.type];
       if (tell === undefined) return;
       const of = notices.get(id) ?? [];
@@ -82,14 +86,18 @@ export function watchLogs(disclosures: readonly VerifiedDisclosure[], whole = tr
         sound.has(log) ? [conflictFinding(log, index, origin, network)] : [],
       ),
     ],
-    opened: (heads, by) =>
-      disclosures.flatMap((disclosure) => {
+    opened: (heads, by) => {
+      const opened = disclosures.flatMap((disclosure) => {
         const { issuer, trainId } = disclosure.predicate;
         const size = heads.get(issuer);
         const of = entries.get(keyOf(issuer, trainId));
         if (size === undefined || of === undefined) return [];
         return [judgeDisclosure(disclosure, { entries: of, size, whole, ...by })];
-      }),
+      });
+      const [first, ...others] = opened;
+      if (first === undefined) return [];
+      return [{ ...first, findings: [...first.findings, ...overspentTerms(opened)] }, ...others];
+    },
   };
 }
 

@@ -1,3 +1,4 @@
+import { keyIdOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import {
   type Ended,
@@ -8,6 +9,7 @@ import {
   type Witnessing,
   type WitnessingSpan,
 } from '../../model/network.ts';
+import type { MembersPredicate } from '../../model/network-statements.ts';
 
 /** The next list of members: what is past stays as it was told, what changes gets an end and, where renewed, a new entry. */
 
@@ -66,3 +68,53 @@ function end(ends: Map<string, Ended>, network: Network, id: string, ended: Ende
 
 const optional = (invalidAfterMs: number | undefined): Pick<Ended, 'invalidAfterMs'> =>
   invalidAfterMs === undefined ? {} : { invalidAfterMs };
+
+/** What whoever signs a list agrees to, a line each: all that this version changes. */
+export function listWords(
+  { networkVersion: version, expiresMs, members, witnessing }: MembersPredicate,
+  { title, id }: { title: string; id: string },
+): string[] {
+  const came = members.filter(({ since }) => since === version);
+  const left = members.filter(({ ended }) => ended?.version === version);
+  const kept = new Set(left.filter(({ ended }) => ended?.why === 'renewed').map((span) => span.id));
+  const rule = witnessing.find(({ since }) => since === version)?.rule;
+  const changes = [
+    ...came.flatMap((span) => spanWords(kept.has(span.id) ? 'new keys of' : 'admits', span)),
+    ...left.flatMap(endWords),
+    ...(rule === undefined ? [] : [`  witnesses: ${ruleWords(rule)}`]),
+  ];
+  return [
+    `version ${version} of the list of members of ${title}`,
+    `  network id ${id}`,
+    `  good until ${dayOf(expiresMs)}`,
+    ...(changes.length === 0 ? ['  nobody is new or gone'] : changes),
+  ];
+}
+
+function spanWords(verb: string, { id, role, title, organisation, station, person, keys }: Span): string[] {
+  const of = station === undefined ? '' : ` of ${station}`;
+  return [
+    `  ${verb} ${role} ${id}${of}: ${title}, ${organisation}`,
+    ...(person === undefined || person === id ? [] : [`    person ${person}`]),
+    ...Object.entries(keys).flatMap(([use, jwk]) =>
+      jwk === undefined ? [] : [`    ${use.padEnd(10)} ${keyIdOf(jwk)}`],
+    ),
+  ];
+}
+
+function endWords({ id, role, ended }: Span): string[] {
+  const { why, reason, invalidAfterMs } = ended ?? {};
+  const stolen =
+    invalidAfterMs === undefined
+      ? []
+      : [`    in other hands since ${new Date(invalidAfterMs).toISOString()}`];
+  if (why !== 'revoked') return stolen.length === 0 ? [] : [`  old keys of ${role} ${id}`, ...stolen];
+  return [`  revokes ${role} ${id}: ${reason ?? 'no reason was given'}`, ...stolen];
+}
+
+function ruleWords(rule: Witnessing): string {
+  if (rule.quorum === 'none') return 'no quorum';
+  return `${rule.quorum} of ${rule.witnesses.join(', ')}, of whom ${rule.faulty} may lie`;
+}
+
+const dayOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);

@@ -49,7 +49,7 @@ export function rootWords(next: RootPredicate, before: RootPredicate | null, id:
     `  good until ${new Date(expiresMs).toISOString().slice(0, 10)}`,
     `  root: ${roles.root.threshold} of ${roles.root.keys.length} keys must sign the next one`,
     ...keyLines(roles.root.keys, before?.roles.root.keys),
-    '  members (admits and revokes):',
+    `  members (admits and revokes): ${roles.members.threshold} of ${roles.members.keys.length} keys must sign each list`,
     ...keyLines(roles.members.keys, before?.roles.members.keys),
     `  freshness (says that nothing is newer, for up to ${freshnessMsMax / DAY_MS} days):`,
     ...keyLines(roles.freshness.keys, before?.roles.freshness.keys),

@@ -4,6 +4,7 @@ import type { Train } from '../../ports/dispatcher-store.ts';
 import { arrive } from './arrive.ts';
 import { committed } from './commit.ts';
 import type { Desk } from './desk.ts';
+import { orderNext } from './order.ts';
 import { recordUnheard } from './record.ts';
 import { isEnded } from './route.ts';
 import { stationKey, trainKey } from './wake.ts';
@@ -24,6 +25,7 @@ export function createNetworkFollower(desk: Desk): { look(): void } {
         noteList(network, desk);
         for (const train of openTrains(desk)) desk.store.atomically(() => dropRevoked(train, desk));
       }
+      for (const train of openTrains(desk)) if (train.state === 'under-way') orderWaiting(train, desk);
       // Not before all of it is on record: what fails is tried again at the next look.
       seen = network;
       // Stations compare their file with ours at each pull.
@@ -34,6 +36,15 @@ export function createNetworkFollower(desk: Desk): { look(): void } {
 
 function openTrains({ store }: Desk): Train[] {
   return store.trains.open({ expiredBeforeMs: Number.MAX_SAFE_INTEGER });
+}
+
+/** What an older file held back. */
+function orderWaiting(train: Train, desk: Desk): void {
+  const stations = desk.store.atomically(() => orderNext(train, desk));
+  if (stations.length === 0) return;
+  for (const station of stations) desk.wake.ring(stationKey(station));
+  desk.wake.ring(trainKey(train.trainId));
+  desk.publish();
 }
 
 /** Each list of members once, whatever a crash cut short. */

@@ -42,6 +42,11 @@ export function ledgerService(
       if (member === desk.id) await publisher.shown();
       return { checkpoint: shown(member) };
     },
+    pastHeads: async ({ member }, context) => {
+      reader(context);
+      shown(member);
+      return { heads: logs.pastHeads(member) ?? new Uint8Array() };
+    },
     entries: async function* ({ member, firstIndex, endIndex }, context) {
       reader(context);
       const size = sizeOf(shown(member));

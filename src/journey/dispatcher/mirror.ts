@@ -12,6 +12,7 @@ import { inForce, logKeysOf } from '../../model/past-keys.ts';
 import type { MirrorHead } from '../../ports/dispatcher-store.ts';
 import type { MirrorFiles } from '../../ports/mirror.ts';
 import type { Desk } from './desk.ts';
+import type { PastHeadsKept } from './past-heads.ts';
 import { entriesOf } from './shown.ts';
 
 const PUBLISHED_ENTRIES_MAX = 4096;
@@ -43,6 +44,7 @@ export type MirrorLimits = { pendingEntriesMax: number; pendingBytesMax: number 
 export function createMirroring(
   desk: Desk,
   files: MirrorFiles,
+  past: PastHeadsKept,
   limits: Partial<MirrorLimits> = {},
 ): Mirroring {
   const { pendingEntriesMax = PENDING_ENTRIES_MAX, pendingBytesMax = PENDING_BYTES_MAX } = limits;
@@ -86,6 +88,7 @@ export function createMirroring(
     desk.store.atomically(() => {
       mirrors.save({ ...head, verified: head.stored, pendingBytes: 0, checkpoint });
       mirrors.drop(head.member);
+      past.keep(head.member, checkpoint);
     });
     await files.show(head.member, checkpoint, written);
   };
@@ -102,7 +105,10 @@ export function createMirroring(
     if (head.checkpoint !== null && size === verified.size) {
       // The same head again, as after a lost answer, or with younger cosignatures.
       if (sameBytes(head.checkpoint, checkpoint)) return;
-      desk.store.atomically(() => mirrors.save({ ...head, checkpoint }));
+      desk.store.atomically(() => {
+        mirrors.save({ ...head, checkpoint });
+        past.keep(head.member, checkpoint);
+      });
       await files.show(head.member, checkpoint, []);
       return;
     }
@@ -145,8 +151,12 @@ export function createMirroring(
       return turn;
     },
     recover: async () => {
-      for (const { member, checkpoint } of mirrors.heads())
-        if (checkpoint !== null) await files.show(member, checkpoint, []);
+      for (const { member, checkpoint } of mirrors.heads()) {
+        if (checkpoint === null) continue;
+        // One from before any were kept is the oldest proof there is.
+        past.keep(member, checkpoint);
+        await files.show(member, checkpoint, []);
+      }
     },
   };
 }

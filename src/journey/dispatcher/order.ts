@@ -1,6 +1,8 @@
 import { encodeEnvelope } from '../../model/dsse.ts';
+import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
 import { hopIdOf } from '../../model/id.ts';
+import { assertFresh } from '../../model/network.ts';
 import type { Order } from '../../model/order.ts';
 import { signStatement } from '../../model/statement.ts';
 import type { Stop, Train } from '../../ports/dispatcher-store.ts';
@@ -10,7 +12,8 @@ import { nextStops } from './route.ts';
 
 /**
  * Orders every hop that comes next: the signed order, its ledger entry and the stop are one transaction, so no station
- * can ever see an order that is not on record.
+ * can ever see an order that is not on record. An order starts a run, so none is made while the network file is not
+ * known to be the newest (protocol, section 1); the next fresh file brings them.
  *
  * @returns the stations to wake once the transaction is durable
  */
@@ -19,6 +22,7 @@ export function orderNext(train: Train, desk: Desk): string[] {
   const stops = desk.store.stops.list({ trainId: train.trainId });
   const next = nextStops({ route, cancelled: train.cancellation !== null, stops });
   const nowMs = desk.clock.nowMs();
+  if (next.length === 0 || !isFresh(train, nowMs, desk)) return [];
   for (const { station, attempt, epoch } of next) {
     const stop = signedStop(train, { station, attempt, epoch }, nowMs, desk);
     const body = { station, orderDigest: stop.orderDigest };
@@ -27,6 +31,18 @@ export function orderNext(train: Train, desk: Desk): string[] {
     desk.store.stops.insert({ ...stop, orderedAt: size - 1 });
   }
   return next.map(({ station }) => station);
+}
+
+/** What a station reports is taken down all the same: only new orders wait. */
+function isFresh({ trainId }: Train, nowMs: number, desk: Desk): boolean {
+  try {
+    assertFresh(desk.network(), nowMs);
+    return true;
+  } catch (thrown) {
+    if (!(thrown instanceof PhtError)) throw thrown;
+    desk.note('no order is made under this network file', { trainId, code: thrown.code });
+    return false;
+  }
 }
 
 function signedStop(

@@ -25,6 +25,7 @@ import { ledgerService } from './ledgers.ts';
 import type { DepotOf } from './loading.ts';
 import { createMirroring } from './mirror.ts';
 import { networkService } from './network-service.ts';
+import { createPastHeads, keepingOwn } from './past-heads.ts';
 import { createPresence } from './presence.ts';
 import { createPublisher, type PublisherTimes } from './publish.ts';
 import { createRejects } from './rejects.ts';
@@ -80,13 +81,15 @@ export type Dispatcher = {
  * only connect then; whatever needs a signature waits for it.
  */
 export async function openDispatcher(ports: DispatcherPorts): Promise<Dispatcher> {
-  const { store, ledger, clock, depotOf, network, note, files, gather, witnesses } = ports;
+  const { store, ledger, clock, depotOf, network, note, files, witnesses } = ports;
   startLedger(ports);
   await ledger.open();
   const closing = new AbortController();
   const isWitnessed = witnessedCheck(network, ports.id);
+  const past = createPastHeads(ports);
+  const gathering = keepingOwn(past, ports);
   const publisher = createPublisher({
-    ...{ ledger, rows: store.ledgerRows, gather, isWitnessed, note, signal: closing.signal },
+    ...{ ledger, rows: store.ledgerRows, gather: gathering, isWitnessed, note, signal: closing.signal },
     ...(ports.publisherTimes === undefined ? {} : { times: ports.publisherTimes }),
   });
   const rejects = createRejects(store, clock);
@@ -117,9 +120,9 @@ export async function openDispatcher(ports: DispatcherPorts): Promise<Dispatcher
       trouble = code;
     }
   };
-  const mirroring = createMirroring(desk, files);
+  const mirroring = createMirroring(desk, files, past);
   await mirroring.recover();
-  const logs = createShownLogs(ports.id, ledger, ports.ownTile, store.mirrors, files);
+  const logs = createShownLogs(ports.id, ledger, ports.ownTile, store, files);
   witnesses.onListening(publisher.soon);
   publisher.soon();
   return {

@@ -1,8 +1,9 @@
 import { PhtError } from '../../model/error.ts';
 import { parseCheckpoint } from '../../model/ledger/checkpoint.ts';
 import { parseNote } from '../../model/ledger/note.ts';
+import { formatPastHeads } from '../../model/ledger/past-heads.ts';
 import { decodeBundle, TILE_WIDTH, type Tile, tileWidth } from '../../model/ledger/tile.ts';
-import type { Mirrors } from '../../ports/dispatcher-store.ts';
+import type { DispatcherStore } from '../../ports/dispatcher-store.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import type { MirrorFiles, ShownLogs } from '../../ports/mirror.ts';
 
@@ -20,7 +21,7 @@ export function createShownLogs(
   id: string,
   ledger: Ledger,
   ownTile: (tile: Tile, size: number) => Promise<Uint8Array | null>,
-  mirrors: Mirrors,
+  { mirrors, pastHeads }: Pick<DispatcherStore, 'mirrors' | 'pastHeads'>,
   files: MirrorFiles,
 ): ShownLogs {
   const checkpoint = (member: string): Uint8Array | null =>
@@ -39,6 +40,10 @@ export function createShownLogs(
       ...mirrors.heads().flatMap((head) => (head.checkpoint === null ? [] : [head.member])),
     ],
     checkpoint,
+    pastHeads: (member) => {
+      const shown = checkpoint(member);
+      return shown === null ? null : formatPastHeads(pastHeads.texts(member, sizeOf(shown)));
+    },
     tile: async (member, tile) => {
       const shown = checkpoint(member);
       if (shown === null || tileWidth(sizeOf(shown), tile.level, tile.index) < tile.width) return null;

@@ -2,10 +2,11 @@ import { type Arrival, hasEnded, type StationAccount } from '../../model/account
 import { parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { digestOf, type TrainId } from '../../model/id.ts';
+import type { JourneyView } from '../../model/journey-view.ts';
 import { type Manifest, type VerifiedManifest, verifyWhenIssued } from '../../model/train.ts';
 import type { Arrivals, PackedTrains, TrainKey } from '../../ports/researcher-trains.ts';
 import type { Opener } from '../../ports/signer.ts';
-import { type JourneyClient, type JourneyView, journeyOf } from './journeys.ts';
+import { type JourneyClient, journeyOf } from './journeys.ts';
 import { CALL_ATTEMPTS_MAX, type Researcher, type Retry } from './researcher.ts';
 import { type Shown, unverified, verifyStation } from './verify-station.ts';
 

@@ -1,7 +1,8 @@
 import { hasEnded } from '../../model/account.ts';
 import { type ErrorCode, PhtError } from '../../model/error.ts';
 import type { TrainId } from '../../model/id.ts';
-import { type JourneyClient, type JourneyView, journeyOf } from './journeys.ts';
+import type { JourneyView } from '../../model/journey-view.ts';
+import { type JourneyClient, journeyOf } from './journeys.ts';
 import { CALL_ATTEMPTS_MAX, type Researcher, type Retry } from './researcher.ts';
 
 /** What a dispatcher that was heard before may answer for a while: nothing that is decided about this train or member. */

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
 import type { Journey, JourneyService } from '../../gen/pht/v1/journeys_pb.ts';
-import { JOURNEY_STATES, STOP_STATES, WAITED_FOR } from '../../model/account.ts';
 import { encodeEnvelope, parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
-import { digestOf, HopIdText, type TrainId, TrainIdText } from '../../model/id.ts';
-import { check, Slug, TimestampMs } from '../../model/schema.ts';
+import { digestOf, type TrainId } from '../../model/id.ts';
+import { JourneyView } from '../../model/journey-view.ts';
+import { check } from '../../model/schema.ts';
 import { signStatement } from '../../model/statement.ts';
 import type { PackedTrains } from '../../ports/researcher-trains.ts';
 import type { Signer } from '../../ports/signer.ts';
@@ -13,33 +12,6 @@ import type { Client } from '../../ports/wire.ts';
 import { CALL_ATTEMPTS_MAX, type Researcher, type Retry } from './researcher.ts';
 
 export type JourneyClient = Client<typeof JourneyService>;
-
-const StopView = z.strictObject({
-  station: Slug,
-  state: z.enum(STOP_STATES),
-  code: z.string().max(100),
-  changedAtMs: TimestampMs,
-  attempt: z.int().min(0),
-  hopId: z.union([z.literal(''), HopIdText]),
-  /** Who has to act before it goes on. */
-  waitsFor: z.enum(WAITED_FOR),
-  /** 0 when nobody is waited for. */
-  waitsSinceMs: TimestampMs,
-  stationOnline: z.boolean(),
-  /** 0 when the station was never there. */
-  stationSeenMs: TimestampMs,
-});
-export type StopView = z.infer<typeof StopView>;
-
-const JourneyViewSchema = z.strictObject({
-  trainId: TrainIdText,
-  title: z.string().max(200),
-  state: z.enum(JOURNEY_STATES),
-  submittedAtMs: TimestampMs,
-  stops: z.array(StopView).max(100),
-});
-/** A journey as the dispatcher claims it. */
-export type JourneyView = z.infer<typeof JourneyViewSchema>;
 
 /** @throws PhtError `input.malformed` when the dispatcher said what nobody can understand */
 export function journeyOf(message: Journey | undefined): JourneyView {
@@ -62,7 +34,7 @@ export function journeyOf(message: Journey | undefined): JourneyView {
     submittedAtMs: Number(message.submittedAtMs),
     stops,
   };
-  return check(JourneyViewSchema, view, "the dispatcher's word on the journey");
+  return check(JourneyView, view, "the dispatcher's word on the journey");
 }
 
 const PAGE_SIZE = 100;

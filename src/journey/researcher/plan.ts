@@ -31,7 +31,7 @@ export type PlanPorts = {
 /** What a station says would happen; it promises nothing, and decides again when the train comes. */
 export type Outlook = Pick<
   Reply,
-  'dataset' | 'verdict' | 'code' | 'approvals' | 'text' | 'reasons' | 'engineReady'
+  'dataset' | 'verdict' | 'code' | 'approvals' | 'standing' | 'text' | 'reasons' | 'engineReady'
 >;
 
 /**
@@ -147,8 +147,8 @@ async function stopOf(answer: PlanResponse, { network, opener, ...asked }: About
     }
     const envelope = parseEnvelope(await opener.open(jwe), 'the reply');
     const { predicate } = verifyReply(envelope, network, { station, ...asked });
-    const { dataset, verdict, code, approvals, text, reasons, engineReady } = predicate;
-    const outlook = { dataset, verdict, code, approvals, text, reasons, engineReady };
+    const { dataset, verdict, code, approvals, standing, text, reasons, engineReady } = predicate;
+    const outlook = { dataset, verdict, code, approvals, standing, text, reasons, engineReady };
     return { ...base, word: 'replied', outlook };
   } catch (thrown) {
     const { code, message } = asPhtError(thrown);

@@ -3,11 +3,13 @@ import type { KeptProof } from '../../model/account.ts';
 import { parseEnvelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { type Digest, digestOf, type TrainId } from '../../model/id.ts';
+import type { JourneyView } from '../../model/journey-view.ts';
+import { isOfUnknownKey } from '../../model/proven.ts';
 import { readStatement } from '../../model/statement.ts';
 import { Manifest, type TrainImage } from '../../model/train.ts';
 import type { Depot } from '../../ports/depot.ts';
 import type { PackedTrain, PackedTrains } from '../../ports/researcher-trains.ts';
-import { type JourneyClient, type JourneyView, journeyOf } from './journeys.ts';
+import { type JourneyClient, journeyOf } from './journeys.ts';
 import { admissionOf } from './proofs.ts';
 import { CALL_ATTEMPTS_MAX, type Researcher, type Retry } from './researcher.ts';
 
@@ -18,6 +20,8 @@ export type SubmitPorts = {
   trains: PackedTrains;
   depot: Depot;
   retry: Retry;
+  /** Takes over a newer network file where the dispatcher has one. */
+  fetchNetwork(): Promise<unknown>;
   /** Resumes where the other end stands. */
   upload(blob: { trainId: TrainId; digest: string; bytes: number }, signal: AbortSignal): Promise<void>;
 };
@@ -66,7 +70,7 @@ async function send(
   if (admitted.trainId !== trainId) {
     throw new PhtError('conflict', 'the dispatcher gave the train another id than its manifest has');
   }
-  const admission = admit(trainId, digest, admitted.proof, researcher, ports);
+  const admission = await admit(trainId, digest, admitted.proof, researcher, ports);
   const uploadedBytes = await uploadAll(trainId, image, admitted.missingDigests, researcher, ports, signal);
   const departed = await call(() => ports.client.depart({ idempotencyKey, trainId }, { signal }));
   const journey = journeyOf(departed.journey);
@@ -75,15 +79,24 @@ async function send(
 }
 
 /** An admission that stands in no ledger could be denied later: nothing more is sent on the strength of it. */
-function admit(
+async function admit(
   trainId: TrainId,
   digest: Digest,
   proof: Uint8Array,
   researcher: Researcher,
-  { trains, dispatcher }: SubmitPorts,
-): KeptProof {
+  { trains, dispatcher, fetchNetwork }: SubmitPorts,
+): Promise<KeptProof> {
+  const judged = (): KeptProof => admissionOf(proof, digest, researcher.network(), dispatcher);
   try {
-    const admission = admissionOf(proof, digest, researcher.network(), dispatcher);
+    let admission: KeptProof;
+    try {
+      admission = judged();
+    } catch (thrown) {
+      if (!isOfUnknownKey(thrown)) throw thrown;
+      // The dispatcher's ledger may have a key that was listed since this home last asked.
+      await fetchNetwork();
+      admission = judged();
+    }
     trains.keepAdmission(trainId, proof);
     return admission;
   } catch (thrown) {

@@ -1,6 +1,6 @@
 import type { AdminService } from '../../gen/pht/v1/admin_pb.ts';
 import { asPhtError } from '../../model/error.ts';
-import type { HopStore } from '../../ports/station-store.ts';
+import type { HopRecord, HopStore } from '../../ports/station-store.ts';
 import type { Service } from '../../ports/wire.ts';
 import { decisionProof, type ProofPorts } from './decision-proof.ts';
 import { pastDecisions } from './decisions.ts';
@@ -39,6 +39,14 @@ export type AdminPorts = DisclosePorts &
 
 const NEWEST = 200;
 
+/** What waits for a person, or for something that a person may have to see to. */
+function inInbox({ hops, waitsFor }: Pick<AdminPorts, 'hops' | 'waitsFor'>): HopRecord[] {
+  const waiting = hops
+    .open()
+    .filter(({ state, hopId }) => state === 'awaiting-clearance' || waitsFor(hopId) !== '');
+  return waiting.flatMap(({ hopId }) => hops.find(hopId) ?? []);
+}
+
 /** What an admin asks of the agent over the local socket. The agent cannot sign for the admin: it only verifies. */
 export function createAdminService(station: Station, ports: AdminPorts): Service<typeof AdminService> {
   const rejects = createRejects(station, ports.log);
@@ -57,18 +65,15 @@ export function createAdminService(station: Station, ports: AdminPorts): Service
     status: async () => ({
       station: station.id,
       connected: ports.connected(),
-      openHops: ports.hops.list('open').length,
+      openHops: ports.hops.open().length,
       problem: ports.problem(),
       distrusted: distrusted(ports.witness),
       ledgerProblem: ports.ledgerProblem(),
     }),
     inbox: async ({ all }) => {
-      const hops = ports.hops.list(all ? { newest: NEWEST } : 'open');
-      const shown = hops.filter(
-        (hop) => all || hop.state === 'awaiting-clearance' || ports.waitsFor(hop.hopId) !== '',
-      );
+      const hops = all ? ports.hops.list({ newest: NEWEST }) : inInbox(ports);
       return {
-        entries: shown.map((hop) => ({
+        entries: hops.map((hop) => ({
           ...inboxEntry(hop, station.network(), ports.clearances),
           problem: ports.waitsFor(hop.hopId),
         })),

@@ -96,7 +96,7 @@ export function createAgent(station: Station, ports: AgentPorts): Agent {
     // Other witnesses may have to cosign what was published for those before.
     if (station.network().version !== seenVersion) publish.ring();
     seenVersion = station.network().version;
-    for (const hop of ports.hops.list('open')) if (!isSealed(hop.state)) ports.visits.start(hop.hopId);
+    for (const hop of ports.hops.open()) if (!isSealed(hop.state)) ports.visits.start(hop.hopId);
   };
 
   const keepPosting = async (signal: AbortSignal): Promise<void> => {

@@ -4,9 +4,21 @@ import { PhtError } from '../../model/error.ts';
 import type { Digest } from '../../model/id.ts';
 import { type ImageConfig, verifyImageConfig } from '../../model/image-config.ts';
 import { memberOf, personOf } from '../../model/network.ts';
-import { coversImage, misfitOf, type VerifiedStanding, verifyStanding } from '../../model/standing.ts';
+import {
+  coversImage,
+  misfitOf,
+  type StandingCase,
+  type VerifiedStanding,
+  verifyStanding,
+} from '../../model/standing.ts';
 import type { Manifest, TrainImage } from '../../model/train.ts';
-import type { ClearanceStore, Consumption, HopRecord, StandingRecord } from '../../ports/station-store.ts';
+import type {
+  ClearanceStore,
+  Consumption,
+  HopRecord,
+  StandingRecord,
+  Visit,
+} from '../../ports/station-store.ts';
 import type { Station } from './stages.ts';
 
 /** A person's word on a case, verified against the network of now. */
@@ -56,9 +68,10 @@ export async function judgeCase(
   const given = approvalsAmong(words, about, station);
   if (given.length >= about.needed)
     return { is: 'approved', words: given.slice(0, about.needed), terms: null };
+  const question = { ...about, visit: about.hop };
   let most = given;
-  for (const { terms, words: agreed } of await standingOn(about, station, clearances, configOf)) {
-    const counted = approvalsAmong(agreed, about, station);
+  for (const agreed of await standingOn(question, station, clearances, byConfig(about, station, configOf))) {
+    const { terms, words: counted } = agreed;
     if (counted.length >= about.needed)
       return { is: 'approved', words: counted.slice(0, about.needed), terms };
     if (counted.length > most.length) most = counted;
@@ -103,37 +116,56 @@ function newestOfEach(words: readonly Word[]): Word[] {
 }
 
 /** Nobody approves his own train, whatever accounts he has. */
-function approvalsAmong(words: readonly Word[], { manifest }: OpenCase, station: Station): Word[] {
+function approvalsAmong(
+  words: readonly Word[],
+  { manifest }: Pick<StandingCase, 'manifest'>,
+  station: Station,
+): Word[] {
   const own = personOf(memberOf(station.network(), manifest.issuer, 'researcher'));
   return words.filter(({ verdict, person }) => verdict === 'approve' && person !== own);
 }
 
+/** `words`: those that count, one of each person, under the very same terms. */
 type Agreed = { terms: NonNullable<Consumption['terms']>; words: Word[] };
 
+/** A case, or a train that may become one. */
+export type StandingQuestion = StandingCase & { readonly visit: Visit };
+
+/** Whether the image is one that it speaks of. */
+export type Covers = (standing: VerifiedStanding) => boolean | Promise<boolean>;
+
 /** Standing clearances that fit this case and have a run for it, together where their terms are the same. */
-async function standingOn(
-  about: OpenCase,
+export async function standingOn(
+  about: StandingQuestion,
   station: Station,
-  clearances: Pick<ClearanceStore, 'standing' | 'runOf' | 'runsUsed'>,
-  configOf: ReadConfig,
+  clearances: Pick<ClearanceStore, 'standing' | 'hasRun'>,
+  covers: Covers,
 ): Promise<Agreed[]> {
-  const { manifest, hop } = about;
-  const records = clearances.standing({ researcher: manifest.issuer, dataset: manifest.dataset });
+  const { issuer: researcher, dataset } = about.manifest;
   const agreed = new Map<string, Agreed>();
-  let config: Promise<ImageConfig | null> | undefined;
-  for (const record of records) {
+  for (const record of clearances.standing({ researcher, dataset })) {
     if (record.withdrawn) continue;
     const [opened] = ifHolds(station, record.digest, () => fitting(record, about, station, clearances));
-    if (opened === undefined) continue;
+    if (opened === undefined || !(await covers(opened))) continue;
     const { predicate, person } = opened;
-    if ('code' in predicate.scope) config ??= configOrNull(hop, manifest.image, station, configOf);
-    if (!coversImage(predicate, manifest, (await config) ?? null)) continue;
     const terms = { digest: record.termsDigest, runsMax: predicate.runsMax };
     const known = agreed.get(record.termsDigest) ?? { terms, words: [] };
     const word = { ...wordOf(record.digest, predicate, person), standing: true };
     agreed.set(record.termsDigest, { terms, words: newestOfEach([...known.words, word]) });
   }
-  return [...agreed.values()];
+  return [...agreed.values()].map(({ terms, words }) => ({
+    terms,
+    words: approvalsAmong(words, about, station),
+  }));
+}
+
+/** Its config is read where one speaks of code, and once. */
+function byConfig({ hop, manifest }: OpenCase, station: Station, configOf: ReadConfig): Covers {
+  let config: Promise<ImageConfig | null> | undefined;
+  return async ({ predicate }) => {
+    if ('code' in predicate.scope) config ??= configOrNull(hop, manifest.image, station, configOf);
+    return coversImage(predicate, manifest, (await config) ?? null);
+  };
 }
 
 /** Whatever they fit: those that are in force. */
@@ -149,25 +181,15 @@ export function standingWords(records: readonly StandingRecord[], station: Stati
 
 function fitting(
   record: StandingRecord,
-  about: OpenCase,
+  about: StandingQuestion,
   station: Station,
-  clearances: Pick<ClearanceStore, 'runOf' | 'runsUsed'>,
+  clearances: Pick<ClearanceStore, 'hasRun'>,
 ): VerifiedStanding | undefined {
   const at = { network: station.network(), station: station.id, nowMs: station.clock.nowMs() };
   const opened = verifyStanding(parseEnvelope(record.envelope, 'standing clearance'), at);
   if (misfitOf(opened.predicate, about) !== null) return undefined;
-  return hasRun(record.termsDigest, opened.predicate.runsMax, about.hop, clearances) ? opened : undefined;
-}
-
-/** One that this hop has already, or one that is left. */
-export function hasRun(
-  termsDigest: string,
-  runsMax: number,
-  hop: HopRecord,
-  clearances: Pick<ClearanceStore, 'runOf' | 'runsUsed'>,
-): boolean {
-  const user = clearances.runOf(termsDigest, hop);
-  return user === null ? clearances.runsUsed(termsDigest) < runsMax : user === hop.hopId;
+  const terms = { digest: record.termsDigest, runsMax: opened.predicate.runsMax };
+  return clearances.hasRun(terms, about.visit) ? opened : undefined;
 }
 
 /** Without its config nothing is known of an image's code: a person is asked. */

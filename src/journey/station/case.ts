@@ -15,6 +15,14 @@ export function listsOf(manifest: Pick<Manifest, 'issuer' | 'image'>, station: S
   };
 }
 
+/** A train may tighten what the station asks for. */
+export function disclosureFor(
+  { outputs }: Pick<Manifest, 'outputs'>,
+  station: Pick<Station, 'disclosure'>,
+): DisclosureSettings {
+  return tighten(station.disclosure(), outputs.minCellCount);
+}
+
 /** The case as it is now: whoever decides, clears or releases computes it anew from the same facts. */
 export function currentCase(
   about: { manifest: VerifiedManifest; dispatcher: string; snapshotDigest: string },
@@ -22,7 +30,7 @@ export function currentCase(
   policy: Policy,
 ): { bytes: Uint8Array; digest: Digest; disclosure: DisclosureSettings } {
   const { predicate } = about.manifest;
-  const disclosure = tighten(station.disclosure(), predicate.outputs.minCellCount);
+  const disclosure = disclosureFor(predicate, station);
   const file = caseFile({
     ...about,
     station: station.id,

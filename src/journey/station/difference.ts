@@ -18,7 +18,7 @@ import type { ClearanceStore, HopRecord } from '../../ports/station-store.ts';
 import type { Station } from './stages.ts';
 
 /**
- * What is in a waiting train's image and was not in the last one that was cleared here. What is not here yet is fetched
+ * What is in a waiting train's image and was not in the last one that was approved here. What is not here yet is fetched
  * in the same way as for a run, which then finds it. Only what a person looks at is looked into: the files of earlier
  * images are known from their own look, or are read from blobs that are still here; no run waits for any of it.
  */
@@ -46,7 +46,7 @@ type Looking = { review: ImageReview; progress: Progress; hop: HopRecord; signal
 
 /** One at a time: a look may hold hundreds of thousands of files in memory. */
 export function createDifference(
-  station: Pick<Station, 'blobCacheBytesMax'>,
+  station: Pick<Station, 'blobCacheBytesMax' | 'lists'>,
   ports: DifferencePorts,
 ): Difference {
   let last: Promise<void> = Promise.resolve();
@@ -69,13 +69,13 @@ export function createDifference(
 async function* differenceOf(
   hop: HopRecord,
   signal: AbortSignal,
-  station: Pick<Station, 'blobCacheBytesMax'>,
+  station: Pick<Station, 'blobCacheBytesMax' | 'lists'>,
   ports: DifferencePorts,
 ): AsyncGenerator<DifferencePart> {
   if (hop.manifest.byteLength === 0)
     throw new PhtError('not-found', 'what this hop was about was erased, or lost with a backup');
   const { image, issuer } = manifestIn(hop.manifest);
-  const cleared = clearedBefore(hop, ports);
+  const cleared = clearedBefore(hop, station, ports);
   const images = new Map(cleared.toReversed().map((each) => [each.image.configDigest, each]));
   const same = images.get(image.configDigest);
   images.delete(image.configDigest);
@@ -87,6 +87,24 @@ async function* differenceOf(
   }
   const progress = { done: 0, total: 0, told: 0 };
   const looking: Looking = { review: ports.review(), progress, hop, signal };
+  try {
+    yield* compared(image, issuer, { cleared, images }, looking, station, ports);
+  } finally {
+    await looking.review.close();
+  }
+}
+
+/** @param known what was approved here, and each image of it once, but this one */
+async function* compared(
+  image: TrainImage,
+  issuer: string,
+  known: { cleared: readonly ClearedImage[]; images: ReadonlyMap<string, ClearedImage> },
+  looking: Looking,
+  station: Pick<Station, 'blobCacheBytesMax'>,
+  ports: DifferencePorts,
+): AsyncGenerator<DifferencePart> {
+  const { progress, signal } = looking;
+  const { cleared, images } = known;
   yield* lookInto(image, looking, station, ports);
   const now = { image, config: await looking.review.config(image) };
   const candidates = basesFor(image, issuer, [...images.values()]);
@@ -95,9 +113,9 @@ async function* differenceOf(
       if (!(await isHere(base.image, looking.review, ports.depot))) continue;
       yield* lookInto(base.image, looking, station, ports);
       const earlier = { image: base.image, config: await looking.review.config(base.image) };
-      const compared = await looking.review.compare(now, earlier, new Set(), signal);
+      const changes = await looking.review.compare(now, earlier, new Set(), signal);
       const as = clearedAs(base, layersShared(image, base.image));
-      yield ended({ ...head(image, images.size), compared: 'with-base', base: as, ...compared }, progress);
+      yield ended({ ...head(image, images.size), compared: 'with-base', base: as, ...changes }, progress);
       return;
     } catch (thrown) {
       // Whether the fault is the base's shows when the image is looked at by itself.
@@ -105,8 +123,8 @@ async function* differenceOf(
     }
   }
   const seen = new Set(cleared.flatMap((each) => each.image.layers.map(({ diffId }) => diffId)));
-  const compared = await looking.review.compare(now, null, seen, signal);
-  yield ended({ ...head(image, images.size), compared: 'new-layers', base: null, ...compared }, progress);
+  const changes = await looking.review.compare(now, null, seen, signal);
+  yield ended({ ...head(image, images.size), compared: 'new-layers', base: null, ...changes }, progress);
 }
 
 const NOTHING = { added: 0, changed: 0, removed: 0, mode: 0 };
@@ -144,10 +162,15 @@ function manifestIn(envelope: Uint8Array): Manifest {
 }
 
 /** Newest first, without this hop and all after it, and without what a person took back. */
-function clearedBefore(hop: HopRecord, ports: DifferencePorts): ClearedImage[] {
+function clearedBefore(
+  hop: HopRecord,
+  station: Pick<Station, 'lists'>,
+  ports: DifferencePorts,
+): ClearedImage[] {
   const isWithdrawn = (digest: string): boolean =>
     (ports.clearances.statement(digest)?.withdrawal ?? null) !== null;
-  return ports.clearedImages.list(HOPS_LOOKED_BACK).filter(({ hopId, clearedAtMs, clearances }) => {
+  const listed = Object.values(station.lists().images).flat();
+  return ports.clearedImages.list(HOPS_LOOKED_BACK, listed).filter(({ hopId, clearedAtMs, clearances }) => {
     const isBefore = clearedAtMs <= (hop.notes.clearedAtMs ?? clearedAtMs);
     return hopId !== hop.hopId && isBefore && !clearances.some(isWithdrawn);
   });

@@ -50,11 +50,12 @@ export async function disclose(
     throw new PhtError('recipient.unknown', `the network file has no encryption key of ${to}`);
   }
   const ledgerSize = ports.ledgerRows.size();
-  const found = await entriesOf(trainId, ledgerSize, ports.ledgerRows);
+  const { found, withdrawn } = await entriesOf(trainId, ledgerSize, ports.ledgerRows);
   const manifestDigest = found[0]?.entry.manifestDigest ?? null;
   if (manifestDigest === null) throw new PhtError('not-found', `${trainId} has left nothing in this ledger`);
 
   const hops = hopsOf(found, ports.archive);
+  addWithdrawals(hops, withdrawn, ports.archive);
   const predicate: Disclosure = {
     networkId: network.id,
     networkVersion: network.version,
@@ -78,19 +79,46 @@ export async function disclose(
 type Found = { index: number; entry: LedgerEntry & { hopId: HopId } };
 
 /** A ledger can have millions of entries, and the station has trains to run meanwhile. */
-async function entriesOf(trainId: TrainId, size: number, rows: Pick<LedgerRows, 'read'>): Promise<Found[]> {
+async function entriesOf(
+  trainId: TrainId,
+  size: number,
+  rows: Pick<LedgerRows, 'read'>,
+): Promise<{ found: Found[]; withdrawn: Withdrawn[] }> {
   const found: Found[] = [];
+  const withdrawn: Withdrawn[] = [];
   for (let first = 0; first < size; first += BATCH_ENTRIES) {
     for (const [at, bytes] of rows.read(first, Math.min(size, first + BATCH_ENTRIES)).entries()) {
-      if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(trainId)) continue;
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      if (!text.includes(trainId) && !text.includes('clearance.withdrawn')) continue;
       const entry = decodeEntry(bytes);
       const { hopId } = entry;
+      if (entry.type === 'clearance.withdrawn') withdrawn.push({ index: first + at, entry });
       if (entry.trainId === trainId && hopId !== null)
         found.push({ index: first + at, entry: { ...entry, hopId } });
     }
     await turn();
   }
-  return found;
+  return { found, withdrawn };
+}
+
+type Withdrawn = { index: number; entry: LedgerEntry };
+
+/** That a clearance was taken back is about no train; it is shown with each that ran by it. */
+function addWithdrawals(
+  hops: Disclosure['hops'],
+  withdrawn: readonly Withdrawn[],
+  archive: StationArchive,
+): void {
+  for (const { index, entry } of withdrawn) {
+    const place = commitmentsIn(entry).find(({ name }) => name === 'withdrawnCommitment');
+    const opening = place && openingOf({ index, ...place }, archive);
+    if (opening === undefined || 'erased' in opening) continue;
+    for (const { openings } of hops) {
+      const isOf = (each: Opening): boolean =>
+        CLEARANCE.has(each.name) && 'value' in each && each.value === opening.value;
+      if (openings.some(isOf)) openings.push(opening);
+    }
+  }
 }
 
 function hopsOf(found: readonly Found[], archive: StationArchive): Disclosure['hops'] {

@@ -29,9 +29,9 @@ const TIMES: FollowTimes = { againMs: 2_000, againMsMax: 60_000 };
 export type FollowPorts = {
   client: Pick<Client<typeof NetworkService>, 'fetch'>;
   copy: Pick<NetworkCopy, 'take'>;
-  /** Has keys at hand that a file may name from the moment it is in force. */
+  /** Has keys at hand that a file may name from the moment it is in force, or takes up those that it names. */
   prepare(): Promise<void>;
-  hops: Pick<HopStore, 'list'>;
+  hops: Pick<HopStore, 'open' | 'find'>;
   visits: Pick<Visits, 'start' | 'cancel'>;
   rejects: Rejects;
   log: Pick<StationLog, 'append'>;
@@ -123,7 +123,10 @@ export function createNetworkFollower(station: Station, ports: FollowPorts): Net
     if (signal.aborted) return;
     await prepared();
     const brought = file.byteLength > 0 && take(file);
-    if (brought) look();
+    if (brought) {
+      look();
+      await prepared();
+    }
     if (brought && left) {
       left = false;
       ports.renewed();
@@ -190,8 +193,9 @@ function createLook(station: Station, ports: FollowPorts): () => void {
   let trouble: ErrorCode | null = null;
   const act = (network: Network): void => {
     if (network.digest !== seen?.digest) noteList(network, station, ports);
-    for (const hop of ports.hops.list('open')) {
-      if (isSealed(hop.state)) continue;
+    for (const { hopId, state } of ports.hops.open()) {
+      const hop = isSealed(state) ? null : ports.hops.find(hopId);
+      if (hop === null) continue;
       const over = endOf(hop, network, station);
       if (over === null) ports.visits.start(hop.hopId);
       else ports.visits.cancel(hop.hopId, over);

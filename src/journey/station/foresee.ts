@@ -1,10 +1,14 @@
 import { asPhtError, type ErrorCode, PhtError } from '../../model/error.ts';
 import type { Reply, VerifiedInquiry } from '../../model/inquiry.ts';
+import { disclosureDigest } from '../../model/result/settings.ts';
+import { mayCoverImage } from '../../model/standing.ts';
 import type { Datasets } from '../../ports/datasets.ts';
 import type { Executor } from '../../ports/executor.ts';
 import type { Policy, PolicyAnswer, PolicyFacts } from '../../ports/policy.ts';
 import type { ClearanceStore } from '../../ports/station-store.ts';
 import type { WitnessStore } from '../../ports/witness.ts';
+import { type Covers, standingOn } from './approvals.ts';
+import { disclosureFor } from './case.ts';
 import { factsOf } from './decide.ts';
 import { imageApprovedHere } from './image-history.ts';
 import { assertFits } from './inspect.ts';
@@ -17,16 +21,17 @@ export type ForeseePorts = {
   policy: () => Policy;
   executor: Pick<Executor, 'probe'>;
   witness: Pick<WitnessStore, 'unresolved'>;
-  clearances: Pick<ClearanceStore, 'clearedWith' | 'statement'>;
+  clearances: Pick<ClearanceStore, 'clearedWith' | 'statement' | 'standing' | 'hasRun'>;
   /** Whom this station's track goes to: it would issue the order. */
   dispatcher: string;
 };
 
 type Answer = Pick<Reply, 'verdict' | 'code' | 'approvals'> & { message: string; reasons: readonly string[] };
+type Standing = Reply['standing'];
 
 /** `message` and `reasons` as a refusal has them, before it is weighed what of them is told; the last two as far as it came to them. */
 export type Foreseen = Answer &
-  Pick<Reply, 'dataset' | 'engineReady'> & { facts: PolicyFacts | null; policy: Policy | null };
+  Pick<Reply, 'dataset' | 'engineReady' | 'standing'> & { facts: PolicyFacts | null; policy: Policy | null };
 
 /** What says no to this train; anything else that is thrown is a trouble of the station's own. */
 const DENIES: ReadonlySet<ErrorCode> = new Set([
@@ -70,13 +75,16 @@ export async function foresee(
     };
     const facts = factsOf(about, station, nowMs);
     seen.facts = facts;
-    return { ...seen, engineReady, ...wordOf(policy.decide(facts)) };
+    const word = wordOf(policy.decide(facts));
+    const standing =
+      word.verdict === 'ask' ? await standingFor(inquiry, policy, word, station, ports) : 'none';
+    return { ...seen, engineReady, ...word, standing };
   } catch (thrown) {
     const { code, message, reasons } = asPhtError(thrown);
     const denies = DENIES.has(code);
     if (!denies) station.note('what a train would meet here cannot be said', { code });
     const verdict = denies ? 'deny' : 'error';
-    return { ...seen, engineReady, verdict, code, approvals: 0, message, reasons };
+    return { ...seen, engineReady, verdict, code, approvals: 0, standing: 'none', message, reasons };
   }
 }
 
@@ -85,6 +93,39 @@ function wordOf({ verdict, approvals, reasons, error }: PolicyAnswer): Answer {
   if (error) return { verdict: 'error', code: 'policy.error', approvals: 0, message, reasons };
   if (verdict === 'deny') return { verdict, code: 'policy.denied', approvals: 0, message, reasons };
   return { verdict, code: null, approvals, message: '', reasons };
+}
+
+/**
+ * As `clear` will hold them against the train, those of this researcher alone; no run is used. The image's config is not
+ * here before the train is, and whether it happens to be, for another's train, shows in no answer: of a clearance over
+ * code it is certain only that this very image ran on it before.
+ */
+async function standingFor(
+  { subject, predicate: { train, issuer } }: VerifiedInquiry,
+  policy: Policy,
+  { approvals }: Answer,
+  station: Station,
+  { clearances }: ForeseePorts,
+): Promise<Standing> {
+  const about = {
+    manifest: { ...train, issuer },
+    policyDigest: policy.digest,
+    disclosureDigest: disclosureDigest(disclosureFor(train, station)),
+    visit: { manifestDigest: subject, round: 1, hopId: NO_HOP },
+  } as const;
+  const needed = Math.max(1, approvals);
+  const approvedBy = async (covers: Covers): Promise<boolean> => {
+    const agreed = await standingOn(about, station, clearances, covers);
+    return agreed.some(({ words }) => words.length >= needed);
+  };
+  const ran = new Set(
+    clearances.clearedWith(train.image.configDigest, NO_HOP).flatMap((hop) => hop.clearances),
+  );
+  const possible: Covers = ({ predicate }) => mayCoverImage(predicate, train);
+  const certain: Covers = (standing) =>
+    possible(standing) && ('image' in standing.predicate.scope || ran.has(standing.digest));
+  if (await approvedBy(certain)) return 'covers';
+  return (await approvedBy(possible)) ? 'may-cover' : 'none';
 }
 
 async function describedHere(

@@ -5,6 +5,7 @@ import { isSealed } from '../../model/hop.ts';
 import { digestOf } from '../../model/id.ts';
 import type { EntryQuote } from '../../model/ledger/entry.ts';
 import { type VerifiedOrder, verifyOrder } from '../../model/order.ts';
+import { isOfUnknownKey } from '../../model/proven.ts';
 import { readStatement } from '../../model/statement.ts';
 import { Manifest } from '../../model/train.ts';
 import type { HopRecord, HopStore } from '../../ports/station-store.ts';
@@ -18,7 +19,8 @@ const MANIFEST_BYTES_MAX = 1024 * 1024;
 /**
  * Takes orders on. What is no authentic order of this network for this station, or stands in no ledger, is counted and
  * gets no receipt; an authentic one is on disk, and in the ledger, before anything else happens, and ends in a receipt
- * whatever comes. One that names a later version of the network is neither, until that version is here.
+ * whatever comes. One that names a later version of the network, or stands in a ledger whose key may be listed in one, is
+ * neither, until that version is here.
  */
 export function acceptOrder(
   pulled: { order: Uint8Array; manifest: Uint8Array; proof: Uint8Array },
@@ -27,7 +29,9 @@ export function acceptOrder(
     hops: HopStore;
     rejects: Rejects;
     witness: Pick<WitnessStore, 'noteHead' | 'unresolved'>;
-    /** It names a later version of the network than the one that is here. */
+    /** The version of the network that its dispatcher says it has. */
+    theirVersion?: number;
+    /** It names, or may need, a later version of the network than the one that is here. */
     behind?: () => void;
   },
 ): { hopId: string; isNew: boolean } | null {
@@ -40,7 +44,8 @@ export function acceptOrder(
     assertReceiptKept(ports.hops.find(order.hopId));
   } catch (thrown) {
     const { code } = asPhtError(thrown);
-    if (code === 'network.behind') {
+    const isLater = (ports.theirVersion ?? 0) > station.network().version;
+    if (code === 'network.behind' || (isLater && code === 'proof.invalid' && isOfUnknownKey(thrown))) {
       // Nothing is known against it: the dispatcher keeps it, and offers it again.
       ports.behind?.();
       return null;
@@ -71,8 +76,11 @@ export function cancelledHops(cancellation: Uint8Array, station: Station, hops: 
     station.note('a cancellation is not legible', { code: asPhtError(thrown).code });
     return [];
   }
-  const open = hops.list('open').filter(({ state }) => !isSealed(state));
-  return open.filter((hop) => cancels(envelope, hop, station)).map(({ hopId }) => hopId);
+  const open = hops.open().filter(({ state }) => !isSealed(state));
+  return open.flatMap(({ hopId }) => {
+    const hop = hops.find(hopId);
+    return hop !== null && cancels(envelope, hop, station) ? [hopId] : [];
+  });
 }
 
 function cancels(envelope: Envelope, hop: HopRecord, station: Station): boolean {

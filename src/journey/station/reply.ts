@@ -4,13 +4,12 @@ import { asPhtError, PhtError } from '../../model/error.ts';
 import { type Digest, digestOf } from '../../model/id.ts';
 import { INQUIRY_BYTES_MAX, type Reply, type VerifiedInquiry, verifyInquiry } from '../../model/inquiry.ts';
 import { assertFresh } from '../../model/network.ts';
-import { createRate } from '../../model/rate.ts';
 import { canonicalJson } from '../../model/result/canonical.ts';
 import { signStatement } from '../../model/statement.ts';
 import type { Ledger } from '../../ports/ledger.ts';
 import type { Sealer, Signer } from '../../ports/signer.ts';
 import type { StationArchive } from '../../ports/station-archive.ts';
-import type { StationLog } from '../../ports/station-store.ts';
+import type { InquiryStore, StationLog } from '../../ports/station-store.ts';
 import type { Client } from '../../ports/wire.ts';
 import { assertClock } from './clock.ts';
 import { tell } from './explain.ts';
@@ -25,6 +24,7 @@ export type ReplyPorts = ForeseePorts & {
   accepts: boolean;
   archive: Pick<StationArchive, 'keepPolicy'>;
   log: Pick<StationLog, 'append'>;
+  inquiries: InquiryStore;
   ledger: Pick<Ledger, 'covered'>;
   rejects: Rejects;
   signer: Signer;
@@ -43,9 +43,7 @@ export interface Replies {
   settle(): Promise<void>;
 }
 
-const HOUR_MS = 3_600_000;
-const PER_RESEARCHER_AND_HOUR_MAX = 30;
-const PER_HOUR_MAX = 200;
+const RATES = { windowMs: 3_600_000, perResearcherMax: 30, overallMax: 200 } as const;
 const WAITING_MAX = 32;
 const CALL_DEADLINE_MS = 15_000;
 const NO_ANSWER = new Uint8Array();
@@ -55,7 +53,6 @@ const NO_ANSWER = new Uint8Array();
  * was not taken on; whatever is answered stands in the ledger first, without a name in clear.
  */
 export function createReplies(station: Station, ports: ReplyPorts): Replies {
-  const gate = createGate(station, ports.accepts);
   let turn: Promise<void> = Promise.resolve();
   let waiting = 0;
 
@@ -71,7 +68,7 @@ export function createReplies(station: Station, ports: ReplyPorts): Replies {
       assertClock(station, nowMs);
       assertFresh(station.network(), nowMs);
       const inquiry = verifyInquiry(envelope, station.network(), nowMs);
-      gate(inquiry, nowMs);
+      take(inquiry, station, ports, nowMs);
       const foreseen = await foresee(inquiry, station, ports, nowMs);
       return { inquiryDigest, jwe: await sealed(inquiry, foreseen, station, ports) };
     } catch (thrown) {
@@ -114,26 +111,21 @@ export function createReplies(station: Station, ports: ReplyPorts): Replies {
  *
  * @throws PhtError `order.audience`, `forbidden`, `replayed`, `quota.exceeded`
  */
-function createGate(
+function take(
+  { predicate, digest }: VerifiedInquiry,
   { id }: Station,
-  accepts: boolean,
-): ({ predicate, digest }: VerifiedInquiry, nowMs: number) => void {
-  const perResearcher = createRate({ max: PER_RESEARCHER_AND_HOUR_MAX, windowMs: HOUR_MS });
-  const overall = createRate({ max: PER_HOUR_MAX, windowMs: HOUR_MS });
-  // Until each has expired; the rates bound how many.
-  const seen = new Map<Digest, number>();
-  return ({ predicate, digest }, nowMs) => {
-    if (!predicate.train.route.stops.includes(id)) {
-      throw new PhtError('order.audience', 'this station is no stop of the train that the inquiry is about');
-    }
-    if (!accepts) throw new PhtError('forbidden', 'this station answers no inquiries');
-    for (const [old, expiresMs] of seen) if (nowMs >= expiresMs) seen.delete(old);
-    if (seen.has(digest)) throw new PhtError('replayed', 'this inquiry was made here before');
-    if (!perResearcher.take(predicate.issuer, nowMs) || !overall.take('', nowMs)) {
-      throw new PhtError('quota.exceeded', 'there were too many inquiries within an hour');
-    }
-    seen.set(digest, predicate.expiresMs);
-  };
+  { accepts, inquiries }: Pick<ReplyPorts, 'accepts' | 'inquiries'>,
+  nowMs: number,
+): void {
+  if (!predicate.train.route.stops.includes(id)) {
+    throw new PhtError('order.audience', 'this station is no stop of the train that the inquiry is about');
+  }
+  if (!accepts) throw new PhtError('forbidden', 'this station answers no inquiries');
+  const { issuer: researcher, expiresMs } = predicate;
+  const taken = inquiries.take({ digest, researcher, expiresMs }, RATES, nowMs);
+  if (taken === 'replayed') throw new PhtError('replayed', 'this inquiry was made here before');
+  if (taken === 'too-many')
+    throw new PhtError('quota.exceeded', 'there were too many inquiries within an hour');
 }
 
 /** Signed, sealed, on record, and only then out of here. */

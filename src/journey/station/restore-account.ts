@@ -40,7 +40,7 @@ export type Told = Record<(typeof TOLD)[number], number>;
 
 export type Account = Pick<
   Restoration,
-  'ended' | 'startOver' | 'releases' | 'runs' | 'voided' | 'highestMs'
+  'ended' | 'startOver' | 'releases' | 'runs' | 'voided' | 'wordsLostMs' | 'highestMs'
 > & {
   /** Takes back on record each release that never left. */
   withdrawals: NewEntry[];
@@ -65,11 +65,13 @@ export function createAccounting(): Accounting {
   const runs: SpentRun[] = [];
   const told = Object.fromEntries(TOLD.map((type) => [type, 0])) as Told;
   let highestMs = 0;
+  let wordsLostMs: number | null = null;
 
   const take: Accounting['take'] = (entry, since) => {
     if (since) {
       highestMs = Math.max(highestMs, entry.ts);
       for (const type of TOLD) if (entry.type === type) told[type]++;
+      if (entry.type === 'clearance.withdrawn') wordsLostMs = Math.max(wordsLostMs ?? 0, entry.ts);
     }
     const head = headOf(entry);
     if (head === null) return;
@@ -79,6 +81,7 @@ export function createAccounting(): Accounting {
     follow(hop, entry, since);
     const run = since ? runOf(head, entry) : null;
     if (run !== null) runs.push(run);
+    if (run !== null) wordsLostMs = Math.max(wordsLostMs ?? 0, entry.ts);
   };
 
   const carries: Accounting['carries'] = (entry) => {
@@ -99,7 +102,7 @@ export function createAccounting(): Accounting {
     carries,
     close: () => ({
       ...closed([...hops.values()]),
-      ...{ runs, voided: told['clearance.withdrawn'] > 0, highestMs, told },
+      ...{ runs, voided: told['clearance.withdrawn'] > 0, wordsLostMs, highestMs, told },
     }),
   };
 }

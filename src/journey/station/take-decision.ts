@@ -4,12 +4,12 @@ import { PhtError } from '../../model/error.ts';
 import { hopEntryHead } from '../../model/hop.ts';
 import { verifyImageConfig } from '../../model/image-config.ts';
 import { memberOf, personOf } from '../../model/network.ts';
+import { SKEW_MS } from '../../model/skew.ts';
 import { coversImage, misfitOf, type VerifiedStanding, verifyStanding } from '../../model/standing.ts';
 import { claimedType } from '../../model/statement.ts';
 import type { ClearanceStore, HopStore } from '../../ports/station-store.ts';
 import {
   type ApprovalPorts,
-  hasRun,
   judgeCase,
   type OpenCase,
   standingWords,
@@ -81,7 +81,7 @@ function takeClearance(
   const { predicate, digest } = verified;
   if (predicate.manifestDigest !== about.hop.manifestDigest)
     throw new PhtError('clearance.invalid', 'the clearance speaks of another train');
-  assertNotTakenBack(digest, clearances);
+  assertNotTakenBack(verified, clearances);
   if (clearances.isSpent(digest, about.hop.hopId))
     throw new PhtError('clearance.invalid', 'the run that this clearance allowed was used');
   const words = wordsOn(about, station, clearances);
@@ -127,7 +127,7 @@ async function takeStanding(
   const nowMs = station.clock.nowMs();
   const at = { network: station.network(), station: station.id, nowMs };
   const verified = verifyStanding(envelope, at);
-  const { predicate, digest } = verified;
+  const { predicate } = verified;
   const { hop, manifest } = about;
   const misfit = misfitOf(predicate, about);
   if (misfit !== null)
@@ -136,11 +136,11 @@ async function takeStanding(
   const config = bytes === null ? null : verifyImageConfig(bytes, manifest.image);
   if (!coversImage(predicate, manifest, config))
     throw new PhtError('clearance.invalid', 'the standing clearance is for another image');
-  assertNotTakenBack(digest, clearances);
+  assertNotTakenBack(verified, clearances);
   const others = clearances
     .standing({ researcher: predicate.researcher, dataset: predicate.dataset })
     .filter(({ termsDigest, withdrawn: gone }) => termsDigest === verified.subject && !gone);
-  if (!hasRun(verified.subject, predicate.runsMax, hop, clearances))
+  if (!clearances.hasRun({ digest: verified.subject, runsMax: predicate.runsMax }, hop))
     throw new PhtError('clearance.invalid', 'all runs that this standing clearance allowed were used');
   assertAnotherPerson(verified, standingWords(others, station), about, station);
   recordStanding(verified, about, station, clearances);
@@ -168,8 +168,22 @@ function recordStanding(
   );
 }
 
-/** @throws PhtError `clearance.withdrawn` */
-function assertNotTakenBack(digest: string, clearances: Pick<ClearanceStore, 'statement'>): void {
-  const withdrawal = clearances.statement(digest)?.withdrawal ?? null;
+/** @throws PhtError `clearance.withdrawn`; `clearance.invalid` for one that may have been and nobody can tell */
+function assertNotTakenBack(
+  { digest, predicate }: { digest: string; predicate: { issuedAtMs: number } },
+  clearances: Pick<ClearanceStore, 'statement' | 'wordsLostMs'>,
+): void {
+  const known = clearances.statement(digest);
+  const withdrawal = known?.withdrawal ?? null;
   if (withdrawal !== null) throw withdrawn(withdrawal);
+  const lostMs = clearances.wordsLostMs();
+  if (known !== null || lostMs === null) return;
+  // Whoever signed it may have been ahead by the skew, and this station behind by as much when it was used.
+  const sinceMs = lostMs + 2 * SKEW_MS;
+  if (predicate.issuedAtMs > sinceMs) return;
+  throw new PhtError(
+    'clearance.invalid',
+    'it was signed before this station lost, with its backup, which clearances were used or taken back',
+    { hint: `sign anew, after ${new Date(sinceMs).toISOString().slice(0, 16)}Z` },
+  );
 }

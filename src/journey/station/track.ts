@@ -117,7 +117,7 @@ async function announce(station: Station, ports: TrackPorts, signal: AbortSignal
     {
       software: ports.software,
       datasetDescriptions: descriptions.map((description) => Buffer.from(JSON.stringify(description))),
-      hops: ports.hops.list('open').map((hop) => ({
+      hops: ports.hops.open().map((hop) => ({
         hopId: hop.hopId,
         progress: isSealed(hop.state) ? 'sealed' : progressOf(hop.state),
         epoch: BigInt(hop.epoch),
@@ -144,7 +144,11 @@ async function pull(
     ports.network.heard(answer);
     let news = 0;
     for (const pulled of answer.orders.slice(0, PULL_ORDERS_MAX)) {
-      const taken = acceptOrder(pulled, station, { ...ports, behind: () => ports.network.behind(true) });
+      const taken = acceptOrder(pulled, station, {
+        ...ports,
+        theirVersion: answer.networkVersion,
+        behind: () => ports.network.behind(true),
+      });
       if (taken === null) continue;
       if (taken.isNew) news++;
       ports.visits.start(taken.hopId);

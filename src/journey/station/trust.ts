@@ -11,7 +11,7 @@ import type { Station } from './stages.ts';
 
 export type TrustPorts = {
   witness: Pick<WitnessStore, 'conflicts' | 'unresolved' | 'resolve'>;
-  hops: Pick<HopStore, 'list'>;
+  hops: Pick<HopStore, 'open'>;
   /** Lets a hop look again. */
   decided: (hopId: string) => void;
 };
@@ -76,7 +76,7 @@ export function decideTrust(
 }
 
 function lookAgain(member: string, { hops, decided }: TrustPorts): number {
-  const waiting = hops.list('open').filter((hop) => hop.dispatcher === member && !isSealed(hop.state));
+  const waiting = hops.open().filter((hop) => hop.dispatcher === member && !isSealed(hop.state));
   for (const { hopId } of waiting) decided(hopId);
   return waiting.length;
 }

@@ -9,7 +9,7 @@ import type { Station } from './stages.ts';
 import { authorOf, withdrawn } from './stands.ts';
 
 export type WithdrawPorts = {
-  hops: Pick<HopStore, 'list'>;
+  hops: Pick<HopStore, 'open'>;
   clearances: Pick<ClearanceStore, 'statement' | 'withdraw'>;
   /** Ends a hop for this reason, wherever it stands. */
   stop: (hopId: string, reason: PhtError) => void;
@@ -55,7 +55,7 @@ export function withdraw(
     nowMs,
   );
   const stopped = hops
-    .list('open')
+    .open()
     .filter(({ state, notes }) => !isSealed(state) && (notes.clearances ?? []).includes(clearanceDigest));
   for (const { hopId } of stopped) stop(hopId, withdrawn(bytes));
   return { hops: stopped.length };

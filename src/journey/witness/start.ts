@@ -20,8 +20,8 @@ export type StartCheckOptions = {
   member: string;
   network: () => Network;
   relay: Pick<WitnessRelay, 'seen'>;
-  /** Of the member's own log key. With those that the network file names it is what this ledger cannot deny. */
-  publicJwk: Ed25519PublicJwk;
+  /** Of the member's own log key of now. With those that the network file names it is what this ledger cannot deny. */
+  readonly publicJwk: Ed25519PublicJwk;
   /** The newest checkpoint of this ledger that a mirror holds, null when it holds none; asked where there is no quorum. */
   mirror?: (signal: AbortSignal) => Promise<Uint8Array | null>;
   signal: AbortSignal;
@@ -41,8 +41,8 @@ export type StartCheckOptions = {
  *   restored or the ledger runs twice, and `ledger.unchecked`, which passes, while too few have answered
  */
 export function createStartCheck(options: StartCheckOptions): (tree: OwnTree) => Promise<void> {
-  const { member, publicJwk, mirror } = options;
   return async (tree) => {
+    const { member, publicJwk, mirror } = options;
     const network = options.network();
     const keys = ownLogKeys(network, member, publicJwk);
     const rule = quorumRule(network, member);

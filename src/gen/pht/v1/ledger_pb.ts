@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pht/v1/ledger.proto.
  */
 export const file_pht_v1_ledger: GenFile = /*@__PURE__*/
-  fileDesc("ChNwaHQvdjEvbGVkZ2VyLnByb3RvEgZwaHQudjEiDQoLTG9nc1JlcXVlc3QiHwoMTG9nc1Jlc3BvbnNlEg8KB21lbWJlcnMYASADKAkiIwoRQ2hlY2twb2ludFJlcXVlc3QSDgoGbWVtYmVyGAEgASgJIigKEkNoZWNrcG9pbnRSZXNwb25zZRISCgpjaGVja3BvaW50GAEgASgMIkgKDkVudHJpZXNSZXF1ZXN0Eg4KBm1lbWJlchgBIAEoCRITCgtmaXJzdF9pbmRleBgCIAEoBBIRCgllbmRfaW5kZXgYAyABKAQiIgoPRW50cmllc1Jlc3BvbnNlEg8KB2VudHJpZXMYASADKAwiSgoOUHVibGlzaFJlcXVlc3QSEwoLZmlyc3RfaW5kZXgYASABKAQSDwoHZW50cmllcxgCIAMoDBISCgpjaGVja3BvaW50GAMgASgMIh8KD1B1Ymxpc2hSZXNwb25zZRIMCgRzaXplGAEgASgEIiUKEVN0YXRlbWVudHNSZXF1ZXN0EhAKCHRyYWluX2lkGAEgASgJIl4KElN0YXRlbWVudHNSZXNwb25zZRIQCghtYW5pZmVzdBgBIAEoDBIUCgxjYW5jZWxsYXRpb24YAiABKAwSDgoGb3JkZXJzGAMgAygMEhAKCHJlY2VpcHRzGAQgAygMMsYCCg1MZWRnZXJTZXJ2aWNlEjEKBExvZ3MSEy5waHQudjEuTG9nc1JlcXVlc3QaFC5waHQudjEuTG9nc1Jlc3BvbnNlEkMKCkNoZWNrcG9pbnQSGS5waHQudjEuQ2hlY2twb2ludFJlcXVlc3QaGi5waHQudjEuQ2hlY2twb2ludFJlc3BvbnNlEjwKB0VudHJpZXMSFi5waHQudjEuRW50cmllc1JlcXVlc3QaFy5waHQudjEuRW50cmllc1Jlc3BvbnNlMAESOgoHUHVibGlzaBIWLnBodC52MS5QdWJsaXNoUmVxdWVzdBoXLnBodC52MS5QdWJsaXNoUmVzcG9uc2USQwoKU3RhdGVtZW50cxIZLnBodC52MS5TdGF0ZW1lbnRzUmVxdWVzdBoaLnBodC52MS5TdGF0ZW1lbnRzUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChNwaHQvdjEvbGVkZ2VyLnByb3RvEgZwaHQudjEiDQoLTG9nc1JlcXVlc3QiHwoMTG9nc1Jlc3BvbnNlEg8KB21lbWJlcnMYASADKAkiIwoRQ2hlY2twb2ludFJlcXVlc3QSDgoGbWVtYmVyGAEgASgJIigKEkNoZWNrcG9pbnRSZXNwb25zZRISCgpjaGVja3BvaW50GAEgASgMIiIKEFBhc3RIZWFkc1JlcXVlc3QSDgoGbWVtYmVyGAEgASgJIiIKEVBhc3RIZWFkc1Jlc3BvbnNlEg0KBWhlYWRzGAEgASgMIkgKDkVudHJpZXNSZXF1ZXN0Eg4KBm1lbWJlchgBIAEoCRITCgtmaXJzdF9pbmRleBgCIAEoBBIRCgllbmRfaW5kZXgYAyABKAQiIgoPRW50cmllc1Jlc3BvbnNlEg8KB2VudHJpZXMYASADKAwiSgoOUHVibGlzaFJlcXVlc3QSEwoLZmlyc3RfaW5kZXgYASABKAQSDwoHZW50cmllcxgCIAMoDBISCgpjaGVja3BvaW50GAMgASgMIh8KD1B1Ymxpc2hSZXNwb25zZRIMCgRzaXplGAEgASgEIiUKEVN0YXRlbWVudHNSZXF1ZXN0EhAKCHRyYWluX2lkGAEgASgJIl4KElN0YXRlbWVudHNSZXNwb25zZRIQCghtYW5pZmVzdBgBIAEoDBIUCgxjYW5jZWxsYXRpb24YAiABKAwSDgoGb3JkZXJzGAMgAygMEhAKCHJlY2VpcHRzGAQgAygMMogDCg1MZWRnZXJTZXJ2aWNlEjEKBExvZ3MSEy5waHQudjEuTG9nc1JlcXVlc3QaFC5waHQudjEuTG9nc1Jlc3BvbnNlEkMKCkNoZWNrcG9pbnQSGS5waHQudjEuQ2hlY2twb2ludFJlcXVlc3QaGi5waHQudjEuQ2hlY2twb2ludFJlc3BvbnNlEkAKCVBhc3RIZWFkcxIYLnBodC52MS5QYXN0SGVhZHNSZXF1ZXN0GhkucGh0LnYxLlBhc3RIZWFkc1Jlc3BvbnNlEjwKB0VudHJpZXMSFi5waHQudjEuRW50cmllc1JlcXVlc3QaFy5waHQudjEuRW50cmllc1Jlc3BvbnNlMAESOgoHUHVibGlzaBIWLnBodC52MS5QdWJsaXNoUmVxdWVzdBoXLnBodC52MS5QdWJsaXNoUmVzcG9uc2USQwoKU3RhdGVtZW50cxIZLnBodC52MS5TdGF0ZW1lbnRzUmVxdWVzdBoaLnBodC52MS5TdGF0ZW1lbnRzUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message pht.v1.LogsRequest
@@ -77,6 +77,42 @@ export const CheckpointResponseSchema: GenMessage<CheckpointResponse> = /*@__PUR
   messageDesc(file_pht_v1_ledger, 3);
 
 /**
+ * @generated from message pht.v1.PastHeadsRequest
+ */
+export type PastHeadsRequest = Message<"pht.v1.PastHeadsRequest"> & {
+  /**
+   * @generated from field: string member = 1;
+   */
+  member: string;
+};
+
+/**
+ * Describes the message pht.v1.PastHeadsRequest.
+ * Use `create(PastHeadsRequestSchema)` to create a new message.
+ */
+export const PastHeadsRequestSchema: GenMessage<PastHeadsRequest> = /*@__PURE__*/
+  messageDesc(file_pht_v1_ledger, 4);
+
+/**
+ * @generated from message pht.v1.PastHeadsResponse
+ */
+export type PastHeadsResponse = Message<"pht.v1.PastHeadsResponse"> & {
+  /**
+   * Signed notes (C2SP tlog-checkpoint), oldest first, with an empty line between any two; at most 3 MiB.
+   *
+   * @generated from field: bytes heads = 1;
+   */
+  heads: Uint8Array;
+};
+
+/**
+ * Describes the message pht.v1.PastHeadsResponse.
+ * Use `create(PastHeadsResponseSchema)` to create a new message.
+ */
+export const PastHeadsResponseSchema: GenMessage<PastHeadsResponse> = /*@__PURE__*/
+  messageDesc(file_pht_v1_ledger, 5);
+
+/**
  * @generated from message pht.v1.EntriesRequest
  */
 export type EntriesRequest = Message<"pht.v1.EntriesRequest"> & {
@@ -101,7 +137,7 @@ export type EntriesRequest = Message<"pht.v1.EntriesRequest"> & {
  * Use `create(EntriesRequestSchema)` to create a new message.
  */
 export const EntriesRequestSchema: GenMessage<EntriesRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_ledger, 4);
+  messageDesc(file_pht_v1_ledger, 6);
 
 /**
  * @generated from message pht.v1.EntriesResponse
@@ -118,7 +154,7 @@ export type EntriesResponse = Message<"pht.v1.EntriesResponse"> & {
  * Use `create(EntriesResponseSchema)` to create a new message.
  */
 export const EntriesResponseSchema: GenMessage<EntriesResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_ledger, 5);
+  messageDesc(file_pht_v1_ledger, 7);
 
 /**
  * @generated from message pht.v1.PublishRequest
@@ -147,7 +183,7 @@ export type PublishRequest = Message<"pht.v1.PublishRequest"> & {
  * Use `create(PublishRequestSchema)` to create a new message.
  */
 export const PublishRequestSchema: GenMessage<PublishRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_ledger, 6);
+  messageDesc(file_pht_v1_ledger, 8);
 
 /**
  * @generated from message pht.v1.PublishResponse
@@ -164,7 +200,7 @@ export type PublishResponse = Message<"pht.v1.PublishResponse"> & {
  * Use `create(PublishResponseSchema)` to create a new message.
  */
 export const PublishResponseSchema: GenMessage<PublishResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_ledger, 7);
+  messageDesc(file_pht_v1_ledger, 9);
 
 /**
  * @generated from message pht.v1.StatementsRequest
@@ -181,7 +217,7 @@ export type StatementsRequest = Message<"pht.v1.StatementsRequest"> & {
  * Use `create(StatementsRequestSchema)` to create a new message.
  */
 export const StatementsRequestSchema: GenMessage<StatementsRequest> = /*@__PURE__*/
-  messageDesc(file_pht_v1_ledger, 8);
+  messageDesc(file_pht_v1_ledger, 10);
 
 /**
  * DSSE envelopes as they were received.
@@ -217,7 +253,7 @@ export type StatementsResponse = Message<"pht.v1.StatementsResponse"> & {
  * Use `create(StatementsResponseSchema)` to create a new message.
  */
 export const StatementsResponseSchema: GenMessage<StatementsResponse> = /*@__PURE__*/
-  messageDesc(file_pht_v1_ledger, 9);
+  messageDesc(file_pht_v1_ledger, 11);
 
 /**
  * Reads of the ledgers that the dispatcher holds: its own and its mirror of each station's. Whatever is read is
@@ -241,6 +277,17 @@ export const LedgerService: GenService<{
     methodKind: "unary";
     input: typeof CheckpointRequestSchema;
     output: typeof CheckpointResponseSchema;
+  },
+  /**
+   * Earlier heads of the same ledger, with the cosignatures that they were published with: they prove since when its
+   * entries have been on record.
+   *
+   * @generated from rpc pht.v1.LedgerService.PastHeads
+   */
+  pastHeads: {
+    methodKind: "unary";
+    input: typeof PastHeadsRequestSchema;
+    output: typeof PastHeadsResponseSchema;
   },
   /**
    * Entries from an index on, in order.

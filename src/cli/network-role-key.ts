@@ -11,29 +11,39 @@ import type { Frame } from './frame.ts';
 import { warnUnencrypted } from './init.ts';
 import { newPassphrase } from './passphrase.ts';
 
-/** The keys of the root: the authority's own, and those of further holders. */
+/** The keys of the root and of the list of members: the authority's own, and those of further holders. */
 
 const PUBLIC_BYTES_MAX = 4 * 1024;
 
-/** `pht network root-key --out DIR`: what one further holder of a root key has. */
-export async function makeRootKey(
+export type HeldRole = 'root' | 'members';
+export type RoleOptions = {
+  rootKey?: string[];
+  rootThreshold?: string;
+  membersKey?: string[];
+  membersThreshold?: string;
+};
+
+/** `pht network root-key --out DIR` and `members-key`: what one further holder of such a key has. */
+export async function makeRoleKey(
   frame: Frame,
+  role: HeldRole,
   options: { out: string; passphrase: boolean },
 ): Promise<void> {
   const { out } = options;
   if (!options.passphrase) warnUnencrypted(frame, out);
   const passphrase = options.passphrase ? await newPassphrase(process) : null;
-  const jwk = generateKey('root');
+  const jwk = generateKey(role);
   const publicJwk = publicOf(jwk);
+  const name = `${role}-key.json`;
   await createHome(out, async (draft) => {
     mkdirSync(join(draft, 'keys'), { mode: 0o700 });
-    await storeKey(draft, 'root', jwk, passphrase);
-    writeAtomic(join(draft, 'root-key.json'), `${JSON.stringify(publicJwk)}\n`);
+    await storeKey(draft, role, jwk, passphrase);
+    writeAtomic(join(draft, name), `${JSON.stringify(publicJwk)}\n`);
   });
-  const file = join(out, 'root-key.json');
+  const file = join(out, name);
   const keyId = keyIdOf(publicJwk);
   frame.output.result({ home: out, publicKey: file, keyId }, [
-    `made a root key in ${out}`,
+    `made a ${role} key in ${out}`,
     `  fingerprint  ${keyId}`,
     '',
     `Next: send ${file} to the authority and read out the fingerprint.`,
@@ -41,28 +51,42 @@ export async function makeRootKey(
   ]);
 }
 
+/** Whether any option says who holds the keys of that role, or how many have to sign. */
+export function saysHolders(role: HeldRole, options: RoleOptions): boolean {
+  const { keys, threshold } = saidOf(role, options);
+  return keys !== undefined || threshold !== undefined;
+}
+
 /**
  * @param own the authority's own, which is always one of them
  * @param before what stays as it is where the options do not say
  * @throws PhtError `usage.invalid`, and as reading the files
  */
-export function rootKeysFrom(
+export function roleKeysFrom(
+  role: HeldRole,
   own: Ed25519PublicJwk,
-  options: { rootKey?: readonly string[]; rootThreshold?: string },
+  options: RoleOptions,
   before: RoleKeys = { keys: [own], threshold: 1 },
 ): RoleKeys {
-  const others = options.rootKey?.map((path) => {
-    const bytes = readBounded(path, PUBLIC_BYTES_MAX, 'a root key');
+  const said = saidOf(role, options);
+  const others = said.keys?.map((path) => {
+    const bytes = readBounded(path, PUBLIC_BYTES_MAX, `a ${role} key`);
     return parseWith(Ed25519PublicJwk, bytes, { bytesMax: PUBLIC_BYTES_MAX, what: path });
   });
-  const text = options.rootThreshold ?? `${before.threshold}`;
+  const text = said.threshold ?? `${before.threshold}`;
   if (!/^[0-9]{1,2}$/.test(text))
-    throw new PhtError('usage.invalid', '--root-threshold takes a whole number');
+    throw new PhtError('usage.invalid', `--${role}-threshold takes a whole number`);
   const keys = others === undefined ? before.keys : [own, ...others];
   return check(
     RoleKeys,
     { keys, threshold: Number(text) },
-    '--root-key and --root-threshold',
+    `--${role}-key and --${role}-threshold`,
     'usage.invalid',
   );
+}
+
+function saidOf(role: HeldRole, options: RoleOptions): { keys?: string[]; threshold?: string } {
+  const { rootKey, rootThreshold, membersKey, membersThreshold } = options;
+  const [keys, threshold] = role === 'root' ? [rootKey, rootThreshold] : [membersKey, membersThreshold];
+  return { ...(keys && { keys }), ...(threshold !== undefined && { threshold }) };
 }
