@@ -6,6 +6,8 @@ import { withStage } from '../stage.ts';
 
 const SAMPLES = 10;
 const APART_MS = 500;
+/** Until what starting took has been given back; then nothing changes for months. */
+const SETTLED_MS = 15_000;
 const KIB_PER_MB = 1000 / 1.024;
 
 function rssMb(pid: number): number {
@@ -23,6 +25,7 @@ export const figure: Figure = {
       const idle = spawn(process.execPath, ['-e', 'setInterval(() => undefined, 1e6)'], { stdio: 'ignore' });
       try {
         const [mine, floor]: [number[], number[]] = [[], []];
+        await sleep(SETTLED_MS);
         for (let at = 0; at < SAMPLES; at++) {
           await sleep(APART_MS);
           mine.push(rssMb(station.pid));
