@@ -147,6 +147,13 @@ describe.each(['log', 'witness'] as const)('a %s key that is replaced while its 
     expect(namesIn(await keys.look())).toEqual([next.x, old.x]);
   });
 
+  it('says nothing where its member is none any more', async () => {
+    issuedAtMs += 1000;
+    importNetwork(home, fake.next({ revoked: [{ id: 'north', reason: 'it left' }], issuedAtMs }).files);
+    expect(namesIn(await keys.look())).toEqual([old.x]);
+    expect(notes).toEqual([]);
+  });
+
   it('goes on while the keys or the network file cannot be read', async () => {
     const next = ed25519();
     await storeNextKeys(home, { [use]: next }, never);

@@ -116,7 +116,9 @@ async function readAll(paths: readonly string[], network: Network): Promise<Aske
 export function since(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined;
   const timeMs = /^\d{4}-\d{2}-\d{2}(?:T[\d:.]+Z)?$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (timeMs >= 0 && timeMs <= nowMs) return timeMs;
+  // Date.parse makes 3 March of 31 February.
+  const isDay = timeMs >= 0 && new Date(timeMs).toISOString().slice(0, 10) === text.slice(0, 10);
+  if (isDay && timeMs <= nowMs) return timeMs;
   throw new PhtError('usage.invalid', '--compromised-since takes a past day such as 2026-03-01', {
     hint: 'or a time in UTC: 2026-03-01T12:00:00Z',
   });

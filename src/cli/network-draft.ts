@@ -33,7 +33,7 @@ import { wrap } from './text.ts';
 
 /** @throws PhtError as `openDraft`; `signature.invalid` for one that was changed */
 function readSound(file: string): { draft: NetworkDraft; open: OpenDraft } {
-  if (!isDraft(file))
+  if (!isDraft(file, 'the draft'))
     throw new PhtError('input.malformed', `${file} is no draft of a root or of a list of members`, {
       hint: 'it takes the root-draft.json or members-draft.json that the authority sent',
     });
@@ -61,19 +61,20 @@ export async function signDraft(frame: Frame, file: string, { yes }: { yes?: tru
   writeDraft(file, signed.draft);
   const { keyIds } = signed;
   const parts = openDraft(signed.draft).parts;
+  const complete = parts.every((part) => signaturesOf(part).isEnough);
   frame.output.result(
     {
       networkId: open.id,
       ...(open.root === null ? {} : { rootVersion: open.root.next.version }),
       ...(open.list === null ? {} : { version: open.list.next.networkVersion }),
-      ...{ signed: keyIds, file, complete: parts.every((part) => signaturesOf(part).isEnough) },
+      ...{ signed: keyIds, file, complete },
     },
     [
       ...(yes === true ? [...words.flatMap((line) => wrapped(line)), ''] : []),
       ...Object.keys(keyIds).map((role) => `signed the ${PART_WORDS[role as DraftPart['role']]}`),
       ...parts.map((part) => `  ${countWords(part)}`),
-      `Next: send ${file} to the next holder, or back to`,
-      `the authority: pht network import ${file}`,
+      `Next: send ${file} ${complete ? 'back to' : 'to the next holder'}`,
+      ...(complete ? [`the authority: pht --home NET network import ${file}`] : []),
     ],
   );
 }
@@ -111,7 +112,10 @@ async function signedBy(
     keyIds[part.role] = keyIdOf(signer.publicJwk);
   }
   if (Object.keys(keyIds).length > 0) return { draft: next, keyIds };
-  if (known) throw new PhtError('conflict', 'this key has signed the draft already: another holder has to');
+  if (known)
+    throw new PhtError('conflict', 'this key has signed the draft already: another holder has to', {
+      hint: 'send it to the next holder, or back to the authority once enough have signed',
+    });
   throw strangerTo(dir, parts);
 }
 
@@ -150,7 +154,7 @@ function draftWords({ id, title, root, list }: OpenDraft): string[] {
   const warnings = added.flatMap((member) => nameWarnings(member, network));
   return [
     ...rootLines,
-    ...listWords(list.next, { title, id }),
+    ...listWords(list.next, { title, id, before: list.before }),
     ...warnings.map((each) => `Look closely: ${each}`),
   ];
 }

@@ -54,7 +54,7 @@ export async function revoke(frame: Frame, id: string, options: RevokeOptions): 
           'Wherever this file has arrived, their connections end, and nothing new of',
           'theirs counts.',
         ]
-      : [`drafted: revokes ${names}; they stay members until enough holders have signed`]),
+      : [`drafted: revokes ${names}; nothing changes until enough holders have signed`]),
     ...lines,
   ]);
 }

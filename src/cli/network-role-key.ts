@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { createHome } from '../adapters/home/create.ts';
 import { readBounded, writeAtomic } from '../adapters/home/files.ts';
 import { generateKey, publicOf, storeKey } from '../adapters/home/keys.ts';
@@ -14,6 +15,8 @@ import { newPassphrase } from './passphrase.ts';
 /** The keys of the root and of the list of members: the authority's own, and those of further holders. */
 
 const PUBLIC_BYTES_MAX = 4 * 1024;
+
+const PublicRoleKey = z.strictObject({ role: z.enum(['root', 'members']), key: Ed25519PublicJwk });
 
 export type HeldRole = 'root' | 'members';
 export type RoleOptions = {
@@ -38,7 +41,7 @@ export async function makeRoleKey(
   await createHome(out, async (draft) => {
     mkdirSync(join(draft, 'keys'), { mode: 0o700 });
     await storeKey(draft, role, jwk, passphrase);
-    writeAtomic(join(draft, name), `${JSON.stringify(publicJwk)}\n`);
+    writeAtomic(join(draft, name), `${JSON.stringify({ role, key: publicJwk })}\n`);
   });
   const file = join(out, name);
   const keyId = keyIdOf(publicJwk);
@@ -69,19 +72,30 @@ export function roleKeysFrom(
   before: RoleKeys = { keys: [own], threshold: 1 },
 ): RoleKeys {
   const said = saidOf(role, options);
-  const others = said.keys?.map((path) => {
-    const bytes = readBounded(path, PUBLIC_BYTES_MAX, `a ${role} key`);
-    return parseWith(Ed25519PublicJwk, bytes, { bytesMax: PUBLIC_BYTES_MAX, what: path });
-  });
+  const others = said.keys?.map((path) => readRoleKey(path, role));
   const text = said.threshold ?? `${before.threshold}`;
-  if (!/^[0-9]{1,2}$/.test(text))
-    throw new PhtError('usage.invalid', `--${role}-threshold takes a whole number`);
+  if (!/^([1-9]|10)$/.test(text))
+    throw new PhtError('usage.invalid', `--${role}-threshold takes a whole number from 1 to 10`);
   const keys = others === undefined ? before.keys : [own, ...others];
   return check(
     RoleKeys,
     { keys, threshold: Number(text) },
     `--${role}-key and --${role}-threshold`,
     'usage.invalid',
+  );
+}
+
+/** @throws PhtError `usage.invalid` for a key that was made for the other role: its holder could not sign with it */
+function readRoleKey(path: string, role: HeldRole): Ed25519PublicJwk {
+  const bytes = readBounded(path, PUBLIC_BYTES_MAX, `a ${role} key`);
+  const given = parseWith(PublicRoleKey, bytes, { bytesMax: PUBLIC_BYTES_MAX, what: path });
+  if (given.role === role) return given.key;
+  throw new PhtError(
+    'usage.invalid',
+    `${path} is a ${given.role} key, and --${role}-key takes a ${role} key`,
+    {
+      hint: `its holder makes one with: pht network ${role}-key`,
+    },
   );
 }
 

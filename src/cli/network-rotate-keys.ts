@@ -35,6 +35,12 @@ export async function rotateKeys(frame: Frame, { use }: { use?: string }): Promi
   // Those that are listed already wait no more, and must not be replaced where they lie.
   placeListedKeys(home, network);
   const uses = use === undefined ? rotatedKeys(home) : usesIn(use, member);
+  const waiting = Object.keys(nextKeys(home));
+  // Once listed, keys that are gone would lock this member out.
+  if (uses.some((each) => waiting.includes(each)))
+    frame.output.warn(
+      'the keys that waited are replaced: a renewal.json of before must not be admitted any more, tell the authority',
+    );
   // Before the renewal: keys that nobody has must not be listed.
   await storeNextKeys(home, Object.fromEntries(uses.map((each) => [each, generateKey(each)])), passphrase);
   const keys = check(MemberKeys, { ...member.keys, ...nextKeys(home) }, 'the new keys', 'config.invalid');

@@ -1,7 +1,13 @@
 import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { Home } from '../adapters/home/member.ts';
-import { draftPath, dropDraft, readDraft, writeDraft } from '../adapters/home/network-draft.ts';
+import {
+  draftPath,
+  dropDraft,
+  readDraft,
+  rootDraftPath,
+  writeDraft,
+} from '../adapters/home/network-draft.ts';
 import { importNetwork, networkPath } from '../adapters/home/network-file.ts';
 import { nextList } from '../journey/authority/list.ts';
 import { signMembers } from '../journey/authority/sign.ts';
@@ -39,6 +45,7 @@ export async function settle(
   const { parts } = openDraft(draft);
   const isSigned = parts.every((part) => signaturesOf(part).isEnough);
   const path = draftPath(authority.home, draft);
+  warnOfBase(frame, authority.home, draft);
   if (!isSigned) {
     warnOfOther(frame, path, draft);
     writeDraft(path, draft);
@@ -54,6 +61,16 @@ function warnOfOther(frame: Frame, path: string, draft: NetworkDraft): void {
   if (!existsSync(path) || isDeepStrictEqual(payloads(readDraft(path)), payloads(draft))) return;
   frame.output.warn(
     `the draft that waited in ${path} is given up, with all that it changed: no holder should sign it any more`,
+  );
+}
+
+/** A list and a root wait in files of their own, and each list that is drafted follows the one in force. */
+function warnOfBase(frame: Frame, home: Home, draft: NetworkDraft): void {
+  const mine = draftPath(home, draft);
+  const other = [draftPath(home, {}), rootDraftPath(home)].find((path) => path !== mine) ?? mine;
+  if (draft.list === undefined || !existsSync(other) || readDraft(other).list === undefined) return;
+  frame.output.warn(
+    `a list waits in ${other} too: as soon as one of them is in force, the other has to be drafted anew`,
   );
 }
 

@@ -76,7 +76,14 @@ function verify(frame: Frame, file: string, { id: text, against }: VerifyOptions
   );
 }
 
+/** A holder's draft is easily taken for the file that comes of it. */
+const draftGiven = (file: string): PhtError =>
+  new PhtError('input.malformed', `${file} is a draft: nothing in it is in force`, {
+    hint: 'the authority imports it once enough holders have signed, and gives out its network.json then',
+  });
+
 function openFile(file: string, id: string | null): Shown {
+  if (isDraft(file, 'the network file')) throw draftGiven(file);
   const files = readNetworkFile(file);
   return shownOf(files, openNetwork(files, id));
 }
@@ -89,7 +96,11 @@ function shownOf(files: NetworkFiles, network: Network): Shown {
 
 async function importFile(frame: Frame, file: string): Promise<void> {
   const home = frame.openHome();
-  if (home.member.role === 'authority' && isDraft(file)) return importSigned(frame, home, file);
+  const what = home.member.role === 'authority' ? 'the network file or draft' : 'the network file';
+  if (isDraft(file, what)) {
+    if (home.member.role === 'authority') return importSigned(frame, home, file);
+    throw draftGiven(file);
+  }
   const { network, changed, disowned } = importNetwork(home, readNetworkFile(file));
   const listed = network.members.has(home.member.id);
   const lines = [

@@ -96,6 +96,9 @@ async function signed(
   return signStanding(opened, { ...terms, reason, scope: over }, admin);
 }
 
+const exampleDay = (nowMs: number): string =>
+  new Date(nowMs + STANDING_LIFETIME_MS_MAX / 2).toISOString().slice(0, 10);
+
 /** @throws PhtError `usage.invalid` */
 function wishOf({ standing, runs, until, scope, expires }: DecisionOptions, nowMs: number): Wish {
   const invalid = (message: string): PhtError => new PhtError('usage.invalid', message);
@@ -113,7 +116,7 @@ function wishOf({ standing, runs, until, scope, expires }: DecisionOptions, nowM
     throw invalid('--scope takes image (the default) or code');
   const expiresMs = endOf(until);
   if (expiresMs === null || expiresMs <= nowMs || expiresMs > nowMs + STANDING_LIFETIME_MS_MAX)
-    throw invalid('--until takes a day within a year from now, such as 2030-12-31');
+    throw invalid(`--until takes a day within a year from now, such as ${exampleDay(nowMs)}`);
   return { standing: { runsMax, expiresMs, scope: scope ?? 'image' } };
 }
 

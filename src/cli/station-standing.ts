@@ -131,7 +131,9 @@ async function clearancesOf(
   const { clearances } = await agent.show({ hopId });
   const digests = openStatements(clearances, at).flatMap(({ opened }) => opened?.digest ?? []);
   if (digests.length > 0) return digests;
-  throw new PhtError('not-found', 'no person has approved this hop, or nothing of it verifies here');
+  throw new PhtError('not-found', 'no person has approved this hop, or nothing of it verifies here', {
+    hint: `pht station show ${hopId} tells who has; pht station standing lists standing clearances`,
+  });
 }
 
 /** A beginning is enough for one that is listed; any other clearance takes all 64 digits. */

@@ -72,7 +72,7 @@ function addDeciding(station: Command, frame: Frame): void {
   deciding('approve', 'let a train run', 'why; signed and kept with the decision', 'ethics 2026-17')
     .option('--standing', 'and further trains that differ in nothing that you saw but their parameters')
     .option('--runs <n>', 'how often, this train among them: 1 to 1000 (with --standing)')
-    .option('--until <day>', 'its last day, such as 2030-12-31, within a year (with --standing)')
+    .option('--until <day>', 'its last day, as YYYY-MM-DD, within a year (with --standing)')
     .option('--scope <what>', 'image, or code: the image built again (with --standing)');
   deciding('reject', 'refuse a train', 'why; the researcher reads it', 'no ethics vote');
   asking(station, 'standing', 'clearances for trains to come', 'standing').action(async (options: Socket) =>

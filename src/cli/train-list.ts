@@ -45,6 +45,12 @@ export async function showTrains(frame: Frame, traveller: Traveller): Promise<vo
   frame.output.result({ trains, dispatcher: 'reached', asOfMs: nowMs, exitStatus: EXIT.done }, lines);
 }
 
+/** What has arrived here waits for nobody any more, whatever was said before. */
+const isLatest =
+  (trains: readonly Listed[]) =>
+  ({ journey }: Heard): boolean =>
+    trains.some(({ trainId, state }) => trainId === journey.trainId && state === journey.state);
+
 /** Nothing fresh was to be had, so that this is no success; what there is is shown all the same. */
 function showHeard(frame: Frame, traveller: Traveller, nowMs: number): void {
   const heard = lastHeard(frame, traveller);
@@ -54,7 +60,7 @@ function showHeard(frame: Frame, traveller: Traveller, nowMs: number): void {
   );
   const times = heard.map(({ heardAtMs }) => heardAtMs);
   const asOfMs = times.length === 0 ? null : Math.min(...times);
-  const lines = [...linesOf('AS OF', rows), ...waitingThenLines(heard)];
+  const lines = [...linesOf('AS OF', rows), ...waitingThenLines(heard.filter(isLatest(trains)))];
   const exitStatus = EXIT.unreachable;
   frame.output.result({ trains, dispatcher: 'unreachable', asOfMs, exitStatus }, lines);
   const what =
@@ -103,8 +109,9 @@ function listed(heard: readonly Heard[], traveller: Traveller, away: boolean): L
   return [
     ...own.map((trainId) => ownTrain(traveller, trainId, away)),
     ...heard.map(({ journey, heardAtMs }) => {
-      const { trainId, state } = journey;
-      return { ...journey, state: away ? stateOf(traveller, trainId, state) : state, heardAtMs };
+      const state = away ? stateOf(traveller, journey.trainId, journey.state) : journey.state;
+      const overtaken = state === journey.state ? {} : { stops: [] };
+      return { ...journey, ...overtaken, state, heardAtMs };
     }),
   ];
 }

@@ -41,9 +41,11 @@ export type Restoration = {
   startOver: readonly HopId[];
   releases: readonly { hopId: HopId; manifestDigest: Digest }[];
   runs: readonly SpentRun[];
+  /** Cases that a person has said no to: what was approved of them before is undone. */
+  rejected: readonly string[];
   /** Somebody took a clearance back, and it cannot be told which: none that is known here allows anything more. */
   voided: boolean;
-  /** When the last of those entries was made by which a person's word was used or taken back; null without any. */
+  /** When the last of those entries was made by which a person's word was used, undone or taken back; null without any. */
   wordsLostMs: number | null;
   /** The highest time in the restored entries. */
   highestMs: number;

@@ -216,6 +216,8 @@ export interface ClearanceStore {
   image(configDigest: string, but: string): ImageRecord;
   /** Its `cleared` alone, which costs the same however often the image was here. */
   clearedWith(configDigest: string, but: string): ImageRecord['cleared'];
+  /** Whether it cleared a hop with this image, however many others were cleared since. */
+  hasCleared(clearanceDigest: string, configDigest: string): boolean;
 }
 
 /** At most so many within `windowMs`, of one researcher and of all together. */

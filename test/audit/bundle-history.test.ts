@@ -188,7 +188,18 @@ describe('of a member that was revoked since', () => {
           witnesses: [],
         }).checkpoint;
         if (whole == null || some == null || alone == null) throw new Error('no head');
-        log.pastHeads = formatPastHeads([some, alone, whole]);
+        // Nor do many that are no use, before the first one that is.
+        const junk = Array.from(
+          { length: 9 },
+          (_, at) =>
+            signedLog(fake, member, entries.slice(0, 2), {
+              cosignedAtMs: 0,
+              signer: 'rosa',
+              witnesses: [],
+              origin: `o${at}`,
+            }).checkpoint,
+        );
+        log.pastHeads = formatPastHeads([...junk.flatMap((each) => each ?? []), some, alone, whole]);
       }
       const after = revoked(id, AFTER_MS - MINUTE_MS);
       const bundle = await bundled(late, after, new Map(), true);

@@ -2,9 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { replayDecision } from '../../src/adapters/policy/replay.ts';
 import { type DisclosedLog, judgeDisclosure, type Opened } from '../../src/journey/auditor/disclosed.ts';
 import { overspentTerms } from '../../src/journey/auditor/disclosed-terms.ts';
+import { judgeWithdrawals } from '../../src/journey/auditor/disclosed-withdrawals.ts';
 import { traceStation } from '../../src/journey/auditor/trace-station.ts';
 import { commitmentOf } from '../../src/model/commitment.ts';
-import { verifyDisclosure } from '../../src/model/disclosure.ts';
+import { type Opening, verifyDisclosure } from '../../src/model/disclosure.ts';
 import { leafHash } from '../../src/model/ledger/merkle.ts';
 import type { Network } from '../../src/model/network.ts';
 import {
@@ -232,6 +233,23 @@ describe('the terms of a standing clearance', () => {
       },
     ]);
     expect(overspentTerms([one, two, { ...three, station: 'south' }])).toEqual([]);
+    // Signed once more, as after a restore, the word has runs of its own.
+    const [use] = three.standing;
+    if (use === undefined) throw new Error('no standing clearance was used');
+    expect(
+      overspentTerms([one, two, { ...three, standing: [{ ...use, clearance: '0'.repeat(64) }] }]),
+    ).toEqual([]);
+  });
+
+  test('of one that the station does not open are not passed over in silence', async () => {
+    const { hopId } = await standing();
+    const { disclosure, log } = await shownOf(hopId);
+    const { predicate } = structuredClone({ predicate: disclosure.predicate });
+    for (const hop of predicate.hops)
+      hop.openings = hop.openings.filter(({ name }) => name !== 'clearanceCommitment');
+    const { findings, checked } = judgeDisclosure({ ...disclosure, predicate }, log);
+    expect(findings).toMatchObject([{ severity: 'warning', code: 'disclosure.incomplete' }]);
+    expect(checked.size).toBe(0);
   });
 
   test('of one that was taken back later are shown with it, and nothing is wrong', async () => {
@@ -286,4 +304,20 @@ test('what was taken back leaves a sound log', async () => {
   expect(await endOf(rig, station, hopId)).toBe('refused clearance.withdrawn');
   expect(await judged(hopId)).toMatchObject({ codes: [], checked: 1 });
   expect(nothingWrong()).toEqual([]);
+});
+
+test('a second word that takes a clearance back does not hide the first', () => {
+  const entry = (type: string) => ({ type, hopId: type === 'clearance.withdrawn' ? null : 'hop' }) as never;
+  const types = ['clearance.recorded', 'clearance.withdrawn', 'result.released', 'clearance.withdrawn'];
+  const entries = new Map(types.map((type, index) => [index, entry(type)]));
+  const opening = (index: number, name: string) => ({ index, name, value: 'c' }) as unknown as Opening;
+  const shown = [
+    opening(0, 'clearanceCommitment'),
+    opening(1, 'withdrawnCommitment'),
+    opening(3, 'withdrawnCommitment'),
+  ];
+  const wrong: number[] = [];
+  const openings = new Map(shown.map((each) => [`${each.index} ${each.name}`, each]));
+  judgeWithdrawals(openings, entries, (_severity, _code, index) => void wrong.push(index));
+  expect(wrong).toEqual([2]);
 });

@@ -134,6 +134,64 @@ describe('keys that are in other hands since a date', () => {
   });
 });
 
+describe('a thief of a log key, who serves earlier heads that he signs himself', () => {
+  const other = (): Uint8Array[] => entriesOf('north', { ...honestLines(), north: filler(12, START_MS) });
+  const audit = async (forged: Uint8Array, invalidAfterMs = SEEN_MS + 1): Promise<[string[], unknown]> => {
+    const of = served('north', [head('north', 10), forged]);
+    const report = await audited(of, { network: stolen(invalidAfterMs) });
+    return [found(report), report.logs.find(({ member }) => member === 'north')?.head?.sound];
+  };
+
+  it.each([
+    ['of another tree', 8],
+    ['of more entries than there are', 12],
+  ])('convicts nobody by one %s', async (_, size) => {
+    const said = ['warning head.unusable'];
+    expect(await audit(head('north', size, { witnesses: [] }, other()))).toEqual([said, true]);
+    const late = { cosignedAtMs: NEW_MS };
+    expect(await audit(head('north', size, late, other()))).toEqual([said, true]);
+  });
+
+  it("but what witnesses had seen before the theft is its member's own", async () => {
+    const [findings, sound] = await audit(head('north', 8, {}, other()));
+    expect([findings, sound]).toEqual([['misconduct log.forked'], false]);
+  });
+});
+
+describe('one witness that lies about the time', () => {
+  const all = ['dispatcher', 'east', 'south', 'west'];
+  const retimed = (bytes: Uint8Array, size: number, atMs: number): Uint8Array => {
+    const liar = Buffer.from(head('north', size, { witnesses: ['south'], cosignedAtMs: atMs })).toString();
+    const own = Buffer.from(bytes).toString().split('\n');
+    const at = own.findIndex((line) => line.includes('/south/witness '));
+    own[at] = liar.split('\n').find((line) => line.includes('/south/witness ')) ?? '';
+    return Buffer.from(own.join('\n'));
+  };
+  beforeEach(async () => {
+    const witnessing = { quorum: 3, faulty: 1, witnesses: all };
+    fake = await makeNetwork({
+      ...{ admins: { adam: 'south' }, witnessing, nowMs: START_MS },
+      stations: ['north', 'south', 'east', 'west'],
+    });
+  });
+  it.each([
+    ['far in the future', Date.UTC(2100, 0, 1)],
+    ['at the beginning of time', 1000],
+  ])('keeps no earlier head from counting: %s', async (_, atMs) => {
+    const early = retimed(head('north', 10, { witnesses: all }), 10, atMs);
+    const since = retimed(head('north', 10, { witnesses: all, cosignedAtMs: NEW_MS }), 10, atMs);
+    const network = revoked('north');
+    const lost = async (heads: Uint8Array[]): Promise<string[]> => {
+      const of = served('north', heads);
+      const newest = head('north', 10, { witnesses: all, cosignedAtMs: NEW_MS });
+      of.set('north', { checkpoint: newest, entries: entriesOf('north'), pastHeads: formatPastHeads(heads) });
+      return found(await audited(of, { network })).filter((each) => LOST.includes(each));
+    };
+    expect(await lost([early, since])).toEqual([]);
+    expect(await lost([since])).toEqual(LOST);
+  });
+});
+
 describe('an earlier head that is not the word of the log', () => {
   const changed = (bytes: Uint8Array, from: string | RegExp, to: string): Uint8Array => {
     const text = Buffer.from(bytes).toString();
@@ -235,6 +293,11 @@ describe('an auditor who keeps the logs', () => {
     const ports = { source: copy, archive: null, progress: () => undefined };
     const again = await audit(ports, { network, anchors: new Map(), nowMs: null });
     expect(found(again)).toEqual([]);
+    const flood = Array.from({ length: PAST_HEADS_MAX }, (_, at) =>
+      Buffer.from(`o\n${1000 + at}\n${Buffer.alloc(32, 7).toString('base64')}\n\n\u2014 a AAAAAAAA\n`),
+    );
+    await audited(served('north', flood), { network: fake.network }, createLogArchive(dir));
+    expect(parsePastHeads(readFileSync(kept))).toEqual([head('north', 10)]);
     writeFileSync(kept, 'nothing');
     const damaged = await audit(ports, { network, anchors: new Map(), nowMs: null });
     expect(found(damaged).toSorted()).toEqual(['error head.unusable', ...LOST]);
@@ -279,5 +342,5 @@ it('of many heads only those are verified that may prove something, and what sta
   expect(found(await audited(of, { network: fake.network }))).toEqual([]);
   const read = async (): Promise<Uint8Array | null> => of.get('north')?.pastHeads ?? null;
   const claimed = await claimedHeads('north', read, () => undefined);
-  expect(claimed).toMatchObject([{ size: 5, newestMs: SEEN_MS }]);
+  expect(claimed).toMatchObject([{ size: 5, oldestMs: SEEN_MS }]);
 });

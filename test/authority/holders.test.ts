@@ -1,9 +1,11 @@
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadKey } from '../../src/adapters/home/keys.ts';
 import { encodeDraft, readDraft } from '../../src/adapters/home/network-draft.ts';
 import { readNetworkFile } from '../../src/adapters/home/network-file.ts';
 import { createSigner } from '../../src/adapters/signer/ed25519.ts';
+import { register } from '../../src/cli/network.ts';
 import { importDraft, signDraft } from '../../src/cli/network-draft.ts';
 import { type HeldRole, makeRoleKey } from '../../src/cli/network-role-key.ts';
 import { listWords } from '../../src/journey/authority/list.ts';
@@ -218,6 +220,38 @@ describe('a list of members that two of three have to sign', () => {
     expect([...rig.network().members.keys()]).toStrictEqual(['authority', 'ber']);
   });
 
+  test('is not begun beside a root that waits with a list, without a word about it', async () => {
+    await begin();
+    await rig.rotate('members', { membersKey: [keyFile('bea'), keyFile('eve')], membersThreshold: '2' });
+    const other = (): string[] => rig.warnings.filter((line) => line.includes('a list waits in'));
+    expect(other()).toStrictEqual([]);
+    await rig.enrol('ana', 'researcher');
+    await rig.admit(['ana']);
+    expect(other()).toStrictEqual([expect.stringContaining(rig.at('net', 'root-draft.json'))]);
+  });
+
+  test('is no network file, and says so', async () => {
+    await draftAna();
+    const tried = (home: string, what: string): Promise<unknown> => {
+      const program = new Command().exitOverride();
+      register(program, rig.frame(home));
+      return program.parseAsync(['network', what, rig.at('draft.json')], { from: 'user' });
+    };
+    const refused = { code: 'input.malformed', message: expect.stringContaining('is a draft') };
+    await expect(tried('net', 'verify')).rejects.toMatchObject(refused);
+    await expect(tried('ana', 'import')).rejects.toMatchObject(refused);
+  });
+
+  test('names what is next: another holder, or the authority once enough have signed', async () => {
+    fetchDraft('root');
+    expect(await sign('cem')).toBe('accepted');
+    expect(rig.lines.join(' ')).toContain('back to the authority: pht --home NET network import');
+    await expect(signDraft(rig.frame('cem'), rig.at('draft.json'), { yes: true })).rejects.toMatchObject({
+      code: 'conflict',
+      hint: expect.stringContaining('the next holder'),
+    });
+  });
+
   test('is not signed after its own end', async () => {
     await begin();
     await rig.enrol('ana', 'researcher');
@@ -258,17 +292,43 @@ describe('a list of members that two of three have to sign', () => {
     expect(rig.told).toMatchObject({ inForce: true, version: 5 });
   });
 
+  test('shows a holder what it says of keys that ended before', async () => {
+    await draftAna();
+    await sign('bea');
+    await takeOver();
+    await rig.revoke('ana', { reason: 'left us' });
+    fetchDraft();
+    await sign('bea');
+    await takeOver();
+    await rig.admit([], { renew: true });
+    fetchDraft();
+    const own = createSigner(await loadKey(rig.at('net'), 'members', NEVER));
+    const draft = draftIn();
+    const { predicate } = changed(draft, ({ members }) => ({
+      members: members.map(({ ended, ...member }) =>
+        ended === undefined ? member : { ...member, ended: { ...ended, invalidAfterMs: 1000 } },
+      ),
+    })) as { predicate: object };
+    const subject = { name: 'network', digest: rig.network().id };
+    put(withList(draft, signStatement('members', subject, predicate, own).envelope));
+    expect(await sign('bea')).toBe('accepted');
+    expect(rig.lines).not.toContain('  nobody is new or gone');
+    expect(rig.lines).toContain('  earlier keys of researcher ana');
+    expect(rig.lines).toContain('    in other hands since 1970-01-01T00:00:01.000Z');
+  });
+
   test('shows a holder what it changes', async () => {
     await draftAna();
     const { id, title, list } = openDraft(draftIn());
     const words = list === null ? [] : listWords(list.next, { title, id });
-    expect(words.slice(0, 4)).toStrictEqual([
+    expect(words.slice(0, 5)).toStrictEqual([
       'version 2 of the list of members of Heart',
       `  network id ${rig.network().id}`,
+      '  under root 1',
       '  good until 2027-01-15',
       '  admits researcher ana: Title of ana, Org',
     ]);
-    expect(words[4]).toMatch(/^ {4}statement {2}[0-9a-f]{64}$/);
+    expect(words[5]).toMatch(/^ {4}statement {2}[0-9a-f]{64}$/);
     await sign('bea');
     expect(rig.lines).toContain('  admits researcher ana: Title of ana, Org');
     expect(rig.lines).toContain('signed the list of members');
@@ -276,13 +336,13 @@ describe('a list of members that two of three have to sign', () => {
     await takeOver();
     await rig.revoke('ana', { reason: 'left us', compromisedSince: '2026-01-01' });
     const revoked = openDraft(readDraft(rig.at('net', 'members-draft.json'))).list;
-    expect(revoked && listWords(revoked.next, { title, id }).slice(3)).toStrictEqual([
+    expect(revoked && listWords(revoked.next, { title, id }).slice(4)).toStrictEqual([
       '  revokes researcher ana: left us',
       '    in other hands since 2026-01-01T00:00:00.000Z',
     ]);
     await rig.admit([], { renew: true });
     const renewed = openDraft(readDraft(rig.at('net', 'members-draft.json'))).list;
-    expect(renewed && listWords(renewed.next, { title, id }).slice(3)).toStrictEqual([
+    expect(renewed && listWords(renewed.next, { title, id }).slice(4)).toStrictEqual([
       '  nobody is new or gone',
     ]);
     expect(rootWords(rootNow(), null, id)).toContain(
@@ -332,7 +392,9 @@ describe('one holder becomes two', () => {
       expect(await codeOf(() => rig.rotate('members', options))).toBe('usage.invalid');
     expect(await codeOf(() => rig.rotate('root', { membersThreshold: '2' }))).toBe('usage.invalid');
     expect(await codeOf(() => rig.rotate('members', { rootThreshold: '2' }))).toBe('usage.invalid');
-    const both = { rootKey: [keyFile('dan', 'root')], membersKey: [keyFile('dan', 'root')] };
+    const posing = textOf(keyFile('dan', 'root')).replace('"root"', '"members"');
+    writeFileSync(rig.at('posing.json'), posing);
+    const both = { rootKey: [keyFile('dan', 'root')], membersKey: [rig.at('posing.json')] };
     expect(await codeOf(() => rig.found(both, 'other'))).toBe('network.invalid');
     expect(await codeOf(() => textOf(rig.at('other', 'member.json')))).not.toBe('accepted');
     expect(await codeOf(() => rig.admit([]))).toBe('usage.invalid');

@@ -150,6 +150,8 @@ describe('revoking', () => {
     expect(await codeOf(() => rig.revoke('eve'))).toBe('signer.unknown');
     expect(await codeOf(() => rig.revoke('ana', { compromisedSince: '2027-01-01' }))).toBe('usage.invalid');
     expect(await codeOf(() => rig.revoke('ana', { compromisedSince: 'yesterday' }))).toBe('usage.invalid');
+    // No such day, and not the one that Date.parse would make of it.
+    expect(await codeOf(() => rig.revoke('ana', { compromisedSince: '2025-02-31' }))).toBe('usage.invalid');
     expect(await codeOf(() => rig.revoke('ana', { reason: '' }))).toBe('usage.invalid');
     expect(await codeOf(() => rig.revoke('ana', { reason: 'a\u202eb' }))).toBe('usage.invalid');
     expect(rig.network().version).toBe(2);
@@ -279,7 +281,9 @@ describe('new keys of a member', () => {
   test('old renewals do not come back', async () => {
     await rotate('statement');
     const lost = readFileSync(rig.at(renewal()));
+    expect(rig.warnings.join()).not.toContain('must not be admitted');
     await rotate('statement');
+    expect(rig.warnings.join()).toContain('a renewal.json of before must not be admitted any more');
     await rig.admit([renewal()]);
     rig.import('ber');
     writeFileSync(rig.at('lost.json'), lost);

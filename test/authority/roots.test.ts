@@ -189,6 +189,7 @@ test('a threshold that its keys cannot reach, and a key that is none, found noth
   for (const options of [
     { rootKey, rootThreshold: '3' },
     { rootKey, rootThreshold: '0' },
+    { rootKey, rootThreshold: '99999999999' },
     { rootKey: [...rootKey, ...rootKey], rootThreshold: '2' },
     { rootKey, rootThreshold: 'all' },
   ])
@@ -197,6 +198,8 @@ test('a threshold that its keys cannot reach, and a key that is none, found noth
     'input.malformed',
   );
   expect(await codeOf(() => rig.found({ rootKey: [rig.at('nowhere')] }))).toBe('config.missing');
+  // A key of the other role: its holder could never sign with it.
+  expect(await codeOf(() => rig.found({ membersKey: rootKey, membersThreshold: '2' }))).toBe('usage.invalid');
   expect(readdirSync(rig.dir)).toStrictEqual(['bea']);
 });
 

@@ -175,7 +175,10 @@ describe('while it is away', () => {
     await list(answering(journey()), NOW_MS);
     const arrival = { title: 'Hello', state: 'arrived', minStations: 1, complete: true } as const;
     home.arrivals.keep({ schema: 'pht-arrival/v1', trainId, ...arrival, stations: [] });
-    expect(parsed(await list(AWAY, NOW_MS, { json: true })).trains).toMatchObject([{ state: 'arrived' }]);
+    expect(parsed(await list(AWAY, NOW_MS, { json: true })).trains).toMatchObject([
+      { state: 'arrived', stops: [] },
+    ]);
+    expect((await list(AWAY, NOW_MS)).out).not.toContain('waits for');
     writeFileSync(join(home.dir, 'trains', trainId, 'arrival.json'), 'junk');
     expect(parsed(await list(AWAY, NOW_MS, { json: true })).trains).toMatchObject([{ state: 'under-way' }]);
   });

@@ -75,6 +75,16 @@ test('one that covers it is told, with what the policy says, and no run of it is
   expect(await asked(another())).toMatchObject({ verdict: 'permit', standing: 'none' });
 });
 
+test('of one over code it stays certain however often others run the same image', async () => {
+  await stood({ runs: 5, scope: 'code' });
+  const theirs: Wanted = { signedBy: 'rolf', recipients: [{ member: 'rolf' }] };
+  const hopId = await waitingHop(rig, station, another(theirs));
+  await decideOn(station, hopId, await standingOf(rig, station, hopId, { runs: 50 }));
+  await station.visit(hopId);
+  for (let at = 0; at < 20; at++) await tookHop(rig, station, another(theirs));
+  expect((await asked(another())).standing).toBe('covers');
+});
+
 describe('what is foretold is what comes', () => {
   const image = makeImage(['/other']);
   const smaller = { memoryBytesMax: 32 * 1024 * 1024, cpuMillis: 1000, pidsMax: 16, wallMsMax: 10_000 };

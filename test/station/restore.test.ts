@@ -589,6 +589,46 @@ describe('what was signed after the backup', () => {
   });
 });
 
+describe("an admin's no that was lost", () => {
+  /** Approved and rejected by the same person; `known`: the approval is older than the backup. */
+  async function refused(known: boolean): Promise<Uint8Array> {
+    rig.policy(ASK);
+    await took(ordered('Early'));
+    if (!known) await showWorld();
+    if (!known) backUp();
+    const hopId = await waitingHop(rig, station);
+    const approval = await clearanceOf(rig, station, hopId);
+    await decideOn(station, hopId, approval);
+    if (known) await showWorld();
+    if (known) backUp();
+    await decideOn(station, hopId, await clearanceOf(rig, station, hopId, { verdict: 'reject' }));
+    expect(await endOf(rig, station, hopId)).toBe('refused clearance.rejected');
+    await showWorld();
+    restart();
+    await restored();
+    return approval;
+  }
+
+  test('is not outlived by the approval before it', async () => {
+    await refused(true);
+    await waitingHop(rig, station, { attempt: 2 });
+    expect(rig.executor.runs).toEqual([]);
+  });
+
+  test('is not undone by the approval before it, sent again', async () => {
+    const approval = await refused(false);
+    const hopId = await waitingHop(rig, station, { attempt: 2 });
+    await expect(decideOn(station, hopId, approval)).rejects.toMatchObject({ code: 'clearance.invalid' });
+    // The clocks of both may have been off by the skew.
+    rig.clock.ms += 9 * 60_000;
+    const early = await clearanceOf(rig, station, hopId);
+    await expect(decideOn(station, hopId, early)).rejects.toMatchObject({ code: 'clearance.invalid' });
+    rig.clock.ms += 2 * 60_000;
+    await decideOn(station, hopId, await clearanceOf(rig, station, hopId));
+    expect(await endOf(rig, station, hopId)).toBe('released released');
+  });
+});
+
 describe('in a network without a quorum', () => {
   let kept: FakeNetwork;
   beforeEach(async () => {

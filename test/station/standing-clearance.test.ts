@@ -426,3 +426,24 @@ describe('a statement that is none', () => {
     expect(lastCounted(station)).toBe('clearance signature.invalid');
   });
 });
+
+test('an attempt that has the run keeps it, and those after it count against none before', async () => {
+  const train = another();
+  const attempts: string[] = [];
+  for (const attempt of [1, 2, 3]) {
+    rig.policy('// nothing');
+    attempts.push(await tookHop(rig, station, { ...train, attempt }));
+  }
+  rig.policy(ASK);
+  const hopId = await waitingHop(rig, station, { ...train, attempt: 4 });
+  await decideOn(station, hopId, await standingOf(rig, station, hopId, { runs: 1 }));
+  await station.visit(hopId);
+  expect(stateOf(station, hopId)).toBe('sealed');
+  const [record] = station.store.clearances.standing('all');
+  const terms = { digest: record?.termsDigest ?? '', runsMax: 1 };
+  const { manifestDigest = '' as Digest } = station.store.hops.find(hopId) ?? {};
+  const hasRun = (of: string): boolean =>
+    station.store.clearances.hasRun(terms, { manifestDigest, round: 1, hopId: of });
+  expect([...attempts, hopId].map(hasRun)).toEqual([true, true, true, true]);
+  expect(hasRun('')).toBe(false);
+});

@@ -141,6 +141,15 @@ test('a result that is ready when the word comes is not released', async () => {
   expect(typesOf(station)).not.toContain('result.released');
 });
 
+test('what has been released stays so, and is not said to have been stopped', async () => {
+  const hopId = await waitingHop(rig, station);
+  const digest = await approved(rig, station, hopId);
+  await station.visit(hopId);
+  expect(stateOf(station, hopId)).toBe('sealed');
+  expect(await withdrawWith(station, withdrawalOf(rig, digest))).toEqual({ hops: 0 });
+  expect(await endOf(rig, station, hopId)).toBe('released released');
+});
+
 test('what waits for witnesses is withdrawn, too', async () => {
   await open(true);
   const hopId = await waitingHop(rig, station);

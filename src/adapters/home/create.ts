@@ -47,5 +47,5 @@ export async function createHome(dir: string, fill: (draft: string) => Promise<v
 
 const homeExists = (dir: string): PhtError =>
   new PhtError('home.exists', `${dir} is already there and not empty; nothing was changed`, {
-    hint: 'choose another place with --home DIR; a home is never overwritten, since its keys would be lost',
+    hint: 'choose another place (--home or --out DIR); what is there is never overwritten, since its keys would be lost',
   });

@@ -50,6 +50,16 @@ test('it never grows beyond what is read again, and the oldest go first', () => 
   expect(kept[0]?.journey.trainId).toBe(many.at(-1)?.trainId);
 });
 
+test('it holds no more trains than can be shown', () => {
+  const heard = { heardAtMs: NOW, journey: journey(1, { stops: [] }) };
+  const most = Array.from({ length: 10_000 }, () => heard);
+  writeFileSync(path, JSON.stringify({ v: 1, journeys: most }));
+  createHeardJourneys(dir).keep(journey(2), NOW);
+  expect(createHeardJourneys(dir).list()).toHaveLength(10_000);
+  writeFileSync(path, JSON.stringify({ v: 1, journeys: [...most, heard] }));
+  expect(() => createHeardJourneys(dir).list()).toThrow(expect.objectContaining({ code: 'config.invalid' }));
+});
+
 test.each([
   ['empty', '', 'input.malformed'],
   ['cut off', '{"v":1,"journ', 'input.malformed'],

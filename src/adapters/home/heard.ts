@@ -9,10 +9,12 @@ import { readBounded, writeAtomic } from './files.ts';
 /** `journeys.json` in a researcher's home: what the dispatcher claimed last, for when it cannot be asked. */
 
 const BYTES_MAX = 16 * 1024 * 1024;
+/** As many as a dispatcher is listened to for. */
+const JOURNEYS_MAX = 10_000;
 
 const HeardFile = z.strictObject({
   v: z.literal(1),
-  journeys: z.array(z.strictObject({ heardAtMs: TimestampMs, journey: JourneyView })),
+  journeys: z.array(z.strictObject({ heardAtMs: TimestampMs, journey: JourneyView })).max(JOURNEYS_MAX),
 });
 
 /** @param bytesMax of what is kept; of more than that, what was submitted last */
@@ -42,7 +44,7 @@ export function createHeardJourneys(homeDir: string, bytesMax = BYTES_MAX): Hear
 function fitting(journeys: readonly Heard[], bytesMax: number): Heard[] {
   let bytes = 64;
   const newest = journeys.toSorted((a, b) => b.journey.submittedAtMs - a.journey.submittedAtMs);
-  return newest.filter((heard) => {
+  return newest.slice(0, JOURNEYS_MAX).filter((heard) => {
     bytes += Buffer.byteLength(JSON.stringify(heard)) + 1;
     return bytes <= bytesMax;
   });

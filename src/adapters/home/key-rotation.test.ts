@@ -127,6 +127,20 @@ test('killed at any step, a key is there, and the next try finishes the move', a
   }
 });
 
+test('of two keys that were replaced under one label neither is lost', async () => {
+  const [first, second, third] = [
+    await loadKey(home.dir, 'statement', NEVER),
+    generateKey('statement'),
+    generateKey('statement'),
+  ];
+  for (const next of [second, third]) {
+    await storeNextKeys(home, { statement: next }, NEVER);
+    placeKeys(home, names('statement'), '2');
+  }
+  expect(await loadKey(home.dir, 'statement', NEVER)).toEqual(third);
+  expect(await loadFormerKeys(home, 'statement', NEVER)).toEqual([second, first]);
+});
+
 test('importing the list that names them is what moves them, and a list that does not leaves them', async () => {
   const net = await makeNetwork();
   const mine: Home = { ...home, member: { ...home.member, networkId: net.network.id } };

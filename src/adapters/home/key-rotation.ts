@@ -1,4 +1,4 @@
-import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { PhtError } from '../../model/error.ts';
@@ -143,8 +143,8 @@ function placeKey(dir: string, use: KeyUse, label: string): void {
   // It was moved before a crash, and only the note of it was left.
   if (name === undefined) return;
   const [next, place] = [join(nextFolder(dir), name), join(keysFolder(dir), name)];
-  const former = join(formerFolder(dir), label);
   try {
+    const former = formerPlace(dir, { name, label });
     mkdirSync(former, { recursive: true, mode: 0o700 });
     keepFormer(place, join(former, name));
     for (const folder of [former, formerFolder(dir), keysFolder(dir)]) syncFolder(folder);
@@ -152,6 +152,28 @@ function placeKey(dir: string, use: KeyUse, label: string): void {
     syncFolder(keysFolder(dir));
   } catch (cause) {
     throw fileError(cause, place, '(a new key) could not be put in its place');
+  }
+}
+
+/**
+ * The folder for the key that is replaced. One of that label may hold another key already: a list that was disowned had the
+ * same version as the one that followed it. The last one of a label is the newest.
+ */
+function formerPlace(dir: string, { name, label }: { name: string; label: string }): string {
+  const held = bytesIn(join(keysFolder(dir), name));
+  for (let more = 0; ; more++) {
+    const folder = join(formerFolder(dir), more === 0 ? label : `${label}.${String(more).padStart(3, '0')}`);
+    const kept = bytesIn(join(folder, name));
+    if (kept === null || held === null || kept.equals(held)) return folder;
+  }
+}
+
+function bytesIn(path: string): Buffer | null {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return null;
+    throw cause;
   }
 }
 

@@ -65,7 +65,7 @@ export function dropDraft(home: Pick<Home, 'dir'>, draft: NetworkDraft): void {
 }
 
 /** Told by its first bytes, since a file may be long. */
-export function isDraft(path: string): boolean {
-  const head = Buffer.from(readBounded(path, DRAFT_BYTES_MAX, 'the network file').subarray(0, 64));
+export function isDraft(path: string, what: string): boolean {
+  const head = Buffer.from(readBounded(path, DRAFT_BYTES_MAX, what).subarray(0, 64));
   return /^\s*\{\s*"v"\s*:\s*1\b/.test(head.toString('latin1'));
 }

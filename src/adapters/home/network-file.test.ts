@@ -431,6 +431,31 @@ describe('a thief of a role', () => {
     expect(importNetwork(restarted(), file).network.version).toBe(2);
   });
 
+  test.each([
+    ['is gone', () => rmSync(networkPath(home))],
+    ['was put back from a copy of before', () => put(first)],
+    ['is damaged', () => writeFileSync(networkPath(home), '{')],
+  ])('does not lock a home whose file %s', (_, spoil) => {
+    importNetwork(home, stolenList(1_000_000));
+    spoil();
+    const third = { ...stolenList(7), roots: recovered({}).roots };
+    // A root that leaves the key as it is disowns nothing.
+    expect(codeOf(() => importNetwork(restarted(), third))).toBe('network.rollback');
+    expect(codeOf(() => importNetwork(restarted(), recovered({})))).toBe('network.rollback');
+    const members = ed25519();
+    const file = recovered({ members });
+    // What the new key signed before that root is no answer to the thief.
+    expect(codeOf(() => importNetwork(restarted(), further(file, members, 1)))).toBe('network.rollback');
+    failing.path = networkPath(home);
+    expect(codeOf(() => importNetwork(restarted(), file))).toContain('the power went');
+    failing.path = '';
+    put(stolenList(1_000_000));
+    expect(codeOf(() => currentNetwork(restarted()))).toBe('network.rollback');
+    expect(importNetwork(restarted(), file).network).toMatchObject({ version: 2, rootVersion: 2 });
+    expect(codeOf(() => importNetwork(restarted(), stolenList(1_000_000)))).toBe('signature.invalid');
+    expect(currentNetwork(restarted()).version).toBe(2);
+  });
+
   test('nor one before the file is written, which then is imported once more', () => {
     importNetwork(home, stolenList(1_000_000));
     const file = recovered({ members: ed25519() });

@@ -14,7 +14,7 @@ import { betterCertificate } from './certificate.ts';
 import { fileError, readBounded, writeAtomic } from './files.ts';
 import { placeListedKeys } from './key-rotation.ts';
 import type { Home } from './member.ts';
-import { assertNotOlder, assertOneRoot, merge } from './network-merge.ts';
+import { assertNotOlder, assertOneRoot, disownsSeen, merge } from './network-merge.ts';
 import { assertForward, isAhead, readSeen, writeSeen } from './network-seen.ts';
 
 /** `network.json` in a home: the pinned network, no part of which ever goes back to an older one. */
@@ -120,7 +120,9 @@ export function importNetwork(home: Home, files: NetworkFiles): Imported {
     held === null ? { files, disowned: false } : merge(held.files, files, home.member.networkId);
   const network = openNetwork(parts, home.member.networkId);
   const seen = readSeen(home);
-  if (!disowned) {
+  // Where the file is lost, what was seen of a thief's list must not keep out the root that disowns it.
+  const unseen = held === null && seen !== null && disownsSeen(files, seen.rootVersion);
+  if (!disowned && !unseen) {
     assertForward(seen, network);
     if (held !== null) {
       assertNotOlder(files, held.files);
@@ -139,7 +141,7 @@ export function importNetwork(home: Home, files: NetworkFiles): Imported {
   }
   assertReadable(text);
   // What is no longer to be believed must not come back by a crash; importing once more repairs that.
-  if (parted !== null) writeSeen(home.dir, network);
+  if (parted !== null || unseen) writeSeen(home.dir, network);
   writeAtomic(join(home.dir, FILE), text);
   writeSeen(home.dir, network);
   placeListedKeys(home, network);

@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { type Envelope, payloadOf } from '../../model/dsse.ts';
 import { PhtError } from '../../model/error.ts';
 import { NETWORK_BYTES_MAX } from '../../model/network-news.ts';
-import type { NetworkFiles } from '../../model/network-statements.ts';
+import { type NetworkFiles, type RoleKeys, RootPredicate } from '../../model/network-statements.ts';
 import { openFreshness, openMembers, openRoots } from '../../model/open-network.ts';
 import { parseWith, TimestampMs } from '../../model/schema.ts';
+import { readStatement } from '../../model/statement.ts';
 
 /** Which parts of two network files are the newer ones. What they say of themselves is a claim until they are opened. */
 
@@ -65,6 +66,19 @@ function opens(open: () => unknown): boolean {
     throw thrown;
   }
 }
+
+/**
+ * Whether a list of which only its root's version is known still cannot be one under the newest root: too few of the keys
+ * that could have signed it are named there, and the list on offer is an answer to that.
+ */
+export function disownsSeen({ roots, members }: NetworkFiles, rootVersion: number): boolean {
+  const [then, now] = [roots[rootVersion - 1], roots.at(-1)].map((root) => root && membersRoleIn(root));
+  if (then === undefined || now === undefined || claimOf(members).rootVersion <= rootVersion) return false;
+  return then.keys.filter(({ x }) => now.keys.some((key) => key.x === x)).length < now.threshold;
+}
+
+const membersRoleIn = (root: Envelope): RoleKeys =>
+  readStatement('root', RootPredicate, payloadOf(root)).predicate.roles.members;
 
 /**
  * The longer of two walks from root to root begins with the shorter one.

@@ -38,25 +38,50 @@ export function changesBetween(
   }
 }
 
-/** All that layers bring, and what they remove, which are not among these. */
+/**
+ * All that layers bring, and what they remove or hide, which are not among these. A hard link to a file of a known layer
+ * brings it to a place where nobody has seen it.
+ */
 export function changesOutside(
   seen: ReadonlySet<string>,
   layers: readonly { diffId: string; index: LayerIndex }[],
   now: ReadonlyMap<string, ImageEntry>,
   take: (change: PathChange) => void,
 ): void {
+  const fresh = layers.filter(({ diffId }) => !seen.has(diffId));
+  const known = layers.filter(({ diffId }) => seen.has(diffId));
   for (const [path, entry] of now) {
-    if (entry.type === 'directory' || seen.has(entry.layer)) continue;
+    const isNew =
+      !seen.has(entry.layer) || fresh.some(({ index }) => index.entries.get(path)?.type === 'link');
+    if (!isNew || (entry.type === 'directory' && !isPlain(path, known))) continue;
     take({ path, change: 'added', before: null, now: entry });
   }
   const told = new Set<string>();
-  for (const { diffId, index } of layers) {
-    if (seen.has(diffId)) continue;
-    for (const path of index.removed) {
-      if (now.has(path) || told.has(path)) continue;
-      told.add(path);
-      take({ path, change: 'removed', before: null, now: null });
+  const gone = (path: string): void => {
+    if (now.has(path) || told.has(path)) return;
+    told.add(path);
+    take({ path, change: 'removed', before: null, now: null });
+  };
+  for (const { index } of fresh) for (const path of index.removed) gone(path);
+  for (const { index } of known) {
+    for (const [path, { type }] of index.entries) {
+      if (type !== 'directory' && !now.has(path) && isHidden(path, fresh)) gone(path);
     }
+  }
+}
+
+type Layers = readonly { index: LayerIndex }[];
+
+function isPlain(path: string, layers: Layers): boolean {
+  return layers.some(({ index }) => (index.entries.get(path)?.type ?? 'directory') !== 'directory');
+}
+
+/** Emptied with a folder above, or that folder is something else now. */
+function isHidden(path: string, layers: Layers): boolean {
+  for (let at = path.lastIndexOf('/'); ; at = path.lastIndexOf('/', at - 1)) {
+    const above = path.slice(0, Math.max(at, 0));
+    if (layers.some(({ index }) => index.opaque.has(above) || isPlain(above, [{ index }]))) return true;
+    if (at <= 0) return false;
   }
 }
 

@@ -200,6 +200,35 @@ describe('the difference of two images', () => {
     });
   });
 
+  it('against nothing shows what new layers make of known ones', async () => {
+    const known = [
+      file('app/main.py', 'main'),
+      file('usr/guard.py', 'guard'),
+      file('usr/test/evil.py', 'evil'),
+      file('lib/checks/a', 'a'),
+      file('lib/checks/b', 'b'),
+      file('opt/tool/c', 'c'),
+    ];
+    const against = async (...above: Entry[]): Promise<string[]> => {
+      const now = await image({}, known, above);
+      return told(await compare(now, null, [now.layers[0]?.diffId ?? '']));
+    };
+    // What stands in the place of the program lies in a known layer, and yet nobody has seen it there.
+    expect(await against({ name: 'app/main.py', type: 'link', target: 'usr/test/evil.py' })).toEqual([
+      'added app/main.py',
+    ]);
+    expect(await against(file('lib/checks/.wh..wh..opq', ''))).toEqual([
+      'removed lib/checks/a',
+      'removed lib/checks/b',
+    ]);
+    expect(await against({ name: 'usr/guard.py', type: 'directory' })).toEqual(['added usr/guard.py']);
+    expect(await against({ name: 'opt/tool', type: 'symlink', target: '/tmp' })).toEqual([
+      'added opt/tool',
+      'removed opt/tool/c',
+    ]);
+    expect(await against({ name: 'usr/', type: 'directory' })).toEqual([]);
+  });
+
   it('is bounded, the shortest texts first, and counts what it leaves out', async () => {
     const texts = Array.from({ length: 2100 }, (_, at) =>
       file(`t/${String(at).padStart(4, '0')}`, 'y'.repeat(at)),
@@ -320,6 +349,9 @@ describe('many files', () => {
     const now = await wide(many('a'));
     const at = await look([now]);
     const quit = new AbortController();
+    const late = AbortSignal.abort(new Error('too late'));
+    const never = at.compare({ image: now, config: null }, null, new Set(), late);
+    await expect(never).rejects.toThrow('too late');
     const comparing = at.compare({ image: now, config: null }, null, new Set(), quit.signal);
     quit.abort(new Error('gone'));
     await expect(comparing).rejects.toThrow('gone');
@@ -330,6 +362,9 @@ describe('many files', () => {
     const now = await wide(many('a'));
     const small = review({ ...LOOK_LIMITS, heapMiB: 12 });
     await expect(look([now], small)).rejects.toMatchObject({ code: 'image.unsafe' });
+    // Whoever asks a thread that is gone must not wait for ever.
+    for (const _ of ['at once', 'later'])
+      await expect(small.knows('a'.repeat(64))).rejects.toMatchObject({ code: 'image.unsafe' });
     const named = review({ ...LOOK_LIMITS, bytes: FILES * 320 });
     await expect(look([now], named)).rejects.toMatchObject({ code: 'image.unsafe' });
     await look([now], review({ ...LOOK_LIMITS, bytes: FILES * 340 }));

@@ -198,6 +198,15 @@ function attempt<T>(work: () => T): T | PhtError {
   }
 }
 
+it('is not held up by hard links into depths that are not there', async () => {
+  const target = (at: number): string => `${at}${'/a'.repeat(2040)}`;
+  const links = Array.from({ length: 40 }, (_, at): Entry => {
+    return { name: `l${at}`, type: 'link', target: target(at) };
+  });
+  await expect(check(...links)).rejects.toMatchObject({ code: 'image.unsafe' });
+  await check(...links.slice(0, 10));
+});
+
 it('lets everybody else go on between the pieces of a chunk', async () => {
   const chunk = Buffer.concat([...Array.from({ length: 2000 }, (_, at) => raw({ name: `f${at}` })), END]);
   let turns = 0;

@@ -3,6 +3,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -175,4 +176,25 @@ it('never makes a path of what is no digest', async () => {
   await expect(createLayerStore(dir).find('../../etc/passwd')).rejects.toMatchObject({
     code: 'input.malformed',
   });
+});
+
+it('reads no more entries than a layer may have, and none through a link', async () => {
+  const lines = (count: number): string => {
+    const each = Array.from({ length: count }, (_, at) => at.toString(36));
+    const head = `${JSON.stringify({ schema: 'pht-layer/v2', diffId: ID })}\n`;
+    const batches = Array.from({ length: Math.ceil(count / 256) }, (_, at) =>
+      each.slice(at * 256, (at + 1) * 256),
+    );
+    const text = head + batches.map((removed) => `${JSON.stringify({ removed })}\n`).join('');
+    return `${text}${digestOf(Buffer.from(text))}\n`;
+  };
+  const path = join(dir, `${ID}.layer`);
+  writeFileSync(path, lines(200_001));
+  expect(await createLayerStore(dir).find(ID)).toBeNull();
+  writeFileSync(path, lines(200_000));
+  expect((await createLayerStore(dir).find(ID))?.removed.size).toBe(200_000);
+  renameSync(path, join(dir, 'elsewhere'));
+  symlinkSync(join(dir, 'elsewhere'), path);
+  expect(await createLayerStore(dir).find(ID)).toBeNull();
+  expect(readdirSync(dir)).toEqual(['elsewhere']);
 });

@@ -145,6 +145,8 @@ function linked<File extends Plain>(index: Growing<File>, parts: string[], name:
   const entry = index.entries.get(target);
   if (entry !== undefined) return entry;
   for (let at = above(target); at !== ''; at = above(at)) {
+    // As in `enterFolder`: a layer of such links would take minutes.
+    countChars(index, at.length);
     if (index.folders.has(at)) break;
     // Some engines follow it within the image, others do not.
     if (index.entries.has(at))

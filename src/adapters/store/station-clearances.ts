@@ -119,6 +119,12 @@ export function createClearances(database: Database, append: Append): ClearanceS
     },
     image: (configDigest, but) => imageOf(database, configDigest, but),
     clearedWith: (configDigest, but) => clearedWith(database, configDigest, but),
+    hasCleared: (clearanceDigest, configDigest) =>
+      database.get(
+        `SELECT 1 FROM hops, json_each(notes, '$.clearances') AS by
+         WHERE json_extract(notes, '$.image') = ? AND by.value = ?`,
+        ...[configDigest, clearanceDigest],
+      ) !== undefined,
   };
 }
 

@@ -22,6 +22,7 @@ export function createRestorationStore(database: Database, append: Append): Rest
           );
         }
         for (const run of restoration.runs) spend(database, run);
+        for (const caseDigest of restoration.rejected) voidCase(database, caseDigest, restoration.nowMs);
         if (restoration.voided) voidAll(database, restoration.nowMs);
         if (restoration.wordsLostMs !== null) loseWords(database, restoration.wordsLostMs);
         database.run('UPDATE clock SET highest = max(highest, ?)', restoration.nowMs);
@@ -118,6 +119,15 @@ function loseWords(database: Database, lostMs: number): void {
     `INSERT INTO lost_words (one, last_at) VALUES (1, ?)
      ON CONFLICT DO UPDATE SET last_at = max(last_at, excluded.last_at)`,
     lostMs,
+  );
+}
+
+/** Whoever said no is not known here, and may have approved before. */
+function voidCase(database: Database, caseDigest: string, nowMs: number): void {
+  database.run(
+    `INSERT INTO withdrawals (clearance_digest, envelope, withdrawn_at)
+     SELECT clearance_digest, x'', ? FROM signed_clearances WHERE case_digest = ? ON CONFLICT DO NOTHING`,
+    ...[nowMs, caseDigest],
   );
 }
 

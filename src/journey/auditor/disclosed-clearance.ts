@@ -76,9 +76,8 @@ export function judgeClearance(
   if (issuer !== person.id) return contradicted(`${issuer} signed it, and not ${person.id}`);
   if (manifestDigest !== entry.manifestDigest) return contradicted('it was given for another train');
   if (signed.standing !== null) {
-    const { predicate, terms } = signed.standing;
-    used({ index, terms, runsMax: predicate.runsMax });
-    const broken = asked === null ? null : brokenTerm(predicate, asked.question, asked.policyDigest);
+    used({ index, clearance: digest.id, runsMax: signed.standing.runsMax });
+    const broken = asked === null ? null : brokenTerm(signed.standing, asked.question, asked.policyDigest);
     if (broken !== null) return contradicted(`its terms were not kept: ${broken}`);
   }
   const recorded = [{ log: station, index, atMs: entry.ts }];
@@ -94,7 +93,7 @@ type Signed = {
   issuer: string;
   manifestDigest: string | null;
   person: string;
-  standing: { predicate: StandingPredicate; terms: string } | null;
+  standing: StandingPredicate | null;
 };
 type At = { network: Network; station: string; entry: LedgerEntry };
 
@@ -117,7 +116,7 @@ function opened(envelope: Envelope, { network, station, entry }: At): Signed {
   if (entry.body['standing'] !== true)
     throw new PhtError('clearance.invalid', 'the entry does not say that a standing clearance was used');
   const at = { network, station, nowMs: entry.ts, provenAtMs: LOOKING_BACK };
-  const { predicate, person, subject: terms } = verifyStanding(envelope, at);
+  const { predicate, person } = verifyStanding(envelope, at);
   const about = { verdict: 'approve', manifestDigest: entry.manifestDigest };
-  return { ...predicate, ...about, person, standing: { predicate, terms } };
+  return { ...predicate, ...about, person, standing: predicate };
 }

@@ -68,8 +68,8 @@ function questionIn(question: string): z.infer<typeof Question> | null {
   }
 }
 
-/** A standing clearance at work, by its terms, which two persons may have signed. */
-export type StandingUse = { index: number; terms: string; runsMax: number };
+/** A standing clearance at work, by its digest: of the same terms, signed once more, each word has runs of its own. */
+export type StandingUse = { index: number; clearance: string; runsMax: number };
 type Used = { station: string; trainId: string; standing: readonly StandingUse[] };
 
 /** Each train uses one run up, however often it came. Trains that were not disclosed are not counted. */
@@ -77,8 +77,8 @@ export function overspentTerms(disclosed: readonly Used[]): Finding[] {
   const trains = new Map<string, Set<string>>();
   const over = new Map<string, Finding>();
   for (const { station, trainId, standing } of disclosed) {
-    for (const { index, terms, runsMax } of standing) {
-      const key = `${station} ${terms}`;
+    for (const { index, clearance, runsMax } of standing) {
+      const key = `${station} ${clearance}`;
       const used = (trains.get(key) ?? new Set<string>()).add(trainId);
       trains.set(key, used);
       if (used.size <= runsMax) continue;

@@ -75,9 +75,15 @@ export function judgeDisclosure(disclosure: VerifiedDisclosure, log: DisclosedLo
     const used = (use: StandingUse): void => void standing.push(use);
     const judged = CLEARED_BY.filter(({ by }) => textIn(entry.body, by) !== null).map((names) => {
       const person = personAt(index, names.by);
-      if (person.is === 'undisclosed' && index < ledgerSize)
-        wrong('warning', 'disclosure.incomplete', index, 'who cleared it is not among what was disclosed');
       const digest = personAt(index, names.clearance);
+      const hidden = person.is === 'undisclosed' ? 'who' : digest.is === 'undisclosed' ? 'what' : null;
+      if (hidden !== null && index < ledgerSize)
+        wrong(
+          'warning',
+          'disclosure.incomplete',
+          index,
+          `${hidden} cleared it is not among what was disclosed`,
+        );
       const cleared = { index, entry, person, digest, station, asked, used };
       return { person, natural: judgeClearance(cleared, hops, log, wrong) };
     });

@@ -3,7 +3,7 @@ import type { OpenedCheckpoint } from '../../model/ledger/checkpoint.ts';
 import type { VerifiedSignature } from '../../model/ledger/note.ts';
 import type { NoteKey } from '../../model/ledger/vkey.ts';
 import { type Network, type Role, signerOf } from '../../model/network.ts';
-import { isKey, logKeysOf } from '../../model/past-keys.ts';
+import { countsAt, isKey, logKeysOf } from '../../model/past-keys.ts';
 import { provenAtMs, quorumRule } from '../../model/witnessing.ts';
 import { type Finding, type FindingCode, finding, type Place, type Severity } from './findings.ts';
 import { timeText } from './words.ts';
@@ -98,6 +98,25 @@ export function lastVersionOf(network: Network, member: string): number {
   if (network.members.has(member)) return network.version;
   const ends = network.spans.filter(({ id }) => id === member).map(({ ended }) => ended?.version ?? 1);
   return Math.max(1, Math.max(...ends) - 1);
+}
+
+/** When a head is proved to have been on record, by the rule of each version by which anything is. */
+export function provenTimesMs(
+  network: Network,
+  member: string,
+  opened: Pick<OpenedCheckpoint, 'cosignatures'>,
+): number[] {
+  return network.witnessingSpans.flatMap(
+    ({ since }) => provenAtMs(quorumRule(network, member, since), opened) ?? [],
+  );
+}
+
+/** Whether a member answers for a head: not for what a key of its had signed after that got into other hands. */
+export function isAccountable(network: Network, member: string, opened: OpenedCheckpoint): boolean {
+  const times = provenTimesMs(network, member, opened);
+  const atMs = times.length === 0 ? null : Math.min(...times);
+  const keys = logKeysOf(network, member).filter((past) => !past.stolen || countsAt(past, atMs));
+  return opened.signedBy.some((by) => keys.some(({ key }) => isKey(by, key)));
 }
 
 export type KeptLog = {

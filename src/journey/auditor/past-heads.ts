@@ -15,6 +15,7 @@ import { signatureTimeS } from '../../model/ledger/vkey.ts';
 import type { Network } from '../../model/network.ts';
 import type { LogCopy } from '../../ports/log-source.ts';
 import { type Finding, finding } from './findings.ts';
+import { isAccountable, provenTimesMs } from './on-record.ts';
 import { rootWithin, trustOf } from './prove.ts';
 import { wrongKeyIn } from './rotations.ts';
 import { isAboutTheLog } from './served.ts';
@@ -29,8 +30,8 @@ export type ClaimedHead = {
   signed: Uint8Array;
   size: number;
   root: Uint8Array;
-  /** By the newest of its cosignatures; null where none has a time. */
-  newestMs: number | null;
+  /** By the oldest of its cosignatures; null where none has a time. */
+  oldestMs: number | null;
   /** Who has signed it. */
   signers: string;
 };
@@ -61,20 +62,20 @@ export function claimedHead(member: string, signed: Uint8Array, found: Found): C
   try {
     const { text, signatures } = parseNote(signed);
     const timesS = signatures.flatMap(({ signature }) => signatureTimeS(signature) ?? []);
-    const newestMs = timesS.length === 0 ? null : Math.max(...timesS) * 1000;
+    const oldestMs = timesS.length === 0 ? null : Math.min(...timesS) * 1000;
     const signers = signatures.map(({ name, keyId }) => `${name}+${keyId}`).toSorted();
     const { size, root } = parseCheckpoint(text);
-    return { signed, size, root, newestMs, signers: signers.join(' ') };
+    return { signed, size, root, oldestMs, signers: signers.join(' ') };
   } catch (thrown) {
     found(unusable(member, thrown));
     return null;
   }
 }
 
-/** Each once, the smallest first: what an earlier audit kept stays, whatever is served by now. */
+/** Each once, the smallest first. */
 export function mergedHeads(...all: readonly (readonly ClaimedHead[])[]): ClaimedHead[] {
   const heads = new Map(all.flat().map((head) => [Buffer.from(head.signed).toString('latin1'), head]));
-  return [...heads.values()].toSorted((a, b) => a.size - b.size || (a.newestMs ?? 0) - (b.newestMs ?? 0));
+  return [...heads.values()].toSorted((a, b) => a.size - b.size || (a.oldestMs ?? 0) - (b.oldestMs ?? 0));
 }
 
 /** A head that may be verified. */
@@ -83,11 +84,14 @@ export type EarlierHead = ClaimedHead & {
   readonly telling: boolean;
   /** Verified once; null, and a finding, where it is not the word of the log. */
   open(): OpenedCheckpoint | null;
+  /** The same, and what it says is held against its member: it is not the doing of whoever else has the key. */
+  openOwn(): OpenedCheckpoint | null;
 };
 
 /**
- * Those heads, and which of them tell something: for each moment at which trust in somebody ended, the last sound one before
- * it by each set of signers, since rules of witnessing change. To verify them all would take longer than to read the log.
+ * Those heads, and which of them tell something: for each moment at which trust in somebody ended, the last one that is
+ * proved to be from before it by each set of signers, since rules of witnessing change. To verify them all would take longer
+ * than to read the log. One cosignature alone dates nothing: its witness may lie.
  *
  * @param heads the smallest first
  */
@@ -97,14 +101,17 @@ export function earlierHeads(
 ): EarlierHead[] {
   const { network, member, endsMs, found } = of;
   const trust = trustOf(network, member);
-  const all = heads.map((head) => openable(head, trust, (thrown) => found(unusable(member, thrown))));
+  const refused = (thrown: unknown): void => found(unusable(member, thrown));
+  const all = heads.map((head) => openable(head, { network, member, trust, refused }));
   for (const endMs of endsMs) {
     const told = new Set<string>();
     for (const head of all.toReversed()) {
-      if (head.newestMs === null || head.newestMs >= endMs || told.has(head.signers)) continue;
-      if (head.open() === null) continue;
+      if (head.oldestMs === null || head.oldestMs >= endMs || told.has(head.signers)) continue;
+      const opened = head.open();
+      const timesMs = opened === null ? [] : provenTimesMs(network, member, opened);
+      if (!timesMs.some((atMs) => atMs < endMs)) continue;
       head.telling = true;
-      told.add(head.signers);
+      if (timesMs.every((atMs) => atMs < endMs)) told.add(head.signers);
     }
   }
   return all;
@@ -112,9 +119,9 @@ export function earlierHeads(
 
 function openable(
   head: ClaimedHead,
-  trust: CheckpointTrust,
-  refused: (thrown: unknown) => void,
+  of: { network: Network; member: string; trust: CheckpointTrust; refused: (thrown: unknown) => void },
 ): EarlierHead & { telling: boolean } {
+  const { network, member, trust, refused } = of;
   let opened: OpenedCheckpoint | null | undefined;
   const verify = (): OpenedCheckpoint | null => {
     try {
@@ -128,7 +135,13 @@ function openable(
     if (opened === undefined) opened = verify();
     return opened;
   };
-  return { ...head, telling: false, open };
+  const openOwn = (): OpenedCheckpoint | null => {
+    const own = open();
+    if (own === null || isAccountable(network, member, own)) return own;
+    refused(new PhtError('signer.unknown', 'it is signed with a key that is in other hands by now'));
+    return null;
+  };
+  return { ...head, telling: false, open, openOwn };
 }
 
 /** A key that the network knows no more is nobody's forgery: a list that a thief had signed may have named it. */
@@ -159,7 +172,8 @@ export function watchPast(heads: readonly EarlierHead[]): PastWatch {
       const root = rangeRoot(range);
       for (const head of bySize.get(range.size) ?? []) {
         const isOwn = sameBytes(head.root, root);
-        const opened = isOwn && !head.telling ? null : head.open();
+        if (isOwn && !head.telling) continue;
+        const opened = isOwn ? head.open() : head.openOwn();
         if (opened !== null) (isOwn ? own : others).push(opened);
       }
     },
@@ -189,7 +203,7 @@ export function judgePast(
       `an earlier head of ${size} entries is of another log than this`,
     ),
   );
-  const beyond = heads.findLast((head) => head.size > read.checkpoint.size && head.open() !== null);
+  const beyond = heads.findLast((head) => head.size > read.checkpoint.size && head.openOwn() !== null);
   if (beyond !== undefined) {
     const severity = read.nowMs === null ? 'warning' : 'error';
     findings.push(
@@ -230,9 +244,4 @@ export async function headsWithin(
     }
   }
   return own;
-}
-
-/** The peer is an older one, or will not say why: what is left out proves nothing, and accuses nobody. */
-export function isLeftOut(thrown: unknown): boolean {
-  return thrown instanceof PhtError && (thrown.code === 'not-found' || thrown.code === 'internal');
 }

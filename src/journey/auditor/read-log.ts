@@ -9,6 +9,7 @@ import { trustEndsMs } from '../../model/trust-ends.ts';
 import type { LogCopy } from '../../ports/log-source.ts';
 import { type Cosigned, judgeCosigned } from './cosigned.ts';
 import { type Findings, finding } from './findings.ts';
+import { keptHeads } from './kept-heads.ts';
 import { type DatedHead, datedHead, judgeOwnKey } from './on-record.ts';
 import type { PinnedLog } from './open-head.ts';
 import { type ClaimedHead, claimedHeads, earlierHeads, mergedHeads } from './past-heads.ts';
@@ -93,12 +94,13 @@ async function allHeads(
   { id }: Member,
   past: readonly ClaimedHead[] | null,
   copy: LogCopy | null,
-  { findings }: Reading,
+  { findings, scope }: Reading,
 ): Promise<ClaimedHead[]> {
   if (copy === null) return mergedHeads(past ?? []);
-  const heads = mergedHeads(await claimedHeads(id, copy.lastPastHeads, findings.add), past ?? []);
-  if (heads.length > 0) await copy.keepPastHeads(formatPastHeads(heads.map(({ signed }) => signed)));
-  return heads;
+  const before = await claimedHeads(id, copy.lastPastHeads, findings.add);
+  const kept = keptHeads(before, past ?? [], { network: scope.network, member: id });
+  if (kept.length > 0) await copy.keepPastHeads(formatPastHeads(kept.map(({ signed }) => signed)));
+  return mergedHeads(before, past ?? []);
 }
 
 async function readEntries(

@@ -2,7 +2,6 @@ import type { LedgerService } from '../../gen/pht/v1/ledger_pb.ts';
 import { asPhtError, PhtError } from '../../model/error.ts';
 import type { LogSource } from '../../ports/log-source.ts';
 import type { Client } from '../../ports/wire.ts';
-import { isLeftOut } from './past-heads.ts';
 
 const CALL_DEADLINE_MS = 15_000;
 const STREAM_DEADLINE_MS = 120_000;
@@ -40,6 +39,11 @@ export function remoteLogs(client: Client<typeof LedgerService>, signal: AbortSi
     hashTile: null,
     strangers: async () => [],
   };
+}
+
+/** The peer is an older one, or will not say why: what is left out proves nothing, and accuses nobody. */
+function isLeftOut(thrown: unknown): boolean {
+  return thrown instanceof PhtError && (thrown.code === 'not-found' || thrown.code === 'internal');
 }
 
 async function* rangesOf(

@@ -69,10 +69,10 @@ function end(ends: Map<string, Ended>, network: Network, id: string, ended: Ende
 const optional = (invalidAfterMs: number | undefined): Pick<Ended, 'invalidAfterMs'> =>
   invalidAfterMs === undefined ? {} : { invalidAfterMs };
 
-/** What whoever signs a list agrees to, a line each: all that this version changes. */
+/** What whoever signs a list agrees to, a line each: all that this version changes. @param before null for a first list */
 export function listWords(
-  { networkVersion: version, expiresMs, members, witnessing }: MembersPredicate,
-  { title, id }: { title: string; id: string },
+  { networkVersion: version, rootVersion, expiresMs, members, witnessing }: MembersPredicate,
+  { title, id, before = null }: { title: string; id: string; before?: MembersPredicate | null },
 ): string[] {
   const came = members.filter(({ since }) => since === version);
   const left = members.filter(({ ended }) => ended?.version === version);
@@ -81,11 +81,14 @@ export function listWords(
   const changes = [
     ...came.flatMap((span) => spanWords(kept.has(span.id) ? 'new keys of' : 'admits', span)),
     ...left.flatMap(endWords),
+    ...earlierWords(members, before?.members ?? []),
     ...(rule === undefined ? [] : [`  witnesses: ${ruleWords(rule)}`]),
   ];
   return [
     `version ${version} of the list of members of ${title}`,
     `  network id ${id}`,
+    // Holders know the newest: under an older one others may have sufficed for what the list tells of its past.
+    `  under root ${rootVersion}`,
     `  good until ${dayOf(expiresMs)}`,
     ...(changes.length === 0 ? ['  nobody is new or gone'] : changes),
   ];
@@ -103,18 +106,30 @@ function spanWords(verb: string, { id, role, title, organisation, station, perso
 }
 
 function endWords({ id, role, ended }: Span): string[] {
-  const { why, reason, invalidAfterMs } = ended ?? {};
-  const stolen =
-    invalidAfterMs === undefined
-      ? []
-      : [`    in other hands since ${new Date(invalidAfterMs).toISOString()}`];
+  const { why, reason } = ended ?? {};
+  const stolen = stolenWords(ended);
   if (why !== 'revoked') return stolen.length === 0 ? [] : [`  old keys of ${role} ${id}`, ...stolen];
   return [`  revokes ${role} ${id}: ${reason ?? 'no reason was given'}`, ...stolen];
+}
+
+/** Of entries that ended in an earlier version only this may change. */
+function earlierWords(members: readonly Span[], before: readonly Span[]): string[] {
+  const known = new Map(before.map((span) => [`${span.id} ${span.since}`, span.ended]));
+  return members.flatMap(({ id, role, since, ended }) => {
+    const then = known.get(`${id} ${since}`);
+    if (then === undefined || then.invalidAfterMs === ended?.invalidAfterMs) return [];
+    return [`  earlier keys of ${role} ${id}`, ...stolenWords(ended)];
+  });
 }
 
 function ruleWords(rule: Witnessing): string {
   if (rule.quorum === 'none') return 'no quorum';
   return `${rule.quorum} of ${rule.witnesses.join(', ')}, of whom ${rule.faulty} may lie`;
+}
+
+function stolenWords(ended: Ended | undefined): string[] {
+  if (ended?.invalidAfterMs === undefined) return [];
+  return [`    in other hands since ${new Date(ended.invalidAfterMs).toISOString()}`];
 }
 
 const dayOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);

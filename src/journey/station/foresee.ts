@@ -21,7 +21,7 @@ export type ForeseePorts = {
   policy: () => Policy;
   executor: Pick<Executor, 'probe'>;
   witness: Pick<WitnessStore, 'unresolved'>;
-  clearances: Pick<ClearanceStore, 'clearedWith' | 'statement' | 'standing' | 'hasRun'>;
+  clearances: Pick<ClearanceStore, 'clearedWith' | 'hasCleared' | 'statement' | 'standing' | 'hasRun'>;
   /** Whom this station's track goes to: it would issue the order. */
   dispatcher: string;
 };
@@ -118,12 +118,11 @@ async function standingFor(
     const agreed = await standingOn(about, station, clearances, covers);
     return agreed.some(({ words }) => words.length >= needed);
   };
-  const ran = new Set(
-    clearances.clearedWith(train.image.configDigest, NO_HOP).flatMap((hop) => hop.clearances),
-  );
+  const { configDigest } = train.image;
   const possible: Covers = ({ predicate }) => mayCoverImage(predicate, train);
   const certain: Covers = (standing) =>
-    possible(standing) && ('image' in standing.predicate.scope || ran.has(standing.digest));
+    possible(standing) &&
+    ('image' in standing.predicate.scope || clearances.hasCleared(standing.digest, configDigest));
   if (await approvedBy(certain)) return 'covers';
   return (await approvedBy(possible)) ? 'may-cover' : 'none';
 }

@@ -40,7 +40,7 @@ export type Told = Record<(typeof TOLD)[number], number>;
 
 export type Account = Pick<
   Restoration,
-  'ended' | 'startOver' | 'releases' | 'runs' | 'voided' | 'wordsLostMs' | 'highestMs'
+  'ended' | 'startOver' | 'releases' | 'runs' | 'rejected' | 'voided' | 'wordsLostMs' | 'highestMs'
 > & {
   /** Takes back on record each release that never left. */
   withdrawals: NewEntry[];
@@ -63,6 +63,7 @@ export type Accounting = {
 export function createAccounting(): Accounting {
   const hops = new Map<string, Hop>();
   const runs: SpentRun[] = [];
+  const rejected = new Set<string>();
   const told = Object.fromEntries(TOLD.map((type) => [type, 0])) as Told;
   let highestMs = 0;
   let wordsLostMs: number | null = null;
@@ -81,7 +82,9 @@ export function createAccounting(): Accounting {
     follow(hop, entry, since);
     const run = since ? runOf(head, entry) : null;
     if (run !== null) runs.push(run);
-    if (run !== null) wordsLostMs = Math.max(wordsLostMs ?? 0, entry.ts);
+    const refused = since ? rejectedIn(entry) : null;
+    if (refused !== null) rejected.add(refused);
+    if (run !== null || refused !== null) wordsLostMs = Math.max(wordsLostMs ?? 0, entry.ts);
   };
 
   const carries: Accounting['carries'] = (entry) => {
@@ -102,7 +105,14 @@ export function createAccounting(): Accounting {
     carries,
     close: () => ({
       ...closed([...hops.values()]),
-      ...{ runs, voided: told['clearance.withdrawn'] > 0, wordsLostMs, highestMs, told },
+      ...{
+        runs,
+        rejected: [...rejected],
+        voided: told['clearance.withdrawn'] > 0,
+        wordsLostMs,
+        highestMs,
+        told,
+      },
     }),
   };
 }
@@ -165,6 +175,12 @@ function runOf({ hopId, manifestDigest }: HopHead, { type, body }: LedgerEntry):
   const { by, caseDigest, standing } = body;
   if (type !== 'clearance.recorded' || by !== 'person' || typeof caseDigest !== 'string') return null;
   return { hopId, manifestDigest, caseDigest, standing: standing === true };
+}
+
+/** @returns the case that a person said no to */
+function rejectedIn({ type, body: { verdict, caseDigest } }: LedgerEntry): string | null {
+  const isNo = type === 'clearance.recorded' && verdict === 'reject';
+  return isNo && typeof caseDigest === 'string' ? caseDigest : null;
 }
 
 function endedHop({ head, ordered, receipt }: Hop): EndedHop {
