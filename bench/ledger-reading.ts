@@ -2,6 +2,7 @@ import { createLogArchive } from '../src/adapters/ledger/archive.ts';
 import { openLogFolder } from '../src/adapters/ledger/reader.ts';
 import { type Anchor, verifyLog } from '../src/journey/auditor/verify-log.ts';
 import { checkpointIn, LOG, MEMBER } from './ledger-log.ts';
+import { memoryMb, statusOf } from './memory.ts';
 
 /** A process of its own that verifies one log as an audit does, and says how long that took and what it needed. */
 
@@ -10,7 +11,6 @@ export type Asked = { folder: string; kept: string | null; anchor: Remembered | 
 export type Remembered = { size: number; root: string; peaks: string[]; newestMs: number | null };
 export type Answer = { entries: number; ms: number; rssMb: number; remembered: Remembered };
 
-const KIB_PER_MB = 1000 / 1.024;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 function anchorOf({ size, root, peaks, newestMs }: Remembered): Anchor {
@@ -43,7 +43,7 @@ async function read({ folder, kept, anchor }: Asked): Promise<Answer> {
   const ms = performance.now() - startedMs;
   const { size, root } = head.checkpoint;
   const remembered = { size, root: hex(root), peaks: head.range.peaks.map(hex), newestMs: head.newestMs };
-  return { entries, ms, rssMb: process.resourceUsage().maxRSS / KIB_PER_MB, remembered };
+  return { entries, ms, rssMb: memoryMb(statusOf('self'), 'VmHWM'), remembered };
 }
 
 const [asked] = process.argv.slice(2);

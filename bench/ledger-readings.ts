@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Answer, Asked } from './ledger-reading.ts';
+import { memoryMb } from './memory.ts';
 
 const READING = fileURLToPath(new URL('ledger-reading.ts', import.meta.url));
 
@@ -15,6 +16,6 @@ export function readApart(asked: Asked): Answer {
 
 /** The most memory that a process without anything to do ever held. */
 export function idleRssMb(): number {
-  const script = 'process.stdout.write(String((process.resourceUsage().maxRSS * 1.024) / 1000))';
-  return Number(spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' }).stdout);
+  const script = 'process.stdout.write(fs.readFileSync("/proc/self/status"))';
+  return memoryMb(spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' }).stdout, 'VmHWM');
 }

@@ -1,20 +1,15 @@
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Figure, median } from '../figure.ts';
+import { memoryMb, statusOf } from '../memory.ts';
 import { withStage } from '../stage.ts';
 
 const SAMPLES = 10;
 const APART_MS = 500;
 /** Until what starting took has been given back; then nothing changes for months. */
 const SETTLED_MS = 15_000;
-const KIB_PER_MB = 1000 / 1.024;
 
-function rssMb(pid: number): number {
-  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  if (kib === undefined) throw new Error(`process ${pid} has no VmRSS`);
-  return Number(kib) / KIB_PER_MB;
-}
+const rssMb = (pid: number): number => memoryMb(statusOf(pid), 'VmRSS');
 
 /** What a hospital's machine spares for a station that is connected and has nothing to do, in millions of bytes. */
 export const figure: Figure = {
